@@ -1,0 +1,20 @@
+/** Bounds that both ends keep. All are part of the contract in docs/protocol.md, section 9. */
+
+/** Longest frame body. Checked against the length prefix before a byte of the body is buffered. */
+export const MAX_FRAME_BYTES = 1024 * 1024;
+/** Deepest nesting of maps and arrays in a message. */
+export const MAX_DEPTH = 16;
+/** Bytes that a login shell may print before the preamble. */
+export const MAX_PREAMBLE_NOISE_BYTES = 64 * 1024;
+/** Requests that one side may have open at the other at a time. */
+export const MAX_PENDING_REQUESTS = 256;
+/** Events that wait for a slow carrier; more are counted and dropped. */
+export const MAX_QUEUED_EVENTS = 1000;
+/** Forwards a session may have. */
+export const MAX_FORWARDS = 64;
+/** Hops a route may have. */
+export const MAX_HOPS = 8;
+/** Longest string in any message, in UTF-16 code units. */
+export const MAX_STRING_LENGTH = 8192;
+/** Longest data to be signed (RFC 4252, section 7: a userauth request is far shorter). */
+export const MAX_SIGN_DATA_BYTES = 16 * 1024;

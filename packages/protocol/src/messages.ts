@@ -1,0 +1,288 @@
+/**
+ * Every message that orchestrator and agent exchange. This table is the single source of validation on both ends, of
+ * the static types, of the handlers each side must have, and of the tables in docs/protocol.md (a test compares them).
+ */
+import * as v from "valibot";
+import { type DataOf, defineEvent, defineRequest, type ParamsOf, type ResultOf } from "./define.ts";
+import { MAX_HOPS, MAX_SIGN_DATA_BYTES, MAX_STRING_LENGTH } from "./limits.ts";
+
+const text = v.pipe(v.string(), v.maxLength(MAX_STRING_LENGTH));
+const name = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
+const bytes = (max: number) =>
+  v.pipe(
+    v.instance(Uint8Array),
+    v.check((value) => value.length <= max, `more than ${max} bytes`),
+  );
+const publicKeyBlob = bytes(8192);
+
+const leg = v.picklist(["card", "jump", "bind", "hop", "target"]);
+
+/** An error as it crosses the wire; see errors.ts. */
+export const wireError = v.object({
+  code: name,
+  message: text,
+  hint: v.optional(text),
+  leg: v.optional(leg),
+  data: v.optional(v.record(name, v.union([text, v.number(), v.boolean()]))),
+});
+
+/** Where the agent accepts. For `loopback` it binds 127.0.0.1 and, where the host has IPv6, ::1: both or an error. Port 0 takes a free one. */
+export const bindAddress = v.variant("kind", [
+  v.object({ kind: v.literal("loopback"), port: v.union([v.literal(0), port]) }),
+  v.object({ kind: v.literal("tcp"), address: name, port: v.union([v.literal(0), port]) }),
+  v.object({ kind: v.literal("unix"), path: text }),
+]);
+export type BindAddress = v.InferOutput<typeof bindAddress>;
+
+/** Where a relay's bytes go, dialled from the last hop of the route (from the jump host itself where there is none). */
+export const targetAddress = v.variant("kind", [
+  v.object({ kind: v.literal("tcp"), host: name, port }),
+  v.object({ kind: v.literal("unix"), path: text }),
+]);
+export type TargetAddress = v.InferOutput<typeof targetAddress>;
+
+/** One SSH connection of a route, made by the agent. Only `hostKeys` are accepted; only `publicKeys` are offered. */
+export const hopDeclaration = v.object({
+  /** Names this hop in `identity.sign` and in events; the orchestrator chooses it. */
+  hopId: name,
+  user: name,
+  /** Dialled from the hop before it. */
+  host: name,
+  port,
+  /** Public key blobs (RFC 4253, 6.6) that this host may show. */
+  hostKeys: v.pipe(v.array(publicKeyBlob), v.minLength(1), v.maxLength(64)),
+  /** Blobs of the identity's keys, offered in this order. */
+  publicKeys: v.pipe(v.array(publicKeyBlob), v.minLength(1), v.maxLength(16)),
+  connectTimeoutMs: v.optional(v.pipe(count, v.minValue(1))),
+});
+export type HopDeclaration = v.InferOutput<typeof hopDeclaration>;
+
+/** Who may connect to a loopback TCP listener besides root and the login's own user. */
+export const admission = v.object({
+  /** User names, resolved on the agent's host. */
+  allowUsers: v.pipe(v.array(name), v.maxLength(64)),
+  allowAnyUser: v.boolean(),
+});
+
+/** Open a listener on the agent's host and join each connection to `target`. Answers once it is listening and every hop of the route is authenticated. */
+export const openForward = defineRequest("forward.open", {
+  asker: "orchestrator",
+  since: 1,
+  params: v.object({
+    forwardId: name,
+    bind: bindAddress,
+    target: targetAddress,
+    route: v.pipe(v.array(hopDeclaration), v.maxLength(MAX_HOPS)),
+    admission,
+    /** Relays at a time; above it the listener pauses. 0: no limit of its own. */
+    maxRelays: count,
+  }),
+  result: v.object({ bound: v.pipe(v.array(bindAddress), v.minLength(1), v.maxLength(8)) }),
+});
+
+/** Close one forward: its listener at once, its relays after `graceMs`. */
+export const closeForward = defineRequest("forward.close", {
+  asker: "orchestrator",
+  since: 1,
+  params: v.object({ forwardId: name, graceMs: count }),
+  result: v.object({}),
+});
+
+/** Renew the agent's lease. Sent every third of the lease; the answer is the heartbeat. */
+export const renewLease = defineRequest("lease.renew", {
+  asker: "orchestrator",
+  since: 1,
+  params: v.object({}),
+  result: v.object({ openRelays: count }),
+});
+
+const forwardCounters = v.object({
+  forwardId: name,
+  openRelays: count,
+  totalRelays: count,
+  refusedRelays: count,
+  /** Client to target. */
+  bytesIn: count,
+  /** Target to client. */
+  bytesOut: count,
+});
+
+/** What the agent is and does now. */
+export const describeAgent = defineRequest("agent.describe", {
+  asker: "orchestrator",
+  since: 1,
+  params: v.object({}),
+  result: v.object({
+    forwards: v.array(forwardCounters),
+    rssBytes: count,
+    uptimeMs: count,
+    eventsDropped: count,
+  }),
+});
+export type AgentDescription = ResultOf<typeof describeAgent>;
+
+/** Stop: listeners close at once, relays get `graceMs`, then the agent answers and exits by itself. */
+export const stopAgent = defineRequest("agent.stop", {
+  asker: "orchestrator",
+  since: 1,
+  params: v.object({ graceMs: count }),
+  result: v.object({ relaysCut: count }),
+});
+
+/**
+ * Ask the workstation's identity for a publickey userauth signature (RFC 4252, 7). `hostKey` and `serverSignature` are
+ * the server's host key and its signature over the session identifier of the first key exchange: the proof that the
+ * destination guard checks. The answer is the signature value without the algorithm name.
+ */
+export const signWithIdentity = defineRequest("identity.sign", {
+  asker: "agent",
+  since: 1,
+  params: v.object({
+    hopId: name,
+    data: bytes(MAX_SIGN_DATA_BYTES),
+    hostKey: publicKeyBlob,
+    serverSignature: bytes(8192),
+  }),
+  result: v.object({ signature: bytes(8192) }),
+});
+
+/** First message of the agent, right behind the preamble. */
+export const agentHello = defineEvent("hello.agent", {
+  sender: "agent",
+  since: 1,
+  data: v.object({
+    protocol: v.object({ min: count, max: count }),
+    agentVersion: name,
+    /** SHA-256 of the bundle, hex. */
+    digest: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+    capabilities: v.pipe(v.array(name), v.maxLength(64)),
+    pid: v.pipe(count, v.minValue(1)),
+    /** Version of Node.js, without the leading v. */
+    node: name,
+    platform: name,
+    hostname: name,
+    uid: count,
+    user: name,
+  }),
+});
+export type AgentHello = DataOf<typeof agentHello>;
+
+/** The orchestrator's answer: the version both speak, and what the agent must know before anything else. */
+export const orchestratorHello = defineEvent("hello.orchestrator", {
+  sender: "orchestrator",
+  since: 1,
+  data: v.object({
+    protocol: count,
+    session: name,
+    leaseMs: v.pipe(count, v.minValue(1000)),
+    /** End the session this long after it began. 0: never. */
+    ttlMs: count,
+    /** End it after this long without an open relay. 0: never. */
+    idleMs: count,
+    logLevel: v.picklist(["error", "warn", "info", "debug"]),
+    capabilities: v.pipe(v.array(name), v.maxLength(64)),
+  }),
+});
+export type OrchestratorHello = DataOf<typeof orchestratorHello>;
+
+/** A hop of a route is authenticated. */
+export const hopConnected = defineEvent("hop.connected", {
+  sender: "agent",
+  since: 1,
+  data: v.object({ hopId: name, user: name, host: name, port, hostKey: publicKeyBlob }),
+});
+
+/** An established hop is gone. It is dialled again when the next relay needs it. */
+export const hopLost = defineEvent("hop.lost", {
+  sender: "agent",
+  since: 1,
+  data: v.object({ hopId: name, error: wireError }),
+});
+
+const relayId = count;
+/** Address of a client, `127.0.0.1:54321`; `unix` for a unix socket. */
+const peerAddress = name;
+
+/** A connection was accepted and admitted. `uid` is -1 where it isn't known (any user allowed, unix socket). */
+export const relayOpened = defineEvent("relay.open", {
+  sender: "agent",
+  since: 1,
+  data: v.object({ forwardId: name, relayId, peer: peerAddress, uid: v.pipe(v.number(), v.integer()) }),
+});
+
+/** A relay ended. `reason`: `end` (both sides finished), `reset`, `error` (with `error`), `closed` (forward closed). */
+export const relayClosed = defineEvent("relay.close", {
+  sender: "agent",
+  since: 1,
+  data: v.object({
+    forwardId: name,
+    relayId,
+    peer: peerAddress,
+    uid: v.pipe(v.number(), v.integer()),
+    bytesIn: count,
+    bytesOut: count,
+    durationMs: count,
+    reason: v.picklist(["end", "reset", "error", "closed"]),
+    error: v.optional(wireError),
+  }),
+});
+
+/** A connection was not admitted: another user's, or one whose owner can't be known. Not a byte of it went on. */
+export const relayRefused = defineEvent("relay.refused", {
+  sender: "agent",
+  since: 1,
+  data: v.object({
+    forwardId: name,
+    peer: peerAddress,
+    uid: v.pipe(v.number(), v.integer()),
+    reason: v.picklist(["other-user", "unknown-user"]),
+    hint: text,
+  }),
+});
+
+/** Something the operator should know. */
+export const agentWarning = defineEvent("warning", {
+  sender: "agent",
+  since: 1,
+  data: v.object({ message: text, hint: v.optional(text), leg: v.optional(leg) }),
+});
+
+/** So many events did not fit the agent's queue since the last such event. */
+export const eventsDropped = defineEvent("dropped", {
+  sender: "agent",
+  since: 1,
+  data: v.object({ count }),
+});
+
+/** The agent ends by itself and says why, as its last event. */
+export const agentEnding = defineEvent("agent.ending", {
+  sender: "agent",
+  since: 1,
+  data: v.object({
+    reason: v.picklist(["stopped", "stdin-ended", "lease-expired", "ttl", "idle", "signal", "fatal"]),
+    error: v.optional(wireError),
+  }),
+});
+export type AgentEndReason = DataOf<typeof agentEnding>["reason"];
+
+/** All requests, by who must answer them. */
+export const requestsToAgent = [openForward, closeForward, renewLease, describeAgent, stopAgent] as const;
+export const requestsToOrchestrator = [signWithIdentity] as const;
+/** All events, by who must take them. */
+export const eventsToOrchestrator = [
+  agentHello,
+  hopConnected,
+  hopLost,
+  relayOpened,
+  relayClosed,
+  relayRefused,
+  agentWarning,
+  eventsDropped,
+  agentEnding,
+] as const;
+export const eventsToAgent = [orchestratorHello] as const;
+
+export type OpenForwardParams = ParamsOf<typeof openForward>;
+export type SignParams = ParamsOf<typeof signWithIdentity>;

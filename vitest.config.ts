@@ -1,0 +1,37 @@
+import { defineConfig } from "vitest/config";
+
+const conditions = ["@farside/source"];
+/** Packages resolve to their TypeScript source, so that no test runs against a stale build. */
+const fromSource = {
+  resolve: { conditions: [...conditions, "node"] },
+  ssr: { resolve: { conditions: [...conditions, "node"], externalConditions: conditions } },
+};
+
+export default defineConfig({
+  test: {
+    reporters: ["default", "./scripts/closing-line-reporter.ts"],
+    projects: [
+      {
+        ...fromSource,
+        test: {
+          name: "unit",
+          include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.ts"],
+          expect: { requireAssertions: true },
+          testTimeout: 20_000,
+        },
+      },
+      {
+        ...fromSource,
+        test: {
+          name: "e2e",
+          include: ["test/**/*.e2e.test.ts"],
+          expect: { requireAssertions: true },
+          globalSetup: ["test/support/global-setup.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          maxWorkers: 2,
+        },
+      },
+    ],
+  },
+});
