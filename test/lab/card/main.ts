@@ -1,0 +1,15 @@
+/** Starts a virtual card by hand: `main.ts DIR [SLOT=KIND …]`. Prints what a client needs; ends with SIGINT or stdin. */
+import type { CardSlots } from "./card-keys.ts";
+import { startCard } from "./start-card.ts";
+
+const [dir, ...slotArguments] = process.argv.slice(2);
+if (dir === undefined) throw new Error("usage: main.ts DIR [SLOT=rsa2048|p256|p384 …]");
+const slots = Object.fromEntries(slotArguments.map((text) => text.split("="))) as CardSlots;
+const card = await startCard({ dir, ...(slotArguments.length === 0 ? {} : { slots }) });
+console.log(`PCSCLITE_CSOCK_NAME=${card.csockName}`);
+for (const line of await card.publicKeys()) console.log(line);
+await new Promise<void>((resolve) => {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, resolve);
+  process.stdin.resume().once("end", resolve);
+});
+await card.close();
