@@ -1,0 +1,145 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { within } from "../support/wait-for.ts";
+import { HOST_INIT, type HostInitFacts, initEnvironment } from "./host-init.ts";
+import { difference, type HostRoots, type HostState, type Residue, stateOf } from "./host-state.ts";
+import { type ExecOptions, type ExecResult, execIn, LabProcess, type SpawnOptions } from "./lab-process.ts";
+import { type LinkBytes, linkBytesOf } from "./proc-net.ts";
+import { LabSshd } from "./sshd.ts";
+
+export interface HostOptions extends HostInitFacts {
+  readonly address: string;
+  /** The account that farside logs in as; `root` on the workstation. */
+  readonly user: string;
+}
+
+const START_TIMEOUT_MS = 15_000;
+
+/**
+ * One host of a lab: namespaces of its own (network, processes, mounts, host name, IPC) over the machine's file system.
+ * It ends when it is closed or when this process ends.
+ */
+export class Host {
+  readonly name: string;
+  readonly address: string;
+  readonly user: string;
+  /** Pid of the host's init as the machine sees it. */
+  readonly initPid: number;
+  readonly sshd: LabSshd;
+  readonly #init: ChildProcess;
+  readonly #roots: HostRoots;
+  #marked: HostState | undefined;
+
+  private constructor(options: HostOptions, init: ChildProcess, initPid: number) {
+    this.name = options.hostname;
+    this.address = options.address;
+    this.user = options.user;
+    this.initPid = initPid;
+    this.sshd = new LabSshd(this);
+    this.#init = init;
+    this.#roots = {
+      initPid,
+      // unshare waits outside the host's chroot but inside its mounts: through it the layers can be read.
+      upper: `/proc/${init.pid}/root${options.folder}/layers/upper`,
+      lower: options.lowerRoot,
+    };
+  }
+
+  static async start(options: HostOptions): Promise<Host> {
+    const init = spawn(
+      "unshare",
+      ["--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child", "bash", "-c", HOST_INIT],
+      { stdio: ["pipe", "pipe", "pipe"], detached: true, env: initEnvironment(options) },
+    );
+    let log = "";
+    init.stderr.setEncoding("utf8").on("data", (text: string) => {
+      log += text;
+    });
+    init.stdin.on("error", () => {});
+    const ready = new Promise<number>((resolve, reject) => {
+      createInterface({ input: init.stdout }).on("line", (line) => {
+        if (line.startsWith("ready ")) resolve(Number(line.slice(6)));
+      });
+      init.once("error", reject);
+      init.once("close", () => reject(new Error(`host ${options.hostname} did not start: ${log.trim()}`)));
+    });
+    try {
+      const initPid = await within(ready, START_TIMEOUT_MS, `host ${options.hostname}`);
+      return new Host(options, init, initPid);
+    } catch (error) {
+      init.kill("SIGKILL");
+      throw error;
+    }
+  }
+
+  /** Runs a command to its end. Its exit status is in the result, not an error. */
+  exec(argv: readonly string[], options: ExecOptions = {}): Promise<ExecResult> {
+    return execIn(this.enterCommand, argv, options);
+  }
+
+  /** Runs a command that has to succeed and returns its output. */
+  async run(argv: readonly string[], options: ExecOptions = {}): Promise<string> {
+    const { code, stdout, stderr } = await this.exec(argv, options);
+    if (code !== 0) throw new Error(`${argv.join(" ")} on ${this.name}: exit ${code}\n${stdout}${stderr}`);
+    return stdout;
+  }
+
+  spawn(argv: readonly string[], options: SpawnOptions = {}): LabProcess {
+    return LabProcess.start(this.enterCommand, argv, options);
+  }
+
+  /** The command line that leads into this host, to be put before a command; for what must be started by others. */
+  get enterCommand(): readonly string[] {
+    const namespaces = ["--mount", "--pid", "--net", "--uts", "--ipc", "--root", "--wd"];
+    return ["nsenter", "--target", String(this.initPid), ...namespaces, "--"];
+  }
+
+  async writeFile(
+    path: string,
+    content: string | Uint8Array,
+    options: { user?: string } = {},
+  ): Promise<void> {
+    const script = 'mkdir -p "$(dirname "$0")" && cat > "$0"';
+    await this.run(["/bin/sh", "-c", script, path], { ...options, input: content });
+  }
+
+  readFile(path: string): Promise<string> {
+    return this.run(["cat", path]);
+  }
+
+  /** Remembers the present state; residue() tells what has come since. */
+  async mark(): Promise<void> {
+    this.#marked = await stateOf(this.#roots);
+  }
+
+  /** Processes, listeners and files that are here now and were not, or not so, at mark(). */
+  async residue(): Promise<Residue> {
+    if (this.#marked === undefined) throw new Error(`mark() was not called on ${this.name}`);
+    return difference(this.#marked, await stateOf(this.#roots));
+  }
+
+  /** Counters of the link with that interface name (`to-jump`, `to-ws`, `to-target` …). */
+  linkBytes(link: string): Promise<LinkBytes> {
+    return linkBytesOf(this.initPid, link);
+  }
+
+  async linkDown(link: string): Promise<void> {
+    await this.run(["ip", "link", "set", link, "down"]);
+  }
+
+  async linkUp(link: string): Promise<void> {
+    await this.run(["ip", "link", "set", link, "up"]);
+  }
+
+  /** Ends everything on the host. Resolves when it is gone. */
+  async close(): Promise<void> {
+    if (this.#init.exitCode !== null || this.#init.signalCode !== null) return;
+    const gone = once(this.#init, "close");
+    // The end of its input is enough; the signal is for a host whose init is stuck in an unfinished start.
+    this.#init.stdin?.end();
+    const timer = setTimeout(() => this.#init.kill("SIGKILL"), 2_000);
+    await gone;
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,187 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { expectNothingLeft } from "../support/leftovers.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { type Lab, startLab, TARGET } from "./lab.ts";
+
+const canConnect = (address: string): string[] => [
+  "timeout",
+  "2",
+  "bash",
+  "-c",
+  `: < /dev/tcp/${address}/22`,
+];
+
+describe("a lab", () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await startLab({ card: false, targets: 2 });
+  });
+  afterAll(() => lab.close());
+
+  test("lets the workstation reach the jump host, and only the jump host reach the target", async () => {
+    expect((await lab.workstation.exec(canConnect("172.16.16.158"))).code).toBe(0);
+    expect((await lab.workstation.exec(canConnect(TARGET))).code).not.toBe(0);
+    expect((await lab.jump.exec(canConnect(TARGET))).code).toBe(0);
+    expect((await lab.jump.exec(canConnect("172.16.16.161"))).code).not.toBe(0);
+    expect((await lab.target.exec(canConnect("172.16.16.161"))).code).toBe(0);
+  });
+
+  test("runs real sshds that take an authorized key", async () => {
+    await lab.workstation.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/.ssh/id_ed25519"]);
+    await lab.authorize(await lab.workstation.readFile("/root/.ssh/id_ed25519.pub"));
+    const answer = await lab.workstation.run([
+      "ssh",
+      "-o",
+      "BatchMode=yes",
+      "builder@172.16.16.158",
+      "hostname; whoami",
+    ]);
+    expect(answer).toBe("jump\nbuilder\n");
+  });
+
+  test("shows the checkout on the workstation only", async () => {
+    const look = ["test", "-e", fileURLToPath(new URL("../../package.json", import.meta.url))];
+    expect((await lab.workstation.exec(look)).code).toBe(0);
+    expect((await lab.jump.exec(look)).code).toBe(1);
+    expect((await lab.target.exec(look)).code).toBe(1);
+  });
+
+  test("finds a process, a listener and a file that a login left behind, and nothing of a login that left none", async () => {
+    await lab.jump.mark();
+    await lab.workstation.run(["ssh", "-o", "BatchMode=yes", "builder@172.16.16.158", "true"]);
+    await expectNothingLeft(lab.jump);
+    const plant = [
+      "echo x > ~/in-home; echo x > /tmp/in-tmp; echo x > /dev/shm/in-shm; echo x > /var/tmp/in-var-tmp; mkdir ~/folder",
+      "node -e 'net.createServer().listen(4444, `127.0.0.1`); net.createServer().listen(`/tmp/socket`)' <&- >&- 2>&- &",
+    ];
+    await lab.jump.run(["sh", "-c", plant.join("\n")], { user: "builder" });
+    const residue = await waitFor(
+      async () => {
+        const now = await lab.jump.residue();
+        return now.listeners.length === 2 && now;
+      },
+      { what: "two listeners" },
+    );
+    expect(residue.processes).toHaveLength(1);
+    expect(residue.processes[0]).toContain("uid 1500 node -e");
+    expect(residue.listeners).toEqual(["tcp 127.0.0.1:4444 uid 1500", "unix /tmp/socket"]);
+    expect(residue.files).toEqual([
+      "/dev/shm/in-shm",
+      "/home/builder/folder",
+      "/home/builder/in-home",
+      "/tmp/in-tmp",
+      "/tmp/socket",
+      "/var/tmp/in-var-tmp",
+    ]);
+    process.kill(Number(residue.processes[0]?.split(" ")[0]), "SIGKILL");
+    await lab.jump.run([
+      "sh",
+      "-c",
+      "rm -rf /tmp/* /dev/shm/* /var/tmp/in-var-tmp /home/builder/in-home /home/builder/folder",
+    ]);
+    await expectNothingLeft(lab.jump);
+  });
+
+  test("finds a file that was there and has been written to", async () => {
+    await lab.jump.mark();
+    await lab.jump.run(["sh", "-c", "echo changed >> ~/.bashrc"], { user: "builder" });
+    expect((await lab.jump.residue()).files).toEqual(["/home/builder/.bashrc"]);
+  });
+
+  test("cuts the workstation's link, swallows its packets, and counts its bytes", async () => {
+    const before = await lab.workstationBytes();
+    expect((await lab.workstation.exec(canConnect("172.16.16.158"))).code).toBe(0);
+    expect(await lab.workstationBytes()).toBeGreaterThan(before);
+    await lab.cutWorkstationLink();
+    expect((await lab.workstation.exec(canConnect("172.16.16.158"))).code).not.toBe(0);
+    await lab.restoreWorkstationLink();
+    await waitFor(async () => (await lab.workstation.exec(canConnect("172.16.16.158"))).code === 0, {
+      what: "the link",
+    });
+    await lab.blackholeWorkstationLink();
+    expect((await lab.workstation.exec(canConnect("172.16.16.158"))).code).toBe(124);
+    await lab.endBlackhole();
+    expect((await lab.workstation.exec(canConnect("172.16.16.158"))).code).toBe(0);
+  });
+
+  test("restarts an sshd with other options, and stops it", async () => {
+    await lab.target.sshd.stop();
+    expect((await lab.jump.exec(canConnect(TARGET))).code).not.toBe(0);
+    await lab.target.sshd.start(["AllowTcpForwarding no"]);
+    expect(await lab.target.run(["/usr/sbin/sshd", "-T"])).toContain("allowtcpforwarding no");
+    expect((await lab.jump.exec(canConnect(TARGET))).code).toBe(0);
+  });
+
+  test("lets another server on the jump host answer for the target", async () => {
+    await lab.impersonateTarget();
+    expect((await lab.jump.exec(canConnect(TARGET))).code).not.toBe(0);
+    const fake = lab.jump.spawn([
+      "node",
+      "-e",
+      `net.createServer((s) => s.end("fake\\n")).listen(22, "${TARGET}")`,
+    ]);
+    const read = ["timeout", "2", "bash", "-c", `read -r line < /dev/tcp/${TARGET}/22; echo "$line"`];
+    await waitFor(async () => (await lab.jump.exec(read)).stdout === "fake\n", { what: "the fake target" });
+    await fake.kill();
+    await lab.endImpersonation();
+    expect((await lab.jump.exec(read)).stdout).toContain("SSH-2.0-OpenSSH");
+  });
+
+  test("runs beside another lab", async () => {
+    await using other = await startLab({ card: false });
+    await other.jump.run(["sh", "-c", "echo other > /tmp/whose"]);
+    await lab.jump.run(["sh", "-c", "echo first > /tmp/whose"]);
+    expect(await other.jump.readFile("/tmp/whose")).toBe("other\n");
+    expect((await other.workstation.exec(canConnect("172.16.16.158"))).code).toBe(0);
+  });
+
+  test("passes on exit status, signals and descriptors", async () => {
+    expect((await lab.jump.exec(["sh", "-c", "exit 7"])).code).toBe(7);
+    expect((await lab.jump.exec(["sh", "-c", "cat <&3"], { descriptors: ["three"] })).stdout).toBe("three");
+    const sleeper = lab.jump.spawn(["sleep", "100"], { user: "builder" });
+    await sleeper.signal("SIGTERM");
+    expect(await sleeper.exit).toEqual({ code: null, signal: "SIGTERM" });
+  });
+});
+
+test("a lab whose owner is killed leaves no process, mount or folder", async () => {
+  const owner = spawn(
+    process.execPath,
+    [
+      "--import",
+      "tsx",
+      "--conditions=@farside/source",
+      fileURLToPath(new URL("./main.ts", import.meta.url)),
+      "--no-card",
+    ],
+    { stdio: ["pipe", "pipe", "inherit"] },
+  );
+  const [line] = (await once(createInterface({ input: owner.stdout }), "line")) as [string];
+  const facts = JSON.parse(line) as Record<string, { pid: number }> & { shared: string };
+  const pids = ["workstation", "jump", "target", "target2"].map((name) => facts[name]?.pid ?? 0);
+  const namespaces = new Set(pids.map((pid) => readlinkSync(`/proc/${pid}/ns/net`)));
+  expect(namespaces.size).toBe(4);
+  owner.kill("SIGKILL");
+  await once(owner, "exit");
+  await waitFor(() => pids.every((pid) => !existsSync(`/proc/${pid}`)), { what: "the end of the hosts" });
+  expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(facts.shared.replace("/shared", ""));
+  expect(processesIn(namespaces)).toEqual([]);
+  // The folder is left to the next lab, which knows that its owner is gone.
+  await using _next = await startLab({ card: false });
+  expect(existsSync(facts.shared)).toBe(false);
+});
+
+function processesIn(namespaces: ReadonlySet<string>): string[] {
+  return readdirSync("/proc").filter((name) => {
+    try {
+      return /^\d+$/.test(name) && namespaces.has(readlinkSync(`/proc/${name}/ns/net`));
+    } catch {
+      return false;
+    }
+  });
+}

@@ -1,0 +1,72 @@
+import { readFile } from "node:fs/promises";
+import { waitFor } from "../support/wait-for.ts";
+import type { Host } from "./host.ts";
+import { isSshdListener } from "./host-state.ts";
+import { isListening } from "./proc-net.ts";
+
+const LOG = "/var/log/lab-sshd.log";
+
+/** The sshd of a lab host: started once the host has its address, restarted with other options by tests. */
+export class LabSshd {
+  readonly #host: Host;
+
+  constructor(host: Host) {
+    this.#host = host;
+  }
+
+  /** Starts sshd; `lines` come first in its configuration and therefore win. Resolves once it listens. */
+  async start(lines: readonly string[] = []): Promise<void> {
+    const host = this.#host;
+    const config = [...lines, ...baseConfig(host.address), ""].join("\n");
+    await host.writeFile("/etc/ssh/sshd_config", config);
+    const { code, stderr } = await host.exec(["/usr/sbin/sshd", "-E", LOG]);
+    if (code !== 0) throw new Error(`sshd of ${host.name} did not start: ${stderr}`);
+    await waitFor(() => isListening(host.initPid, 22), {
+      what: `sshd of ${host.name}`,
+      detail: () => stderr,
+    });
+  }
+
+  /** Ends the listening process; logins that are up stay, as on any host. */
+  async stop(): Promise<void> {
+    const pid = await this.pid();
+    if (pid === undefined) return;
+    process.kill(pid, "SIGTERM");
+    await waitFor(async () => (await this.pid()) === undefined, { what: "the end of sshd" });
+  }
+
+  /** The machine's pid of the listening process. */
+  async pid(): Promise<number | undefined> {
+    const children = await readFile(
+      `/proc/${this.#host.initPid}/task/${this.#host.initPid}/children`,
+      "utf8",
+    );
+    for (const child of children.trim().split(" ")) {
+      const command = await readFile(`/proc/${child}/cmdline`, "utf8").catch(() => "");
+      if (isSshdListener(command.replaceAll("\0", " "))) return Number(child);
+    }
+    return undefined;
+  }
+
+  async log(): Promise<string> {
+    return this.#host.readFile(LOG);
+  }
+}
+
+function baseConfig(address: string): string[] {
+  return [
+    "Port 22",
+    // Not every address: tests put the target's own address on the jump host to stand in for it.
+    `ListenAddress ${address}`,
+    "HostKey /etc/ssh/ssh_host_ed25519_key",
+    "HostKey /etc/ssh/ssh_host_ecdsa_key",
+    "UsePAM no",
+    "PasswordAuthentication no",
+    "KbdInteractiveAuthentication no",
+    "PidFile none",
+    "LogLevel VERBOSE",
+    "MaxStartups 500:30:1000",
+    "MaxSessions 100",
+    "Subsystem sftp internal-sftp",
+  ];
+}

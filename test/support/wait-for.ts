@@ -1,0 +1,42 @@
+import { setTimeout as delay } from "node:timers/promises";
+
+export interface WaitOptions {
+  /** Named in the error when the deadline passes. */
+  readonly what: string;
+  /** 10,000 where left out. */
+  readonly withinMs?: number;
+  /** 20 where left out. Only for state that gives no event. */
+  readonly everyMs?: number;
+  /** More for the error, asked for when the deadline has passed. */
+  readonly detail?: () => string;
+}
+
+/** Asks `probe` until it gives something other than undefined, null or false, and returns that. Rejects at the deadline. */
+export async function waitFor<T>(
+  probe: () => Promise<T | undefined | null | false> | T | undefined | null | false,
+  options: WaitOptions,
+): Promise<T> {
+  const { what, withinMs = 10_000, everyMs = 20, detail } = options;
+  const deadline = performance.now() + withinMs;
+  for (;;) {
+    const answer = await probe();
+    if (answer !== undefined && answer !== null && answer !== false) return answer;
+    if (performance.now() >= deadline) {
+      throw new Error(`${what} did not come within ${withinMs} ms${detail ? `\n${detail()}` : ""}`);
+    }
+    await delay(everyMs);
+  }
+}
+
+/** `promise`, or an error that names `what` after `withinMs`. */
+export async function within<T>(promise: Promise<T>, withinMs: number, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`${what} did not come within ${withinMs} ms`)), withinMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
