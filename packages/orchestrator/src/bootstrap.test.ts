@@ -1,0 +1,256 @@
+import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { brotliCompressSync } from "node:zlib";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { bootstrap, shellCommand } from "./bootstrap.ts";
+import { LOADER } from "./loader.ts";
+
+/** Says what it was given and what is left of stdin, which ends it. */
+const FAKE_AGENT = `
+const boot = globalThis[Symbol.for("farside.boot")];
+process.stdout.write("farside-preamble:" + boot.nonce + ":agent\\n" + JSON.stringify({
+  digest: boot.digest, argv: process.argv.length, run: process.env.FARSIDE_RUN, options: process.env.NODE_OPTIONS }) + "\\n");
+process.stdin.on("data", (chunk) => process.stdout.write(chunk));
+process.stdin.on("end", () => process.exit(0));
+`;
+const compressed = brotliCompressSync(FAKE_AGENT);
+const digest = createHash("sha256").update(compressed).digest("hex");
+const nodeFolder = dirname(process.execPath);
+
+let home: string;
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), "farside-bootstrap-"));
+});
+afterEach(async () => {
+  await rm(home, { recursive: true, force: true });
+});
+
+interface Run {
+  shell?: string;
+  environment?: Record<string, string>;
+  remoteNode?: string;
+  upload?: (upload: Buffer) => Buffer;
+  frames?: string;
+}
+
+/** Does what sshd does: `shell -c command`, with everything that follows written at once. */
+async function run(options: Run = {}) {
+  const { shell = "/bin/sh", environment = {}, upload = (bytes) => bytes, frames = "frames" } = options;
+  const made = bootstrap({ compressed, digest, remoteNode: options.remoteNode });
+  const path = `${nodeFolder}:/usr/bin:/bin`;
+  const child = spawn(shell, ["-c", made.command], {
+    env: { PATH: path, HOME: home, ...environment },
+    cwd: home,
+  });
+  const chunks = { stdout: [] as Buffer[], stderr: [] as Buffer[] };
+  child.stdout.on("data", (chunk) => chunks.stdout.push(chunk));
+  child.stderr.on("data", (chunk) => chunks.stderr.push(chunk));
+  child.stdin.on("error", () => {});
+  child.stdin.end(Buffer.concat([upload(made.upload), Buffer.from(frames)]));
+  const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
+  const stdout = Buffer.concat(chunks.stdout).toString();
+  const [, preamble] = new RegExp(`farside-preamble:${made.nonce}:([^\\n]*)\\n`).exec(stdout) ?? [];
+  return { status, stdout, stderr: Buffer.concat(chunks.stderr).toString(), preamble, ...made };
+}
+
+async function fakeNode(path: string, version: string) {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, `#!/bin/sh\necho ${version}\n`);
+  await chmod(path, 0o755);
+  return path;
+}
+
+/** A PATH without a node. The usual folders of this machine may still have one. */
+const noNode = { PATH: "/nonexistent" };
+
+describe("the command line", () => {
+  const made = bootstrap({ compressed, digest });
+
+  it("holds no character that a login shell reads inside single quotes", () => {
+    const words = made.command.slice("exec /bin/sh -c ".length).split("' '");
+    expect(words.length).toBe(7);
+    expect(words.join("").replace(/^'|'$/g, "")).not.toMatch(/['\\!`\n]|[^ -~]/);
+    expect(LOADER).not.toMatch(/['\\!`\n]|[^ -~]/);
+  });
+
+  it("does not hold the nonce in one piece, so that an echo of it is no preamble", () => {
+    expect(made.command).not.toContain(made.nonce);
+    expect(made.nonce).toMatch(/^[0-9a-f]{32}$/);
+  });
+
+  it("is refused where an argument could break out of its quotes", () => {
+    for (const word of ["a'b", "a\\b", "a!b", "a\nb", "ü", "a`b"]) {
+      expect(() => shellCommand(":", [word])).toThrow(/not safe/);
+      expect(() => bootstrap({ compressed, digest, remoteNode: word })).toThrow(/--remote-node|not safe/);
+    }
+  });
+});
+
+const shells = ["/bin/bash", "/bin/dash", "/usr/bin/zsh", "/usr/bin/fish", "/usr/bin/tcsh", "/usr/bin/ksh"];
+
+describe.each(shells.filter(existsSync))("as a command of the login shell %s", (shell) => {
+  it("runs the bundle from stdin and leaves it the rest of stdin", async () => {
+    const result = await run({ shell });
+    expect(result.preamble).toBe("agent");
+    const [line, rest] = result.stdout.slice(result.stdout.indexOf("{")).split("\n");
+    expect(JSON.parse(line ?? "")).toEqual({ digest, argv: 3, run: result.nonce });
+    expect([rest, result.stderr, result.status]).toEqual(["frames", "", 0]);
+  });
+
+  it("says so when there is no node", async () => {
+    const result = await run({ shell, remoteNode: "/nonexistent/node" });
+    expect([result.preamble, result.status]).toEqual(["no-node", 69]);
+  });
+});
+
+/** Where each shell reads commands from even when it runs `-c`. */
+const rcFiles: [shell: string, file: string, rc: string][] = [
+  [
+    "/bin/bash",
+    ".bashrc",
+    'echo "Welcome! $(date)"; printf "no newline"; read line; export NODE_OPTIONS=--no-such-option',
+  ],
+  [
+    "/usr/bin/zsh",
+    ".zshenv",
+    "echo Welcome; printf 'no newline'; read line; export NODE_OPTIONS=--no-such-option",
+  ],
+  [
+    "/usr/bin/fish",
+    ".config/fish/config.fish",
+    "echo Welcome; printf 'no newline'; read line; set -x NODE_OPTIONS --no-such-option",
+  ],
+  [
+    "/usr/bin/tcsh",
+    ".tcshrc",
+    "echo Welcome; echo -n 'no newline'; set line = $<; setenv NODE_OPTIONS --no-such-option",
+  ],
+];
+
+describe.each(rcFiles.filter(([shell]) => existsSync(shell)))("rc files of %s", (shell, file, rc) => {
+  it("may print, read a line of stdin and set NODE_OPTIONS", async () => {
+    await mkdir(dirname(join(home, file)), { recursive: true });
+    await writeFile(join(home, file), `${rc}\n`);
+    const result = await run({ shell });
+    expect(result.stdout).toMatch(/^Welcome/);
+    expect(result.stdout).toContain("no newlinefarside-preamble:");
+    expect([result.preamble, result.status]).toEqual(["agent", 0]);
+    expect(result.stdout).toMatch(/frames$/);
+  });
+});
+
+describe("the search for a node", () => {
+  it("takes a node on PATH that is new enough, without asking the others", async () => {
+    const sentinel = join(home, "asked");
+    const other = await fakeNode(join(home, ".nvm/versions/node/v99.0.0/bin/node"), "v99.0.0");
+    await writeFile(other, `#!/bin/sh\ntouch ${sentinel}\necho v99.0.0\n`);
+    expect((await run()).preamble).toBe("agent");
+    expect(existsSync(sentinel)).toBe(false);
+  });
+
+  it.each([
+    ".nvm/versions/node/v20.1.0/bin/node",
+    ".local/share/fnm/node-versions/v20.1.0/installation/bin/node",
+    ".volta/tools/image/node/20.1.0/bin/node",
+    ".asdf/installs/nodejs/20.1.0/bin/node",
+    ".local/share/mise/installs/node/20.1.0/bin/node",
+    "n/bin/node",
+    ".local/bin/node",
+  ])("finds a real node in ~/%s", async (path) => {
+    // Claims to be newer than any that this machine may have in its usual folders.
+    const node = await fakeNode(join(home, path), "");
+    await writeFile(
+      node,
+      `#!/bin/sh\n[ "$1" = -v ] && { echo v999.9.0; exit; }\nexec ${process.execPath} "$@"\n`,
+    );
+    const result = await run({ environment: noNode });
+    expect(result.preamble).toBe("agent");
+  });
+
+  it("takes the newest by number, not by letter", async () => {
+    for (const version of ["900.9.0", "1000.0.0", "900.10.1"]) {
+      const path = await fakeNode(join(home, `.nvm/versions/node/v${version}/bin/node`), "");
+      await writeFile(
+        path,
+        `#!/bin/sh\n[ "$1" = -v ] && { echo v${version}; exit; }\necho "became ${version}"\n`,
+      );
+    }
+    expect((await run({ environment: noNode })).stdout).toBe("became 1000.0.0\n");
+  });
+
+  it("passes over what is broken, a folder, or says no version", async () => {
+    await fakeNode(join(home, ".nvm/versions/node/v1/bin/node"), "hello");
+    await mkdir(join(home, ".nvm/versions/node/v2/bin/node"), { recursive: true });
+    await mkdir(join(home, ".nvm/versions/node/v3/bin"), { recursive: true });
+    await symlink("/nonexistent", join(home, ".nvm/versions/node/v3/bin/node"));
+    expect((await run({ environment: { PATH: `${nodeFolder}:/bin` } })).preamble).toBe("agent");
+    const chosen = await run({ remoteNode: join(home, ".nvm/versions/node/v1/bin/node") });
+    expect(chosen.preamble).toBe("no-node");
+  });
+
+  it("says which versions are too old, and where they are", async () => {
+    const old = await fakeNode(join(home, "old/node"), "v16.20.2");
+    const result = await run({ remoteNode: old });
+    expect([result.preamble, result.status]).toEqual([`node-too-old:16.20.2=${old}`, 69]);
+    const nearly = await fakeNode(join(home, "nearly/node"), "v18.17.9");
+    expect((await run({ remoteNode: nearly })).preamble).toBe(`node-too-old:18.17.9=${nearly}`);
+  });
+
+  it("takes a chosen node from a path, below the home folder, or by name", async () => {
+    await mkdir(join(home, "bin dir"));
+    await symlink(process.execPath, join(home, "bin dir/node"));
+    for (const remoteNode of [process.execPath, "~/bin dir/node", "node"]) {
+      expect((await run({ remoteNode })).preamble).toBe("agent");
+    }
+  });
+});
+
+describe("the loader", () => {
+  it("does not run a bundle that was altered on the way", async () => {
+    const result = await run({
+      upload: (bytes) => {
+        const altered = Buffer.from(bytes);
+        altered.writeUInt8(altered.readUInt8(altered.length - 1) ^ 1, altered.length - 1);
+        return altered;
+      },
+    });
+    expect([result.preamble, result.status]).toEqual(["digest-mismatch", 76]);
+  });
+
+  it("does not run another bundle that comes with its own digest", async () => {
+    const other = bootstrap({ compressed: brotliCompressSync("evil"), digest: "0".repeat(64) });
+    const result = await run({
+      upload: (bytes) =>
+        Buffer.concat([
+          bytes.subarray(0, 64 + 15 + 32 + 1),
+          Buffer.from(`${compressed.length} ${"0".repeat(64)}\n`),
+          other.upload,
+        ]),
+    });
+    expect(result.preamble).toBe("digest-mismatch");
+  });
+
+  it.each([
+    ["stdin that ends early", (bytes: Buffer) => bytes.subarray(0, -1), "", /^loader-failed:stdin ended/],
+    ["stdin without a marker", () => Buffer.alloc(70_000, "x"), "", /^loader-failed:no marker/],
+    [
+      "a false length",
+      (bytes: Buffer) => Buffer.from(bytes.toString("latin1").replace(/ \d+ /, " 1e99 "), "latin1"),
+      "",
+      /^loader-failed:a false bundle length/,
+    ],
+  ])("reports %s", async (_, upload, frames, preamble) => {
+    const result = await run({ upload, frames });
+    expect(result.preamble).toMatch(preamble);
+    expect(result.status).toBe(70);
+  });
+
+  it("writes nothing", async () => {
+    expect((await run()).preamble).toBe("agent");
+    expect(await readdir(home)).toEqual([]);
+  });
+});

@@ -1,0 +1,124 @@
+import { randomBytes } from "node:crypto";
+import { CodedError } from "@farside/protocol";
+import { LOADER, onOneLine } from "./loader.ts";
+
+/** Oldest Node.js that runs the agent. */
+export const MIN_AGENT_NODE = "18.18";
+/** Environment variable by which every process of a deploy is recognised, children included; its value is the nonce. */
+export const RUN_VARIABLE = "FARSIDE_RUN";
+
+/**
+ * Finds a Node.js and becomes it: `$1$2` is the nonce (in halves, so that a shell that echoes the command line prints
+ * no preamble), `$3` the bundle's digest, `$4` a path that the operator chose or nothing, `$5` the loader. A node on
+ * PATH that is new enough is taken; else the newest that version managers and usual folders have. `exec` keeps sshd
+ * the agent's parent. Same characters as the loader, for the same reason.
+ */
+const SCRIPT = onOneLine(`
+unset NODE_OPTIONS NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG;
+nonce=$1$2; best=; top=0; old=;
+say() { echo "farside-preamble:$nonce:$1"; exit "$2"; };
+look() {
+  [ -f "$1" ] && [ -x "$1" ] || return 1;
+  v=$("$1" -v </dev/null 2>/dev/null) || return 1;
+  v=\${v#v}; a=\${v%%.*}; r=\${v#*.}; b=\${r%%.*}; c=\${r#*.}; c=\${c%%-*};
+  { [ "$a" -ge 0 ] && [ "$b" -ge 0 ] && [ "$c" -ge 0 ]; } 2>/dev/null || return 1;
+  if [ "$a" -lt 18 ] || { [ "$a" -eq 18 ] && [ "$b" -lt 18 ]; }; then
+    old="$old,$a.$b.$c=$1"; return 1;
+  fi;
+  rank=$((a * 1000000 + b * 1000 + c));
+  if [ "$rank" -gt "$top" ]; then top=$rank; best=$1; fi;
+};
+if [ -n "$4" ]; then
+  case $4 in
+    "~/"*) look "$HOME/\${4#??}" ;;
+    */*) look "$4" ;;
+    *) look "$(command -v "$4")" ;;
+  esac;
+else
+  look "$(command -v node)" || look "$(command -v nodejs)" || for n in
+    "\${NVM_DIR:-$HOME/.nvm}"/versions/node/*/bin/node
+    "\${FNM_DIR:-$HOME/.local/share/fnm}"/node-versions/*/installation/bin/node
+    "$HOME"/.fnm/node-versions/*/installation/bin/node
+    "\${VOLTA_HOME:-$HOME/.volta}"/tools/image/node/*/bin/node
+    "\${ASDF_DATA_DIR:-$HOME/.asdf}"/installs/nodejs/*/bin/node
+    "\${MISE_DATA_DIR:-$HOME/.local/share/mise}"/installs/node/*/bin/node
+    "\${N_PREFIX:-/usr/local}"/bin/node /usr/local/n/versions/node/*/bin/node "$HOME"/n/bin/node
+    "$HOME"/.local/bin/node "$HOME"/bin/node "$HOME"/node*/bin/node
+    /usr/local/bin/node /usr/bin/node /usr/bin/nodejs /opt/node*/bin/node /usr/local/lib/nodejs/*/bin/node
+    /usr/local/node*/bin/node /snap/bin/node /opt/homebrew/bin/node /home/linuxbrew/.linuxbrew/bin/node;
+  do look "$n"; done;
+fi;
+if [ -z "$best" ]; then
+  if [ -n "$old" ]; then say "node-too-old:\${old#,}" 69; fi;
+  say no-node 69;
+fi;
+ulimit -S -c 0 2>/dev/null;
+${RUN_VARIABLE}=$nonce; export ${RUN_VARIABLE};
+exec "$best" -e "$5" "$nonce" "$3";
+say loader-failed:exec 70
+`);
+
+/** Written before the bundle, for rc files of the login that read stdin. */
+const NEWLINES_FOR_RC_FILES = "\n".repeat(64);
+
+export interface Bootstrap {
+  /** 128 bit, hex. Marks the preamble, the bundle and every process of this deploy. Not a secret. */
+  readonly nonce: string;
+  /** Command line for the exec request. Parses the same in sh, bash, dash, zsh, ksh, fish and tcsh. */
+  readonly command: string;
+  /** Bytes to write to the exec channel right behind the request, without waiting for anything. */
+  readonly upload: Buffer;
+}
+
+export interface BootstrapOptions {
+  /** The agent as one file, brotli-compressed. */
+  readonly compressed: Uint8Array;
+  /** SHA-256 of `compressed`, hex. */
+  readonly digest: string;
+  /** Path of the node to use on the jump host (`~/` is the login's home), or its name on PATH. Default: search. */
+  readonly remoteNode?: string | undefined;
+  /** 32 hex digits; default: random. */
+  readonly nonce?: string | undefined;
+}
+
+/** Makes the command line and the upload of one deploy. Throws `config.invalid` for a node path that no shell could take. */
+export function bootstrap(options: BootstrapOptions): Bootstrap {
+  const { compressed, digest, remoteNode = "", nonce = newNonce() } = options;
+  if (/['\\!\p{Cc}]|[^ -~]/u.test(remoteNode) || remoteNode.startsWith("-")) {
+    throw new CodedError(
+      "config.invalid",
+      `cannot use --remote-node ${JSON.stringify(remoteNode)}: it holds a character that can't pass through every login shell`,
+      {
+        leg: "jump",
+        hint: "Use a path of plain characters, without quotes, backslashes and exclamation marks.",
+      },
+    );
+  }
+  return {
+    nonce,
+    command: shellCommand(SCRIPT, [...halves(nonce), digest, remoteNode, LOADER]),
+    upload: Buffer.concat([
+      Buffer.from(`${NEWLINES_FOR_RC_FILES}farside-bundle ${nonce} ${compressed.length} ${digest}\n`),
+      compressed,
+    ]),
+  };
+}
+
+/** 128 random bits, hex. */
+export function newNonce(): string {
+  return randomBytes(16).toString("hex");
+}
+
+/** `nonce` as two arguments. */
+export function halves(nonce: string): [string, string] {
+  return [nonce.slice(0, nonce.length / 2), nonce.slice(nonce.length / 2)];
+}
+
+/** A command that runs `script` in /bin/sh from any login shell. Throws a plain Error for what single quotes can't hold everywhere. */
+export function shellCommand(script: string, args: readonly string[]): string {
+  const words = [script, "farside", ...args];
+  const bad = words.find((word) => /['\\!`]|[^ -~]/.test(word));
+  if (bad !== undefined)
+    throw new Error(`not safe in every login shell: ${JSON.stringify(bad.slice(0, 80))}`);
+  return `exec /bin/sh -c ${words.map((word) => `'${word}'`).join(" ")}`;
+}
