@@ -1,10 +1,23 @@
+// Lifetimes: waits that end, resources that close
+export * from "./abortable.ts";
+export * from "./any-signal.ts";
+export * from "./deadline.ts";
 // Messages: what can be said
 export * from "./define.ts";
 // Errors: what can fail
 export * from "./errors.ts";
+// Carriers: how it is said
+export { decodeBody, encodeBody, encodeFrame, FrameDecoder } from "./frame.ts";
+export { FramedStream, type FramedStreamOptions } from "./framed-stream.ts";
+// Peer: one side of it
+export { type EventHandler, handle, on, type RequestContext, type RequestHandler } from "./handlers.ts";
+// Strings from outside
+export * from "./harmless.ts";
 export * from "./limits.ts";
-// Carriers
 export type { MessageStream, WireValue } from "./message-stream.ts";
 export * from "./messages.ts";
+export { Peer, type PeerOptions, type RequestOptions } from "./peer.ts";
+export * from "./preamble.ts";
+export * from "./scope.ts";
 export * from "./session-events.ts";
 export * from "./version.ts";

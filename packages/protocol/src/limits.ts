@@ -4,8 +4,16 @@
 export const MAX_FRAME_BYTES = 1024 * 1024;
 /** Deepest nesting of maps and arrays in a message. */
 export const MAX_DEPTH = 16;
+/** Maps, arrays and plain values that a message may hold in all; bounds what a frame can grow to in memory. */
+export const MAX_VALUES = 16 * 1024;
+/** Keys that one map of a message may have. */
+export const MAX_MAP_KEYS = 256;
+/** Longest key of a map, in bytes. */
+export const MAX_KEY_BYTES = 255;
 /** Bytes that a login shell may print before the preamble. */
 export const MAX_PREAMBLE_NOISE_BYTES = 64 * 1024;
+/** Longest status in the preamble, in bytes. */
+export const MAX_PREAMBLE_STATUS_BYTES = 4096;
 /** Requests that one side may have open at the other at a time. */
 export const MAX_PENDING_REQUESTS = 256;
 /** Events that wait for a slow carrier; more are counted and dropped. */

@@ -1,1 +1,2 @@
-export {};
+export * from "./chunked.ts";
+export * from "./stream-pair.ts";

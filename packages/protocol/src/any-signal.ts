@@ -1,0 +1,34 @@
+/** A signal that hangs on others or on a timer until it is released. */
+export interface LinkedSignal extends Disposable {
+  readonly signal: AbortSignal;
+  /** Takes every listener and timer away; the signal no longer changes. Idempotent. */
+  release(): void;
+}
+
+/**
+ * A signal that aborts with the reason of the first of `signals` that does, at once where one already has; undefined
+ * ones are left out. Whoever makes it releases it when the wait is over, so that a long-lived signal (the session's)
+ * collects no listeners. It stands for `AbortSignal.any`, which Node 18 does not have.
+ */
+export function anySignal(signals: Iterable<AbortSignal | undefined>): LinkedSignal {
+  const controller = new AbortController();
+  const linked: AbortSignal[] = [];
+  const onAbort = (event: Event) => abort((event.target as AbortSignal).reason);
+  const release = () => {
+    for (const signal of linked.splice(0)) signal.removeEventListener("abort", onAbort);
+  };
+  const abort = (reason: unknown) => {
+    release();
+    controller.abort(reason);
+  };
+  for (const signal of signals) {
+    if (signal === undefined) continue;
+    if (signal.aborted) {
+      abort(signal.reason);
+      break;
+    }
+    signal.addEventListener("abort", onAbort, { once: true });
+    linked.push(signal);
+  }
+  return { signal: controller.signal, release, [Symbol.dispose]: release };
+}
