@@ -1,0 +1,66 @@
+import type { ClientChannel } from "ssh2";
+import { ChannelStream } from "./channel-stream.ts";
+
+const maxStderrBytes = 32 * 1024;
+
+export interface ExitStatus {
+  /** Null where a signal ended the command, or the connection ended first. */
+  readonly code: number | null;
+  /** `SIGTERM` …, or null. */
+  readonly signal: string | null;
+}
+
+/** What a command wrote to stderr, as far as it is kept. Raw: make it printable before it is shown. */
+export interface BoundedText {
+  /** The first 32 KiB. */
+  text(): string;
+  readonly isTruncated: boolean;
+}
+
+/**
+ * A running command: the Duplex is its stdin and stdout, `end()` is EOF on stdin, `destroy()` closes the channel (sshd
+ * then sends no signal: a command should end on EOF).
+ */
+export class ExecStream extends ChannelStream {
+  readonly stderr: BoundedText;
+  /** Resolves when the channel is closed; never rejects. */
+  readonly exit: Promise<ExitStatus>;
+  #resolveExit: (status: ExitStatus) => void = () => {};
+  #status: ExitStatus = { code: null, signal: null };
+
+  constructor(channel: ClientChannel, onStderr?: (chunk: Buffer) => void) {
+    super(channel);
+    this.stderr = keepFirst(channel, onStderr);
+    this.exit = new Promise((resolve) => {
+      this.#resolveExit = resolve;
+    });
+    channel.on("exit", (code: number | null, signal?: string) => {
+      this.#status = { code, signal: signal ?? null };
+    });
+    channel.on("close", () => this.#resolveExit(this.#status));
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#resolveExit(this.#status);
+    super._destroy(error, done);
+  }
+}
+
+function keepFirst(channel: ClientChannel, onStderr: ((chunk: Buffer) => void) | undefined): BoundedText {
+  const chunks: Buffer[] = [];
+  let kept = 0;
+  let isTruncated = false;
+  channel.stderr.on("data", (chunk: Buffer) => {
+    const fitting = chunk.subarray(0, maxStderrBytes - kept);
+    if (fitting.length > 0) chunks.push(Buffer.from(fitting));
+    kept += fitting.length;
+    isTruncated ||= fitting.length < chunk.length;
+    onStderr?.(chunk);
+  });
+  return {
+    text: () => Buffer.concat(chunks).toString("utf8"),
+    get isTruncated() {
+      return isTruncated;
+    },
+  };
+}

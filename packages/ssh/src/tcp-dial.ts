@@ -1,0 +1,36 @@
+import { connect, type Socket } from "node:net";
+
+/** How long one of several addresses of a host may take before the next one is tried too, in ms. */
+const addressTimeoutMs = 1_000;
+
+/** A connected TCP socket; rejects with the socket's error, or with the signal's reason. */
+export function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted();
+    const socket = connect({
+      host,
+      port,
+      noDelay: true,
+      autoSelectFamily: true,
+      autoSelectFamilyAttemptTimeout: addressTimeoutMs,
+    });
+    const settle = () => {
+      signal.removeEventListener("abort", abort);
+      socket.off("connect", connected).off("error", failed);
+    };
+    const connected = () => {
+      settle();
+      // Nobody listens before the caller does, and an error without a listener would end the process.
+      socket.on("error", () => {});
+      resolve(socket);
+    };
+    const failed = (error: Error) => {
+      settle();
+      socket.destroy();
+      reject(error);
+    };
+    const abort = () => failed(signal.reason);
+    signal.addEventListener("abort", abort, { once: true });
+    socket.once("connect", connected).on("error", failed);
+  });
+}
