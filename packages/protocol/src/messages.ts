@@ -12,7 +12,7 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
 const bytes = (max: number) =>
   v.pipe(
-    v.instance(Uint8Array),
+    v.instance(Uint8Array as new () => Uint8Array),
     v.check((value) => value.length <= max, `more than ${max} bytes`),
   );
 const publicKeyBlob = bytes(8192);
@@ -51,8 +51,8 @@ export const hopDeclaration = v.object({
   /** Dialled from the hop before it. */
   host: name,
   port,
-  /** Public key blobs (RFC 4253, 6.6) that this host may show. */
-  hostKeys: v.pipe(v.array(publicKeyBlob), v.minLength(1), v.maxLength(64)),
+  /** Public key blobs (RFC 4253, 6.6) that this host may show. None: the key is reported in the failure's `data.hostKey` (base64), and refused. */
+  hostKeys: v.pipe(v.array(publicKeyBlob), v.maxLength(64)),
   /** Blobs of the identity's keys, offered in this order. */
   publicKeys: v.pipe(v.array(publicKeyBlob), v.minLength(1), v.maxLength(16)),
   connectTimeoutMs: v.optional(v.pipe(count, v.minValue(1))),
