@@ -28,8 +28,8 @@ export interface HostRoots {
   readonly lower: string;
 }
 
-/** Log folders and files that sshd and the login machinery write by themselves. */
-const IGNORED_FILES = /^\/var\/log\/|^\/root\/\.bash_history$/;
+/** What sshd and the login machinery log by themselves, and the lab's own programs. */
+const IGNORED_FILES = /^\/var\/log\/|^\/root\/\.bash_history$|^\/opt\/lab(\/|$)/;
 
 export async function stateOf(roots: HostRoots): Promise<HostState> {
   const [processes, listeners] = await Promise.all([processesOf(roots.initPid), listenersOf(roots.initPid)]);

@@ -1,0 +1,44 @@
+import { fileURLToPath } from "node:url";
+import { build, type Plugin } from "esbuild";
+import type { Host } from "./host.ts";
+
+/** Programs of the lab that run on its hosts: files in `programs/`. */
+export type ProgramName = "signing-service" | "build-job" | "byte-service" | "byte-client" | "fake-target";
+
+const bundles = new Map<ProgramName, Promise<string>>();
+
+/**
+ * Puts a program on `host` as one plain JavaScript file and returns the command line that starts it. Hosts but the
+ * workstation don't see the checkout, as real ones would not.
+ */
+export async function installProgram(host: Host, name: ProgramName): Promise<string[]> {
+  const path = `/opt/lab/${name}.cjs`;
+  const text = bundles.get(name) ?? bundle(name);
+  bundles.set(name, text);
+  await host.writeFile(path, await text);
+  return ["node", path];
+}
+
+async function bundle(name: ProgramName): Promise<string> {
+  const result = await build({
+    entryPoints: [fileURLToPath(new URL(`./programs/${name}.ts`, import.meta.url))],
+    bundle: true,
+    platform: "node",
+    target: "node18",
+    format: "cjs",
+    write: false,
+    plugins: [withoutNativeModules],
+  });
+  const [file] = result.outputFiles;
+  if (file === undefined) throw new Error(`nothing came of ${name}`);
+  return file.text;
+}
+
+/** ssh2 does without its native parts where they can't be loaded. */
+const withoutNativeModules: Plugin = {
+  name: "without native modules",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, namespace: "native" }));
+    onLoad({ filter: /.*/, namespace: "native" }, () => ({ contents: 'throw new Error("left out");' }));
+  },
+};
