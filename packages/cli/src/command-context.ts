@@ -1,0 +1,12 @@
+import type { Interrupts } from "./interrupts.ts";
+
+/** What a command may touch of the process. `main.ts` makes it; tests make their own. */
+export interface CommandContext {
+  readonly stdout: NodeJS.WritableStream & { readonly columns?: number; readonly isTTY?: boolean };
+  readonly stderr: NodeJS.WritableStream & { readonly columns?: number; readonly isTTY?: boolean };
+  readonly env: NodeJS.ProcessEnv;
+  readonly interrupts: Interrupts;
+}
+
+/** A command's own part of the line: yargs parses, the handler hands over its exit code. */
+export type TakeExitCode = (exitCode: number) => void;

@@ -1,0 +1,68 @@
+import type { CodedError } from "@farside/protocol";
+import { unpacked } from "./options/values.ts";
+import { usageError } from "./usage-error.ts";
+
+/** Options that take no value: `--json=no` would be read as `--json` left out. */
+const FLAGS = /^--(json|pin-pad|allow-any-user|all|watch|help|version)=/;
+
+/** Refuses what yargs would take without a word: a value for a flag, and arguments behind `--`. */
+export function checkWords(words: readonly string[]): void {
+  // The shell asks for completions, with what was typed so far.
+  if (words[0] === "--get-yargs-completions") return;
+  for (const word of words) {
+    if (word === "--") throw usageError("-- and what follows it has no meaning here", hintFor(words));
+    const flag = FLAGS.exec(word)?.[1];
+    if (flag !== undefined) throw usageError(`--${flag} takes no value`, hintFor(words));
+  }
+}
+
+/** What yargs says about `words`, in farside's words: the option as it was typed, and what to do. */
+export function explainMistake(said: string, words: readonly string[]): CodedError {
+  const { message, hint = hintFor(words) } = unpacked(said);
+  const lines = message.split("\n").map((line) => line.trim());
+  const text = lines.filter((line) => line !== "").join(": ");
+  const [, unknown] = /^Unknown (?:argument|command)s?: (.*)$/.exec(text) ?? [];
+  if (unknown !== undefined) {
+    const names = unknown.split(", ");
+    return usageError(names.map((name) => unknownWord(name, words)).join(", "), hint);
+  }
+  const [, meant] = /^Did you mean (.*)\?$/.exec(text) ?? [];
+  if (meant !== undefined)
+    return usageError(`unknown command ${lastCommandWord(words)}`, `Did you mean ${meant}?`);
+  const [, bare] = /^Not enough arguments following: (.*)$/.exec(text) ?? [];
+  if (bare !== undefined) return usageError(`${dashed(bare, words)} needs a value`, hint);
+  const [, missing] = /^Missing required arguments?: (.*)$/.exec(text) ?? [];
+  if (missing !== undefined) {
+    const names = missing.split(", ").map((name) => dashed(name, words));
+    return usageError(`${names.join(", ")} is missing`, hint);
+  }
+  if (text.startsWith("Not enough non-option arguments")) return usageError("the jump host is missing", hint);
+  return usageError(text, hint);
+}
+
+function hintFor(words: readonly string[]): string {
+  const command = words[0] === undefined || words[0].startsWith("-") ? "" : ` ${words[0]}`;
+  const known = ["forward", "deploy-and-forward", "teardown", "status", "card"].includes(words[0] ?? "");
+  return `farside${known ? command : ""} --help shows what there is.`;
+}
+
+function unknownWord(name: string, words: readonly string[]): string {
+  const option = typedOption(name, words);
+  if (option !== undefined) return `unknown option ${option}`;
+  return words[0] === name ? `unknown command ${name}` : `unexpected argument ${JSON.stringify(name)}`;
+}
+
+function typedOption(name: string, words: readonly string[]): string | undefined {
+  const long = `--${name}`;
+  if (words.some((word) => word === long || word.startsWith(`${long}=`))) return long;
+  const isShort = name.length === 1 && words.some((word) => /^-[^-]/.test(word) && word.includes(name));
+  return isShort ? `-${name}` : undefined;
+}
+
+function dashed(name: string, words: readonly string[]): string {
+  return typedOption(name, words) ?? (name.length === 1 ? `-${name}` : `--${name}`);
+}
+
+function lastCommandWord(words: readonly string[]): string {
+  return words.slice(0, words[0] === "card" ? 2 : 1).join(" ");
+}

@@ -1,0 +1,121 @@
+import type { Receipt, SessionEvent } from "@farside/protocol";
+import prettyBytes from "pretty-bytes";
+
+export type LogLevel = "error" | "warn" | "info" | "debug";
+
+/** One event in words. `hint` goes on a line of its own. The texts hold what others sent: they are not yet harmless. */
+export interface Description {
+  readonly level: LogLevel;
+  readonly tone: "done" | "note" | "warning" | "error";
+  readonly text: string;
+  /** Each stands on a line of its own below the text. */
+  readonly items?: readonly string[] | undefined;
+  readonly hint?: string | undefined;
+}
+
+const done = (text: string): Description => ({ level: "info", tone: "done", text });
+const note = (level: LogLevel, text: string): Description => ({ level, tone: "note", text });
+const warning = (text: string, hint?: string): Description => ({
+  level: "warn",
+  tone: "warning",
+  text,
+  hint,
+});
+
+/** What people read for `event`; `undefined` for what another line says already. */
+export function describeEvent(event: SessionEvent): Description | undefined {
+  switch (event.event) {
+    case "card.login":
+      return done(
+        `card "${event.token}", key "${event.key}": ${times(event.pinEntries, "PIN entry", "PIN entries")}`,
+      );
+    case "hop.connected":
+      return done(`logged in to ${event.user}@${place(event.host, event.port)} (host key ${event.hostKey})`);
+    case "agent.ready": {
+      const { bytes, durationMs } = event.deploy;
+      return done(
+        `agent ${event.agentVersion} in memory on ${event.host}: process ${event.pid}, Node.js ${event.node}, ` +
+          `${prettyBytes(bytes)} sent in ${seconds(durationMs)}`,
+      );
+    }
+    case "forward.open":
+      return done(`listening on ${event.bind.join(" and ")}, forwarding to ${way(event.target, event.via)}`);
+    case "ready":
+      return done(`ready: session ${event.session} (Ctrl-C ends it)`);
+    case "relay.open":
+      return note("debug", `relay ${event.relay}: opened by ${client(event.peer, event.uid)}`);
+    case "relay.close": {
+      const moved = `${prettyBytes(event.bytesIn)} to the target, ${prettyBytes(event.bytesOut)} back, ${seconds(event.durationMs)}`;
+      if (event.reason !== "error") return note("debug", `relay ${event.relay}: ${event.reason}, ${moved}`);
+      const why = event.message ?? "failed";
+      const code = event.code === undefined ? "" : ` [${event.code}]`;
+      return warning(`relay ${event.relay} from ${client(event.peer, event.uid)} ended${code}: ${why}`);
+    }
+    case "relay.refused":
+      return warning(`refused a connection from ${client(event.peer, event.uid)}`, event.hint);
+    case "sign":
+      if (event.decision === "signed")
+        return note("info", `signed the login to ${event.hop} (${event.algorithm})`);
+      return warning(`refused to sign for ${event.hop} (${event.algorithm}): ${event.reason}`);
+    case "reattached":
+      return done(`connected again: session ${event.session}`);
+    case "dropped":
+      return warning(`${times(event.count, "event was", "events were")} dropped`);
+    case "warning":
+      return warning(event.message, event.hint);
+    case "error":
+      return {
+        level: "error",
+        tone: "error",
+        text: `error[${event.code}]: ${event.message}`,
+        hint: event.hint,
+      };
+    case "receipt":
+      return describeReceipt(event);
+  }
+}
+
+/** The receipt in plain words; what is left is listed, an item a line. */
+export function describeReceipt(receipt: Receipt): Description {
+  const { processes, listeners, files, host, clean } = receipt;
+  const counts = [
+    times(processes.length, "process", "processes"),
+    times(listeners.length, "listener", "listeners"),
+    times(files.length, "file", "files"),
+  ].join(", ");
+  if (clean) return done(`nothing left on ${host}: ${counts}`);
+  const items = [
+    ...processes.map((item) => `process ${item}`),
+    ...listeners.map((item) => `listener ${item}`),
+    ...files.map((item) => `file ${item}`),
+  ];
+  return {
+    level: "error",
+    tone: "warning",
+    text:
+      items.length === 0 ? `could not look at ${host} for what is left there` : `left on ${host}: ${counts}`,
+    items,
+    hint: `Run farside teardown ${receipt.session}, or look at the host.`,
+  };
+}
+
+export function times(count: number, one: string, many: string): string {
+  return `${count} ${count === 1 ? one : many}`;
+}
+
+function place(host: string, port: number): string {
+  const name = host.includes(":") ? `[${host}]` : host;
+  return port === 22 ? name : `${name}:${port}`;
+}
+
+function way(target: string, via: readonly string[]): string {
+  return via.length === 0 ? target : `${target} via ${via.join(", ")}`;
+}
+
+function client(peer: string, uid: number): string {
+  return uid < 0 ? peer : `${peer} (uid ${uid})`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}

@@ -1,0 +1,107 @@
+import type { Writable } from "node:stream";
+import ora, { type Ora } from "ora";
+
+/** The part of a terminal's stream that a live line needs. */
+export type LiveTerminal = Writable & { readonly columns?: number };
+
+const ERASE_LINE = "\r\u001b[2K";
+const REFRESH_MS = 250;
+
+/**
+ * The last line of a terminal: a spinner while something is being done, then a text that changes as the session runs.
+ * Other lines go above it. Closing erases it.
+ */
+export class LiveLine {
+  readonly #terminal: LiveTerminal;
+  readonly #spinner: Ora;
+  #shown: (() => string) | undefined;
+  #isDrawn = false;
+  #pauses = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(terminal: LiveTerminal) {
+    this.#terminal = terminal;
+    // The terminal's modes and its cursor stay as they are, so that nothing must be put right after a SIGKILL.
+    this.#spinner = ora({
+      stream: terminal as unknown as NodeJS.WriteStream,
+      discardStdin: false,
+      hideCursor: false,
+    });
+  }
+
+  /** Shows `text` behind a spinner. */
+  spin(text: string): void {
+    if (this.#isClosed) return;
+    this.#erase();
+    this.#shown = undefined;
+    this.#spinner.text = this.#fitting(text, 2);
+    if (this.#pauses === 0) this.#spinner.start();
+  }
+
+  /** Shows `mark`, one column wide, and `text`; redrawn at most four times a second. */
+  show(mark: string, text: string): void {
+    if (this.#isClosed) return;
+    this.#stopSpinner();
+    this.#spinner.text = "";
+    this.#shown = () => `${mark} ${this.#fitting(text, 2)}`;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#draw();
+    }, REFRESH_MS).unref();
+  }
+
+  /** Runs `write`, whose whole lines come to stand above this one. */
+  above(write: () => void): void {
+    // A spinner that runs takes care of this by itself.
+    this.#erase();
+    write();
+    this.#draw();
+  }
+
+  /** Takes the line away until the returned function is called. */
+  pause(): () => void {
+    this.#pauses += 1;
+    this.#stopSpinner();
+    this.#erase();
+    let isPaused = true;
+    return () => {
+      if (!isPaused) return;
+      isPaused = false;
+      this.#pauses -= 1;
+      if (this.#pauses > 0 || this.#isClosed) return;
+      if (this.#shown !== undefined) this.#draw();
+      else if (this.#spinner.text !== "") this.#spinner.start();
+    };
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#stopSpinner();
+    this.#erase();
+    this.#shown = undefined;
+  }
+
+  #stopSpinner(): void {
+    if (this.#spinner.isSpinning) this.#spinner.stop();
+  }
+
+  #draw(): void {
+    if (this.#shown === undefined || this.#pauses > 0 || this.#isClosed) return;
+    this.#erase();
+    this.#terminal.write(this.#shown());
+    this.#isDrawn = true;
+  }
+
+  #erase(): void {
+    if (this.#isDrawn) this.#terminal.write(ERASE_LINE);
+    this.#isDrawn = false;
+  }
+
+  /** A line that wraps could not be erased. */
+  #fitting(text: string, taken: number): string {
+    const room = Math.max(10, (this.#terminal.columns ?? 80) - taken - 1);
+    return text.length <= room ? text : `${text.slice(0, room - 1)}…`;
+  }
+}

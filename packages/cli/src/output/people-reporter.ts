@@ -1,0 +1,102 @@
+import { type CodedError, harmless, type SessionEvent } from "@farside/protocol";
+import picocolors from "picocolors";
+import { type Description, describeEvent, type LogLevel } from "./describe-event.ts";
+import type { LineSink } from "./line-sink.ts";
+import { LiveLine, type LiveTerminal } from "./live-line.ts";
+import { emptyTally, tallyAfter, tallyText } from "./relay-tally.ts";
+import type { Reporter } from "./reporter.ts";
+
+const severity = { error: 0, warn: 1, info: 2, debug: 3 } as const satisfies Record<LogLevel, number>;
+
+export interface PeopleReporterOptions {
+  readonly sink: LineSink;
+  /** The terminal behind the sink, where it is one: it gets a spinner, a live line and, unless `color` is false, colours. */
+  readonly terminal?: LiveTerminal | undefined;
+  readonly color: boolean;
+  readonly level: LogLevel;
+}
+
+/** What people read, on stderr: a line for every step and event, and on a terminal what is going on now below them. */
+export class PeopleReporter implements Reporter {
+  readonly #sink: LineSink;
+  readonly #colors: ReturnType<typeof picocolors.createColors>;
+  readonly #level: LogLevel;
+  readonly #live: LiveLine | undefined;
+  #tally = emptyTally;
+  #isReady = false;
+
+  constructor(options: PeopleReporterOptions) {
+    this.#sink = options.sink;
+    this.#colors = picocolors.createColors(options.color);
+    this.#level = options.level;
+    const shows = options.terminal !== undefined && severity[options.level] >= severity.info;
+    this.#live = shows ? new LiveLine(options.terminal as LiveTerminal) : undefined;
+  }
+
+  step(text: string): void {
+    if (this.#live !== undefined) this.#live.spin(harmless(text));
+    else if (this.#shows("info")) this.#lines([`${harmless(text)} …`]);
+  }
+
+  event(event: SessionEvent): void {
+    const description = describeEvent(event);
+    if (event.event === "ready") this.#isReady = true;
+    if (description !== undefined) this.#describe(description);
+    const tally = tallyAfter(this.#tally, event);
+    if (this.#isReady && (tally !== this.#tally || event.event === "ready")) {
+      this.#live?.show(this.#colors.green("●"), tallyText(tally));
+    }
+    this.#tally = tally;
+  }
+
+  error(error: Pick<CodedError, "code" | "message" | "hint">): void {
+    this.#describe({
+      level: "error",
+      tone: "error",
+      text: `error[${error.code}]: ${error.message}`,
+      hint: error.hint,
+    });
+  }
+
+  log(level: LogLevel, text: string): void {
+    if (this.#shows(level)) this.#lines([this.#colors.dim(harmless(text))]);
+  }
+
+  pause(): () => void {
+    return this.#live?.pause() ?? (() => undefined);
+  }
+
+  close(): Promise<void> {
+    this.#live?.close();
+    return this.#sink.flush(1000);
+  }
+
+  #shows(level: LogLevel): boolean {
+    return severity[level] <= severity[this.#level];
+  }
+
+  #describe({ level, tone, text, items, hint }: Description): void {
+    if (!this.#shows(level)) return;
+    const { green, yellow, red, bold, dim } = this.#colors;
+    const safe = harmless(text);
+    const mark = this.#live === undefined ? "" : `${tone === "done" ? green("✔") : dim("·")} `;
+    const line = {
+      done: () => `${mark}${safe}`,
+      note: () => `${mark}${dim(safe)}`,
+      warning: () => `${yellow("warning:")} ${safe}`,
+      // `error[code]:` stands out, the sentence is left as it is.
+      error: () => safe.replace(/^error\[[^\]]*\]:/, (head) => bold(red(head))),
+    }[tone]();
+    const below = (items ?? []).map((item) => `  ${harmless(item)}`);
+    if (hint !== undefined) below.push(`${this.#colors.cyan("hint:")} ${harmless(hint)}`);
+    this.#lines([line, ...below]);
+  }
+
+  #lines(lines: readonly string[]): void {
+    const write = () => {
+      for (const line of lines) this.#sink.write(line, { droppable: true });
+    };
+    if (this.#live === undefined) write();
+    else this.#live.above(write);
+  }
+}

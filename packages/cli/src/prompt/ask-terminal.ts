@@ -1,0 +1,90 @@
+import { createInterface } from "node:readline";
+import { CodedError, harmless, isCodedError } from "@farside/protocol";
+import password from "@inquirer/password";
+import type { Prompter, SecretQuestion, TextQuestion, YesQuestion } from "./prompter.ts";
+import { openTerminal, type Terminal } from "./terminal.ts";
+
+export interface TerminalPrompterOptions {
+  /** Leaves the terminal to the question; the returned function takes it back. */
+  readonly pause: () => () => void;
+  /** Ctrl-C at a question: the terminal is in raw mode then and sends no signal. */
+  readonly onInterrupt: () => void;
+}
+
+/** Asks at the terminal: secrets hidden, `yes` typed out. */
+export class TerminalPrompter implements Prompter {
+  readonly #options: TerminalPrompterOptions;
+
+  constructor(options: TerminalPrompterOptions) {
+    this.#options = options;
+  }
+
+  askSecret(question: SecretQuestion): Promise<string> {
+    return this.#ask(question, ({ input, output }) =>
+      password(
+        { message: harmless(question.message) },
+        { input, output, ...(question.signal === undefined ? {} : { signal: question.signal }) },
+      ),
+    );
+  }
+
+  askText(question: TextQuestion): Promise<string> {
+    return this.#ask(question, (terminal) =>
+      askLine(terminal, `${harmless(question.message)} `, question.signal),
+    );
+  }
+
+  async askYes(question: YesQuestion): Promise<boolean> {
+    const answer = await this.askText({ ...question, message: `${question.message} (yes/no)` });
+    return /^yes$/i.test(answer.trim());
+  }
+
+  async #ask(question: TextQuestion, ask: (terminal: Terminal) => Promise<string>): Promise<string> {
+    question.signal?.throwIfAborted();
+    const resume = this.#options.pause();
+    try {
+      using terminal = openTerminal();
+      if (terminal === undefined) throw gaveUp();
+      for (const line of question.before ?? []) terminal.output.write(`${harmless(line)}\n`);
+      return await ask(terminal);
+    } catch (error) {
+      question.signal?.throwIfAborted();
+      if (!isRefusal(error)) throw error;
+      this.#options.onInterrupt();
+      throw gaveUp(error);
+    } finally {
+      resume();
+    }
+  }
+}
+
+/** Ctrl-C or Ctrl-D, or the terminal is gone. Inquirer has a class for each. */
+function isRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (
+    isCodedError(error) || ["ExitPromptError", "AbortPromptError", "CancelPromptError"].includes(error.name)
+  );
+}
+
+function gaveUp(cause?: unknown): CodedError {
+  return new CodedError("canceled", "the question was not answered", { cause });
+}
+
+async function askLine(
+  { input, output }: Terminal,
+  message: string,
+  signal: AbortSignal | undefined,
+): Promise<string> {
+  const reader = createInterface({ input, output, terminal: true, historySize: 0 });
+  try {
+    return await new Promise<string>((resolve, reject) => {
+      const give = () => reject(gaveUp());
+      reader.once("SIGINT", give);
+      reader.once("close", give);
+      signal?.addEventListener("abort", give, { once: true });
+      reader.question(message, resolve);
+    });
+  } finally {
+    reader.close();
+  }
+}

@@ -1,0 +1,4 @@
+export async function runStatus(...args: unknown[]): Promise<number> {
+  process.stdout.write(`${JSON.stringify(args.slice(0, -1))}\n`);
+  return 0;
+}
