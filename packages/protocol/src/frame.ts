@@ -60,6 +60,7 @@ export class FrameDecoder {
   #bodyLength: number | undefined;
   #body = Buffer.alloc(0);
   #bodyFill = 0;
+  #failure: unknown;
 
   /** Bytes of an unfinished frame that are kept. */
   get buffered(): number {
@@ -71,7 +72,23 @@ export class FrameDecoder {
    * one. Iterate to the end before the next push: a chunk is only consumed by iterating.
    */
   *push(chunk: Uint8Array): Generator<WireValue, void, undefined> {
-    let rest = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (this.#failure !== undefined) throw this.#failure;
+    try {
+      yield* this.#cut(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+  }
+
+  /** Says that the stream is at its end; throws `protocol.bad-message` in the middle of a frame. */
+  end(): void {
+    if (this.buffered > 0)
+      throw badMessage(`its stream ended within a frame, after ${this.buffered} bytes of it`);
+  }
+
+  *#cut(chunk: Buffer): Generator<WireValue, void, undefined> {
+    let rest = chunk;
     while (rest.length > 0) {
       if (this.#bodyLength === undefined) {
         rest = this.#takePrefix(rest);
@@ -86,12 +103,6 @@ export class FrameDecoder {
       rest = rest.subarray(missing);
       yield decodeBody(this.#finish(end));
     }
-  }
-
-  /** Says that the stream is at its end; throws `protocol.bad-message` in the middle of a frame. */
-  end(): void {
-    if (this.buffered > 0)
-      throw badMessage(`its stream ended within a frame, after ${this.buffered} bytes of it`);
   }
 
   #takePrefix(chunk: Buffer): Buffer {

@@ -21,6 +21,8 @@ export class Outbox {
   readonly #options: OutboxOptions;
   readonly #waiting: Letter[] = [];
   #pumping: Promise<void> | undefined;
+  /** Set before the pump starts: its first steps run at once and may add. */
+  #isPumping = false;
   #isGone = false;
 
   constructor(options: OutboxOptions) {
@@ -52,8 +54,10 @@ export class Outbox {
   }
 
   #start(): void {
-    if (this.#pumping !== undefined) return;
+    if (this.#isPumping) return;
+    this.#isPumping = true;
     this.#pumping = this.#pump().finally(() => {
+      this.#isPumping = false;
       this.#pumping = undefined;
       if (this.#waiting.length > 0) this.#start();
     });

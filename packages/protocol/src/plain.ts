@@ -1,5 +1,6 @@
 import { MAX_DEPTH } from "./limits.ts";
 import type { WireValue } from "./message-stream.ts";
+import { FORBIDDEN_KEYS } from "./scan.ts";
 
 const LONE_SURROGATE = /\p{Surrogate}/gu;
 
@@ -25,6 +26,7 @@ export function plain(value: unknown, depth = 0): WireValue {
   }
   const copy: Record<string, WireValue> = {};
   for (const [key, field] of Object.entries(value)) {
+    if (FORBIDDEN_KEYS.has(key)) throw new TypeError(`a message can't have a key ${key}`);
     if (field !== undefined) copy[key] = plain(field, depth + 1);
   }
   return copy;

@@ -3,7 +3,8 @@ import { badMessage } from "./bad-message.ts";
 import type { CodedError } from "./errors.ts";
 import { MAX_DEPTH, MAX_KEY_BYTES, MAX_MAP_KEYS, MAX_VALUES } from "./limits.ts";
 
-const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
+/** Keys that no map of a message may have: careless code would change a prototype with them. */
+export const FORBIDDEN_KEYS: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 
 /** A map or an array whose items are being scanned. `left` counts keys and values of a map, both. */
 interface Open {

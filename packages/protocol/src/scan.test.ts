@@ -1,0 +1,76 @@
+import { describe, expect, test } from "vitest";
+import { MAX_FRAME_BYTES } from "./limits.ts";
+import { scanBody } from "./scan.ts";
+
+const scan = (hex: string) => () => scanBody(Buffer.from(hex.replaceAll(" ", ""), "hex"));
+
+describe("scanBody", () => {
+  test.each([
+    ["nil and booleans", "93 c0 c2 c3"],
+    ["fixed integers", "92 7f e0"],
+    [
+      "sized integers",
+      "98 ccff cdffff ceffffffff cf001fffffffffffff d080 d18000 d280000000 d3ffe0000000000001",
+    ],
+    ["floats", "92 ca3fc00000 cb3ff8000000000000"],
+    ["strings of each size", "94 a161 d90161 da000161 db0000000161"],
+    ["bytes of each size", "93 c401ff c50001ff c600000001ff"],
+    ["arrays of each size", "93 90 dc000190 dd0000000190"],
+    ["maps of each size", "93 80 de0001a16180 df00000001d9016180"],
+    ["nesting of 16", `${"91".repeat(15)}90`],
+  ])("lets %s through", (_name, hex) => {
+    expect(scan(hex)).not.toThrow();
+  });
+
+  test.each([
+    ["nothing", "", "can't hold"],
+    ["the byte that is never used", "c1", "type 0xc1"],
+    ["fixext 1, 2, 4, 8, 16", "d40000", "type 0xd4"],
+    ["a record of msgpackr", "d8 00000000000000000000000000000000 00", "type 0xd8"],
+    ["a timestamp", "d6ff00000000", "type 0xd6"],
+    ["a fixext of eight", "d7ff0000000000000000", "type 0xd7"],
+    ["a fixext of two", "d5000000", "type 0xd5"],
+    ["ext 8, 16, 32", "c7010000", "type 0xc7"],
+    ["ext 16", "c800010000", "type 0xc8"],
+    ["ext 32", "c9000000010000", "type 0xc9"],
+    ["nesting of 17", `${"91".repeat(16)}90`, "nesting deeper than 16"],
+    ["an integer of 2^53", "cf0020000000000000", "beyond 2^53"],
+    ["an integer of -2^53", "d3ffe0000000000000", "beyond 2^53"],
+    ["NaN", "cb7ff8000000000000", "not finite"],
+    ["infinity as a short float", "ca7f800000", "not finite"],
+    ["a key that is a number", "810102", "not a string"],
+    ["a key that is bytes", "81c4016101", "not a string"],
+    ["the key __proto__", "81a95f5f70726f746f5f5f80", "not allowed"],
+    ["the key constructor in an inner map", "9181ab636f6e7374727563746f7280", "not allowed"],
+    ["the key prototype as str 8", "81d90970726f746f7479706580", "not allowed"],
+    ["a key twice", "82a16101a16102", "twice"],
+    ["a key twice, in two encodings", "82a16101d9016102", "twice"],
+    ["a key that is too long", `81da0100${"61".repeat(256)}01`, "too long"],
+    ["a string that is not UTF-8", "a2c328", "not UTF-8"],
+    ["a surrogate in UTF-8", "a3eda080", "not UTF-8"],
+    ["an overlong slash", "a2c0af", "not UTF-8"],
+    ["bytes behind the message", "c0c0", "behind the message"],
+    ["a string longer than the frame", "a361", "can't hold"],
+    ["bytes longer than the frame", "c6ffffffff00", "can't hold"],
+    ["an array of four milliards", "ddffffffff", "can't hold"],
+    ["a map of four milliards", "dfffffffff", "more than 256 keys"],
+    ["a map with half a pair", "81a161", "can't hold"],
+    ["a number cut short", "cb3ff8", "can't hold"],
+    ["a length cut short", "da00", "can't hold"],
+  ])("refuses %s", (_name, hex, message) => {
+    expect(scan(hex)).toThrow(
+      expect.objectContaining({ code: "protocol.bad-message", message: expect.stringContaining(message) }),
+    );
+  });
+
+  test("refuses a frame full of array openings, which would overflow a stack", () => {
+    expect(() => scanBody(Buffer.alloc(MAX_FRAME_BYTES, 0x91))).toThrow("nesting deeper");
+  });
+
+  test("refuses a frame full of tiny values, which would grow in memory", () => {
+    const body = Buffer.alloc(MAX_FRAME_BYTES, 0x80);
+    body[0] = 0xdd;
+    body.writeUInt32BE(body.length - 5, 1);
+    expect(() => scanBody(body)).toThrow("more than 16384 values");
+  });
+});
