@@ -1,3 +1,5 @@
+import { CodedError } from "@farside/protocol";
+
 /**
  * What we offer, most wanted first. A server that speaks none of it is refused with what it does speak; nothing here
  * uses SHA-1 or CBC, and compression is off (payload is mostly compressed or encrypted already).
@@ -58,17 +60,39 @@ export interface OfferedAlgorithms {
   readonly compress: string[];
 }
 
+/** Algorithms that configuration allows, by their names on the wire; undefined allows all of ours. */
+export interface AlgorithmLimits {
+  readonly kex?: readonly string[] | undefined;
+  readonly ciphers?: readonly string[] | undefined;
+  readonly macs?: readonly string[] | undefined;
+  readonly hostKeys?: readonly string[] | undefined;
+  /** For our own signatures (PubkeyAcceptedAlgorithms). */
+  readonly signatures?: readonly string[] | undefined;
+}
+
 /**
  * The offer for one host. `knownKeyTypes` come first, as in ssh(1), so that a host with several keys shows one that is
  * known; the others follow, so that a host that lost that key is reported as changed and not as "no common algorithm".
+ * Throws `config.invalid` where the limits leave nothing.
  */
-export function offeredAlgorithms(knownKeyTypes: readonly string[]): OfferedAlgorithms {
+export function offeredAlgorithms(
+  knownKeyTypes: readonly string[],
+  limits: AlgorithmLimits = {},
+): OfferedAlgorithms {
   const types = new Set([...knownKeyTypes, ...hostKeyTypes]);
   return {
-    kex: [...keyExchanges],
-    serverHostKey: [...types].flatMap(signatureAlgorithmsOf),
-    cipher: [...ciphers],
-    hmac: [...macs],
+    kex: allowed("KexAlgorithms", keyExchanges, limits.kex),
+    serverHostKey: allowed("HostKeyAlgorithms", [...types].flatMap(signatureAlgorithmsOf), limits.hostKeys),
+    cipher: allowed("Ciphers", ciphers, limits.ciphers),
+    hmac: allowed("MACs", macs, limits.macs),
     compress: ["none"],
   };
+}
+
+function allowed(option: string, ours: readonly string[], limit: readonly string[] | undefined): string[] {
+  const names = limit === undefined ? [...ours] : ours.filter((name) => limit.includes(name));
+  if (names.length > 0) return names;
+  throw new CodedError("config.invalid", `${option} allows nothing that farside speaks`, {
+    hint: `farside speaks ${ours.join(", ")}.`,
+  });
 }

@@ -1,6 +1,5 @@
-import { CodedError, type ErrorCode } from "@farside/protocol/errors";
+import { CodedError, type ErrorCode, harmless, isCodedError } from "@farside/protocol";
 import type { KexTap, ServerOffer } from "./kex-tap.ts";
-import { printable } from "./printable.ts";
 
 /** What an errno says to people. */
 const socketReasons: Readonly<Record<string, string>> = {
@@ -39,7 +38,7 @@ function errnoOf(error: unknown): string | undefined {
 }
 
 function textOf(error: unknown): string {
-  return printable(error instanceof Error ? error.message : String(error));
+  return harmless(error instanceof Error ? error.message : String(error), 200);
 }
 
 /** Why a socket failed, in words for people. */
@@ -54,6 +53,14 @@ export function unreachable(error: unknown, where: string, leg: "jump" | "hop"):
     leg,
     cause: error,
   });
+}
+
+/** A failure of the way to a hop: to the hop before it that is a failed target, to us it is a hop. */
+export function asHopFailure(error: CodedError, where: string, leg: "jump" | "hop"): CodedError {
+  if (error.leg !== "target" && error.leg !== undefined) return error;
+  const { hint, data } = error;
+  const code = error.code === "target.unreachable" ? "hop.unreachable" : error.code;
+  return new CodedError(code, `connecting to ${where}: ${error.message}`, { hint, data, leg, cause: error });
 }
 
 /** How far a connection had come when it failed. */
@@ -89,7 +96,7 @@ function negotiationFailure(
   const isPostQuantumOnly = list === "kex" && names.length > 0 && names.every(isPostQuantum);
   return new CodedError(
     "hop.handshake-failed",
-    `connecting to ${where}: no common ${what}; the host offers ${printable(names.join(", "), 400) || "none"}`,
+    `connecting to ${where}: no common ${what}; the host offers ${harmless(names.join(", "), 400) || "none"}`,
     {
       hint: isPostQuantumOnly
         ? "The host allows post-quantum key exchange only; add curve25519-sha256 to KexAlgorithms in its sshd_config."
@@ -109,6 +116,8 @@ export function connectionFailure(
   leg: "jump" | "hop",
   tap?: Pick<KexTap, "offer" | "ident">,
 ): CodedError {
+  // What a ProxyCommand or the hop before said is known already.
+  if (isCodedError(error) && phase !== "connected") return asHopFailure(error, where, leg);
   const isKeepalive = textOf(error) === "Keepalive timeout";
   const reason = isKeepalive
     ? "the host stopped answering"

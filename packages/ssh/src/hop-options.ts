@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { AlgorithmLimits } from "./algorithms.ts";
 import type { HostKeyVerifier } from "./host-key.ts";
 import type { Identity } from "./identity.ts";
 
@@ -21,6 +22,11 @@ export interface HopOptions {
   readonly hostKeys: HostKeyVerifier;
   /** How the host is reached; the hop owns what it resolves to. Default: TCP from this machine. */
   readonly dial?: ((signal: AbortSignal) => Promise<Duplex>) | undefined;
+  /** For TCP from this machine only (AddressFamily, BindAddress). */
+  readonly addressFamily?: 4 | 6 | undefined;
+  readonly bindAddress?: string | undefined;
+  /** What ssh_config allows of our algorithms. */
+  readonly algorithms?: AlgorithmLimits | undefined;
   /** Refuse (`hop.no-signature`) a server that lets us in before `identity` made a signature for this connection. */
   readonly requireSignature?: boolean | undefined;
   /** Answers the questions that follow the key (a one-time password). All texts are printable already. */

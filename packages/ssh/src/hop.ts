@@ -1,8 +1,8 @@
 import type { Duplex } from "node:stream";
-import { CodedError, isCodedError } from "@farside/protocol/errors";
+import { CodedError, isCodedError } from "@farside/protocol";
 import type { Client, ClientChannel } from "ssh2";
 import { ChannelStream } from "./channel-stream.ts";
-import { connectionFailure, dialFailure, execFailure, unreachable } from "./errors-of-ssh2.ts";
+import { asHopFailure, connectionFailure, dialFailure, execFailure, unreachable } from "./errors-of-ssh2.ts";
 import { ExecStream } from "./exec-stream.ts";
 import type { HopOptions } from "./hop-options.ts";
 import { type Login, logIn } from "./login.ts";
@@ -229,10 +229,12 @@ async function dialHost(options: HopOptions, where: string, signal: AbortSignal)
     attempt.abort(new CodedError("hop.unreachable", message, { hint, leg }));
   }, connectTimeoutMs);
   try {
-    return await (dial?.(attempt.signal) ?? dialTcp(host, port, attempt.signal));
+    if (dial !== undefined) return await dial(attempt.signal);
+    const { addressFamily: family, bindAddress: localAddress } = options;
+    return await dialTcp(host, port, attempt.signal, { family, localAddress });
   } catch (error) {
     if (attempt.signal.aborted) throw attempt.signal.reason;
-    throw isCodedError(error) ? error : unreachable(error, where, leg);
+    throw isCodedError(error) ? asHopFailure(error, where, leg) : unreachable(error, where, leg);
   } finally {
     clearTimeout(timer);
     signal.removeEventListener("abort", abort);

@@ -1,18 +1,24 @@
 // Connections
+
+export type { AlgorithmLimits } from "./algorithms.ts";
 export { ChannelStream } from "./channel-stream.ts";
 export { type BoundedText, ExecStream, type ExitStatus } from "./exec-stream.ts";
 // Host keys
 export { fingerprint, isFingerprint } from "./fingerprint.ts";
+export { harmlessLines } from "./harmless-lines.ts";
 export { type ExecOptions, Hop, type OpenOptions } from "./hop.ts";
 export type { HopOptions, KeyboardPrompts } from "./hop-options.ts";
+// ssh_config
+export type { HostConfig } from "./host-config.ts";
 export type { HostKeyPlace, HostKeyVerifier } from "./host-key.ts";
 // Identities
 export type { Identity, PublicKey, SignRequest } from "./identity.ts";
+export { connectChain, type JumpChain } from "./jump-chain.ts";
 export type { KeyExchangeProof } from "./kex-proof.ts";
 export { KeyFileIdentity, type KeyFileOptions } from "./key-file-identity.ts";
 export { type HostKeyQuestion, KnownHosts, type KnownHostsOptions } from "./known-hosts.ts";
 export { PinnedHostKeys } from "./pinned-host-keys.ts";
-export { printable, printableLines } from "./printable.ts";
+export { ProxyCommandStream } from "./proxy-command.ts";
 export {
   parsePublicKey,
   parsePublicKeyLine,
@@ -20,6 +26,8 @@ export {
   publicKeyLine,
   publicKeyObject,
 } from "./public-key.ts";
+export { type ResolveOptions, resolveHost } from "./resolve-host.ts";
+export { SshAgentIdentity, type SshAgentOptions } from "./ssh-agent-identity.ts";
 export {
   ecdsaValue,
   isSignatureAlgorithmOf,

@@ -1,4 +1,4 @@
-import { CodedError, isCodedError } from "@farside/protocol/errors";
+import { CodedError, isCodedError } from "@farside/protocol";
 import type { Identity, PublicKey, SignRequest } from "./identity.ts";
 import { type KeyFile, type PrivateKey, readKeyFile } from "./key-file.ts";
 import { signatureValue } from "./ssh-signature.ts";
@@ -9,8 +9,10 @@ const maxPassphraseTries = 3;
 export interface KeyFileOptions {
   /** Private keys in OpenSSH or PEM format, offered in this order. */
   readonly files: readonly string[];
-  /** Leave out files that don't exist (the default key files); else they are an error. */
-  readonly ignoreMissing?: boolean | undefined;
+  /** Leave out what can't be used (for files that ssh_config or a default names); else it is an error. */
+  readonly lenient?: boolean | undefined;
+  /** Called for each file that exists and is left out, with one line. */
+  readonly onWarning?: ((text: string) => void) | undefined;
   /** Asked only when an encrypted key has to sign; `triesLeft` counts down from 3. Without it, an encrypted key can't be used. */
   readonly passphrase?:
     | ((file: string, options: { triesLeft: number; signal: AbortSignal | undefined }) => Promise<string>)
@@ -33,8 +35,12 @@ export class KeyFileIdentity implements Identity {
   static async open(options: KeyFileOptions): Promise<KeyFileIdentity> {
     const files: KeyFile[] = [];
     for (const path of options.files) {
-      const file = await readKeyFile(path, { ignoreMissing: options.ignoreMissing === true });
-      if (file !== undefined) files.push(file);
+      try {
+        files.push(await readKeyFile(path));
+      } catch (error) {
+        if (options.lenient !== true || !isCodedError(error)) throw error;
+        if (error.data?.["isMissing"] !== true) options.onWarning?.(error.message);
+      }
     }
     return new KeyFileIdentity(files, options.passphrase);
   }

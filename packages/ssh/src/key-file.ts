@@ -1,6 +1,6 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import { readFile, stat } from "node:fs/promises";
-import { CodedError } from "@farside/protocol/errors";
+import { CodedError } from "@farside/protocol";
 import ssh2 from "ssh2";
 import type { PublicKey } from "./identity.ts";
 import { parsePublicKey, parsePublicKeyLine, publicKeyBlob } from "./public-key.ts";
@@ -24,12 +24,8 @@ export interface KeyFile {
 }
 
 /** Reads a private key file and refuses one that others can read, as ssh(1) does. Rejects with `identity.key-unreadable`. */
-export async function readKeyFile(
-  path: string,
-  { ignoreMissing = false }: { ignoreMissing?: boolean } = {},
-): Promise<KeyFile | undefined> {
-  const text = await readPrivate(path, ignoreMissing);
-  if (text === undefined) return undefined;
+export async function readKeyFile(path: string): Promise<KeyFile> {
+  const text = await readPrivate(path);
   const envelope = readEnvelope(text);
   const isEncrypted =
     envelope?.isEncrypted ?? /^(?:Proc-Type: 4,ENCRYPTED|-----BEGIN ENCRYPTED)/mu.test(text);
@@ -40,7 +36,7 @@ export async function readKeyFile(
   return { path, publicKey, isEncrypted, open };
 }
 
-async function readPrivate(path: string, ignoreMissing: boolean): Promise<string | undefined> {
+async function readPrivate(path: string): Promise<string> {
   try {
     const { mode, uid, size } = await stat(path);
     if (uid === process.getuid?.() && (mode & 0o077) !== 0)
@@ -55,7 +51,6 @@ async function readPrivate(path: string, ignoreMissing: boolean): Promise<string
     return await readFile(path, "utf8");
   } catch (error) {
     if (error instanceof CodedError) throw error;
-    if (ignoreMissing && (error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw unreadable(path, error);
   }
 }
@@ -131,6 +126,7 @@ function unreadable(path: string, error: unknown): CodedError {
         ? "permission denied"
         : `it can't be read (${message})`;
   return new CodedError("identity.key-unreadable", `reading ${path}: ${reason}`, {
+    data: { isMissing: code === "ENOENT" },
     hint: "farside reads Ed25519, ECDSA and RSA keys in OpenSSH and PEM format; for others use ssh-agent.",
   });
 }

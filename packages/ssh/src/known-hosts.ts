@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { appendFile, mkdir, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { CodedError } from "@farside/protocol/errors";
+import { CodedError } from "@farside/protocol";
 import { fingerprint } from "./fingerprint.ts";
 import type { HostKeyPlace, HostKeyVerifier } from "./host-key.ts";
 import {

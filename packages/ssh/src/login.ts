@@ -1,12 +1,12 @@
 import type { Duplex } from "node:stream";
-import { CodedError } from "@farside/protocol/errors";
+import { CodedError } from "@farside/protocol";
 import { Client } from "ssh2";
 import { offeredAlgorithms } from "./algorithms.ts";
 import { connectionFailure, type Phase } from "./errors-of-ssh2.ts";
+import { harmlessLines } from "./harmless-lines.ts";
 import type { HopOptions } from "./hop-options.ts";
 import type { HostKeyPlace } from "./host-key.ts";
 import { KexTap } from "./kex-tap.ts";
-import { printableLines } from "./printable.ts";
 import { enforceWindows, internalsOf } from "./ssh2-internals.ts";
 import { UserAuth, type WaitsFor } from "./user-auth.ts";
 
@@ -109,7 +109,7 @@ export function logIn(
     client.on("banner", (text) => {
       bannerBytes += text.length;
       if (bannerBytes > maxBannerBytes) return failHandshake(`more than ${maxBannerBytes} bytes of banners`);
-      if (bannerBytes <= shownBannerBytes) options.onBanner?.(printableLines(text));
+      if (bannerBytes <= shownBannerBytes) options.onBanner?.(harmlessLines(text));
     });
 
     /** Called in every key exchange: the first one decides, later ones must show the same key. */
@@ -153,7 +153,7 @@ export function logIn(
       sock: stream as never,
       username: user,
       ident: "farside",
-      algorithms: offeredAlgorithms(hostKeys.keyTypes(place)) as never,
+      algorithms: offeredAlgorithms(hostKeys.keyTypes(place), options.algorithms) as never,
       hostVerifier: verifyHostKey,
       // ssh2 asks for a first method when the host is ready for the login; no method from here means it waits for us.
       authHandler: startLogin as never,

@@ -1,4 +1,4 @@
-import { CodedError } from "@farside/protocol/errors";
+import { CodedError } from "@farside/protocol";
 import { fingerprint, isFingerprint } from "./fingerprint.ts";
 import type { HostKeyPlace, HostKeyVerifier } from "./host-key.ts";
 import { keyTypeOf } from "./public-key-type.ts";
@@ -38,7 +38,13 @@ export class PinnedHostKeys implements HostKeyVerifier {
       `the host key of ${place.host} port ${place.port} is ${shown}, not one that was declared for it`,
       {
         hint: "If the host was set up anew, check the fingerprint with its administrator and update known_hosts.",
-        data: { fingerprint: shown, host: place.host, port: place.port },
+        data: {
+          fingerprint: shown,
+          host: place.host,
+          port: place.port,
+          // For whoever declared the keys and may know more: the operator may be asked about this one.
+          hostKey: Buffer.from(blob).toString("base64"),
+        },
       },
     );
   }

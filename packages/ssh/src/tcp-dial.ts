@@ -4,14 +4,21 @@ import { connect, type Socket } from "node:net";
 const addressTimeoutMs = 1_000;
 
 /** A connected TCP socket; rejects with the socket's error, or with the signal's reason. */
-export function dialTcp(host: string, port: number, signal: AbortSignal): Promise<Socket> {
+export function dialTcp(
+  host: string,
+  port: number,
+  signal: AbortSignal,
+  options: { family?: 4 | 6 | undefined; localAddress?: string | undefined } = {},
+): Promise<Socket> {
+  const { family, localAddress } = options;
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
     const socket = connect({
       host,
       port,
       noDelay: true,
-      autoSelectFamily: true,
+      ...(family === undefined ? { autoSelectFamily: true } : { family }),
+      ...(localAddress === undefined ? {} : { localAddress }),
       autoSelectFamilyAttemptTimeout: addressTimeoutMs,
     });
     const settle = () => {

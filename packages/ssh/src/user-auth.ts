@@ -1,10 +1,10 @@
-import { CodedError } from "@farside/protocol/errors";
+import { CodedError, harmless } from "@farside/protocol";
 import { signatureAlgorithmsOf } from "./algorithms.ts";
 import { fingerprint } from "./fingerprint.ts";
+import { harmlessLines } from "./harmless-lines.ts";
 import type { HopOptions } from "./hop-options.ts";
 import type { PublicKey } from "./identity.ts";
 import type { KeyExchangeProof } from "./kex-proof.ts";
-import { printable, printableLines } from "./printable.ts";
 import type { Ssh2Protocol } from "./ssh2-internals.ts";
 
 /** sshd's default is 6 tries; more keys than this would be a mistake on our side. */
@@ -26,7 +26,10 @@ type Reply =
 export type WaitsFor = "host" | "identity" | "operator";
 
 export interface UserAuthOptions
-  extends Pick<HopOptions, "user" | "leg" | "identity" | "requireSignature" | "keyboardInteractive"> {
+  extends Pick<
+    HopOptions,
+    "user" | "leg" | "identity" | "requireSignature" | "keyboardInteractive" | "algorithms"
+  > {
   readonly protocol: Ssh2Protocol;
   readonly where: string;
   readonly proof: KeyExchangeProof;
@@ -86,13 +89,15 @@ export class UserAuth {
 
   /** The error for a host that hung up on us instead of refusing the last key (MaxAuthTries). */
   refusedBy(reason: string): CodedError {
-    return this.#refused(printable(reason));
+    return this.#refused(harmless(reason));
   }
 
   async #try(key: PublicKey): Promise<Extract<Reply, { type: "failure" }>> {
     const algorithms = this.#algorithmsFor(key);
     const label = `${key.type} ${fingerprint(key.blob)}`;
-    this.#offered.push(algorithms.length === 0 ? `${label} (not offered: only SHA-1 or unsupported)` : label);
+    this.#offered.push(
+      algorithms.length === 0 ? `${label} (not offered: no signature algorithm in common)` : label,
+    );
     let last: Extract<Reply, { type: "failure" }> = {
       type: "failure",
       methods: this.#methods,
@@ -109,7 +114,8 @@ export class UserAuth {
   }
 
   #algorithmsFor(key: PublicKey): readonly string[] {
-    const ours = signatureAlgorithmsOf(key.type);
+    const allowed = this.#options.algorithms?.signatures;
+    const ours = signatureAlgorithmsOf(key.type).filter((name) => allowed?.includes(name) ?? true);
     const theirs = this.#serverAlgorithms;
     // Only for RSA is the key's type not the answer; hosts without EXT_INFO are asked, they refuse what they don't know.
     return key.type === "ssh-rsa" && theirs !== undefined
@@ -145,9 +151,9 @@ export class UserAuth {
       const { name, instructions, prompts } = reply;
       if (prompts.length > maxPrompts) return;
       const shown = {
-        name: printable(name),
-        instructions: printableLines(instructions, 2000),
-        prompts: prompts.map(({ prompt, echo }) => ({ text: printable(prompt), echo })),
+        name: harmless(name, 200),
+        instructions: harmlessLines(instructions, 2000),
+        prompts: prompts.map(({ prompt, echo }) => ({ text: harmlessLines(prompt, 500).trim(), echo })),
       };
       this.#options.onWait("operator");
       const answers = prompts.length === 0 ? [] : await keyboardInteractive(shown, { signal });
@@ -177,7 +183,7 @@ export class UserAuth {
 
   #refused(reason = ""): CodedError {
     const { where, leg } = this.#options;
-    const methods = printable(this.#methods.join(", "));
+    const methods = harmless(this.#methods.join(", "));
     const offered = this.#offered.join(", ") || "none";
     return new CodedError(
       "hop.auth-refused",

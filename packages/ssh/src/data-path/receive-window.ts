@@ -1,0 +1,79 @@
+import { LARGEST_WINDOW } from "./limits.ts";
+import { violation } from "./violation.ts";
+import type { WindowBudget } from "./window-budget.ts";
+
+/**
+ * How much the server may send on one channel (RFC 4254, 5.2). It is returned when the kernel took the bytes, grows
+ * while they are taken as fast as they come, and shrinks back for a reader that is slow.
+ */
+export class ReceiveWindow {
+  readonly first: number;
+  readonly #budget: WindowBudget;
+  /** What the window is meant to be; all of it is taken from the budget, and so is `#excess`. */
+  #size: number;
+  /** What the server may still send. */
+  #left: number;
+  /** Passed on, not returned to the server yet. */
+  #returnable = 0;
+  /** Of a window that shrank: not to be returned to the server but to the budget. */
+  #excess = 0;
+  #passedSinceGrowth = 0;
+
+  constructor(budget: WindowBudget) {
+    this.#budget = budget;
+    this.first = budget.takeFirst();
+    this.#size = this.first;
+    this.#left = this.first;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The server sent `count` bytes. Throws when it may not. */
+  received(count: number): void {
+    if (count > this.#left) throw violation(`${count} bytes on a channel with a window of ${this.#left}`);
+    this.#left -= count;
+  }
+
+  /** `count` bytes were passed on. Returns by how much to adjust the server's window now; 0 for not yet. */
+  passedOn(count: number, isReaderSlow: boolean): number {
+    const repaid = Math.min(count, this.#excess);
+    this.#excess -= repaid;
+    this.#budget.giveBack(repaid);
+    this.#returnable += count - repaid;
+    this.#passedSinceGrowth += count;
+    if (isReaderSlow) this.#shrink();
+    if (this.#returnable < this.#size / 4) return 0;
+    if (!isReaderSlow && this.#passedSinceGrowth >= this.#size) this.#grow();
+    const adjustment = this.#returnable;
+    this.#returnable = 0;
+    this.#left += adjustment;
+    return adjustment;
+  }
+
+  /** The channel is gone, and with it what the server could send. Idempotent. */
+  release(): void {
+    this.#budget.giveBack(this.#size + this.#excess);
+    this.#size = this.#excess = 0;
+  }
+
+  #grow(): void {
+    const more = this.#budget.takeMore(Math.min(this.#size, LARGEST_WINDOW - this.#size));
+    this.#size += more;
+    this.#returnable += more;
+    this.#passedSinceGrowth = 0;
+  }
+
+  #shrink(): void {
+    const surplus = this.#size - this.first;
+    if (surplus <= 0) return;
+    this.#size = this.first;
+    // What was not returned yet is kept; the rest is kept as it is passed on.
+    const kept = Math.min(surplus, this.#returnable);
+    this.#returnable -= kept;
+    this.#budget.giveBack(kept);
+    this.#excess += surplus - kept;
+    this.#passedSinceGrowth = 0;
+  }
+}

@@ -1,0 +1,119 @@
+import { spawn } from "node:child_process";
+import { CodedError, harmless } from "@farside/protocol";
+import { type ConfigValues, interpretConfig } from "./config-values.ts";
+import type { HostConfig } from "./host-config.ts";
+
+const timeoutMs = 10_000;
+const maxOutputBytes = 256 * 1024;
+
+export interface ResolveOptions {
+  /** Instead of the user's and the system's configuration (`ssh -F`). */
+  readonly configFile?: string | undefined;
+  /** `-l` and `-p`: they win over the configuration. */
+  readonly user?: string | undefined;
+  readonly port?: number | undefined;
+  /** `-o KEY=VALUE`: they win over the configuration. */
+  readonly overrides?: Readonly<Record<string, string>> | undefined;
+  /** The ssh(1) to ask; default `ssh` on PATH. */
+  readonly sshProgram?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * What ssh_config says about `alias`, by asking `ssh -G`, so that Match, Include and canonicalisation mean what they mean
+ * to ssh. Where no ssh is installed, a parser library reads the same files. Rejects with `config.invalid` or `timeout`.
+ */
+export async function resolveHost(alias: string, options: ResolveOptions = {}): Promise<HostConfig> {
+  // A leading dash would be an option of ssh, and a control character a line of its output.
+  if (alias === "" || alias.startsWith("-") || /[\s\p{C}]/u.test(alias))
+    throw new CodedError("config.invalid", `"${harmless(alias)}" is not a host name`);
+  const output = await askSsh(alias, options);
+  if (output !== undefined) return interpretConfig(alias, parseOutput(alias, output));
+  const { readConfigFiles } = await import("./config-files.ts");
+  return interpretConfig(alias, await readConfigFiles(alias, options));
+}
+
+/** What `ssh -G` prints, or undefined where there is no ssh. */
+function askSsh(alias: string, options: ResolveOptions): Promise<string | undefined> {
+  const { configFile, user, port, overrides = {}, signal } = options;
+  const args = [
+    "-G",
+    ...(configFile === undefined ? [] : ["-F", configFile]),
+    ...(user === undefined ? [] : ["-l", user]),
+    ...(port === undefined ? [] : ["-p", String(port)]),
+    ...Object.entries(overrides).flatMap(([key, value]) => ["-o", `${key}=${value}`]),
+    "--",
+    alias,
+  ];
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted === true) return reject(signal.reason);
+    // A group of its own: Ctrl-C is for farside, and what a `Match exec` started ends with it.
+    const child = spawn(options.sshProgram ?? "ssh", args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      detached: true,
+    });
+    const output = { stdout: "", stderr: "" };
+    let timer: NodeJS.Timeout | undefined;
+    const finish = (settle: () => void) => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", aborted);
+      settle();
+    };
+    const giveUp = (error: unknown) => {
+      if (child.pid !== undefined) killGroup(child.pid);
+      finish(() => reject(error));
+    };
+    const aborted = () => giveUp(signal?.reason);
+    const failure = (what: string) =>
+      new CodedError("config.invalid", `reading ssh_config for ${alias}: ${what}`);
+    timer = setTimeout(
+      () =>
+        giveUp(
+          new CodedError(
+            "timeout",
+            `reading ssh_config for ${alias}: ssh -G took longer than ${timeoutMs / 1000} s`,
+          ),
+        ),
+      timeoutMs,
+    );
+    signal?.addEventListener("abort", aborted, { once: true });
+    for (const name of ["stdout", "stderr"] as const) {
+      child[name].setEncoding("utf8").on("data", (chunk: string) => {
+        output[name] += chunk;
+        if (output[name].length > maxOutputBytes) giveUp(failure("ssh -G prints too much"));
+      });
+    }
+    child.on("error", (error: NodeJS.ErrnoException) =>
+      finish(() => (error.code === "ENOENT" ? resolve(undefined) : reject(failure(error.message)))),
+    );
+    child.on("close", (code) => {
+      const lines = output.stderr.trim().split("\n");
+      if (code === 0) finish(() => resolve(output.stdout));
+      else finish(() => reject(failure(harmless(lines.at(-1) ?? "") || `ssh -G ended with ${code}`)));
+    });
+  });
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It is gone already.
+  }
+}
+
+function parseOutput(alias: string, output: string): ConfigValues {
+  const values = new Map<string, string[]>();
+  for (const line of output.split("\n")) {
+    if (line === "") continue;
+    const [name = "", ...rest] = line.split(" ");
+    if (!/^[A-Za-z0-9]+$/u.test(name))
+      throw new CodedError(
+        "config.invalid",
+        `reading ssh_config for ${alias}: ssh -G printed "${harmless(line)}"`,
+      );
+    const key = name.toLowerCase();
+    values.set(key, [...(values.get(key) ?? []), rest.join(" ")]);
+  }
+  return values;
+}
