@@ -1,0 +1,285 @@
+import { CodedError, MAX_SIGN_DATA_BYTES } from "@farside/protocol";
+import type { Identity, PublicKey, SignRequest } from "@farside/ssh";
+import type { CardDeadlines } from "./deadlines.ts";
+import { type CardKey, fittingKeys, type KeyWish, noKeyError } from "./key-choice.ts";
+import { enterPin, hasPinPad, needsLogin, type PinReason, type PinSource } from "./pin.ts";
+import { isAlreadyLoggedIn, isLoginLost, isSessionGone, toCardError } from "./pkcs11-error.ts";
+import { canSignAs, planSignature, toSshSignature } from "./signature.ts";
+import type { TokenSession } from "./token-session.ts";
+import { Turnstile } from "./turnstile.ts";
+import { verifySignature } from "./verify-signature.ts";
+
+/** What a card tells whoever uses it. Called synchronously; they must not throw. */
+export interface CardEvents {
+  /** A PIN entry was accepted; `pinEntries` counts them. */
+  readonly onLogin?: (login: { token: string; key: string; pinEntries: number }) => void;
+  /** The card has taken more than a second (a touch?), or waits at the reader's PIN pad. */
+  readonly onWaiting?: (wait: { operation: "sign" | "login" | "pin-pad"; token: string }) => void;
+  readonly onWarning?: (warning: { message: string; hint?: string }) => void;
+  readonly onRemoved?: (card: { token: string }) => void;
+  readonly onInserted?: (card: { token: string }) => void;
+}
+
+export interface CardIdentityParts {
+  /** Taken over: closed with the identity. */
+  readonly session: TokenSession;
+  readonly keyWish: KeyWish;
+  readonly pinSource: PinSource;
+  readonly allowAnyPinPad: boolean;
+  readonly deadlines: CardDeadlines;
+  readonly events: CardEvents;
+}
+
+/**
+ * The keys of one token. The PIN is asked for once and lasts as long as the card keeps the login; after a removal, a
+ * reset or a restarted signer it is asked for again, with the reason. A wrong PIN costs one try and is never sent again.
+ * Signatures are made one after the other.
+ */
+export class CardIdentity implements Identity {
+  readonly kind = "card";
+  readonly #parts: CardIdentityParts;
+  readonly #session: TokenSession;
+  readonly #turnstile = new Turnstile();
+  #keys: readonly CardKey[] = [];
+  #pinEntries = 0;
+  #refused: CodedError | undefined;
+  #watch: NodeJS.Timeout | undefined;
+  #isOut = false;
+  #closing: Promise<void> | undefined;
+
+  constructor(parts: CardIdentityParts) {
+    this.#parts = parts;
+    this.#session = parts.session;
+  }
+
+  /** Label of the token, safe to print. */
+  get tokenLabel(): string {
+    return this.#session.token.label;
+  }
+
+  /** PIN entries that the card accepted so far. */
+  get pinEntries(): number {
+    return this.#pinEntries;
+  }
+
+  /** The keys, preferred first. */
+  get keys(): readonly CardKey[] {
+    return this.#keys;
+  }
+
+  /** The process that holds the module; undefined while there is none. */
+  get signerPid(): number | undefined {
+    return this.#session.signerPid;
+  }
+
+  /**
+   * Reads the keys. Logs in only where `eager`, or where the token shows no key without it. Rejects with `card.no-key`
+   * before any PIN where that can be known.
+   */
+  prepare({ eager, signal }: { eager: boolean; signal?: AbortSignal | undefined }): Promise<void> {
+    return this.#turnstile.run(async () => {
+      await this.#readKeys();
+      if (this.#keys.length > 0 && !eager) return;
+      const isHidden = this.#keys.length === 0 && needsLogin(this.#session.token);
+      if (this.#keys.length === 0 && !isHidden)
+        throw noKeyError(await this.#session.objects(), this.#parts.keyWish, this.#session.token);
+      await this.#ensureLogin(signal);
+      if (this.#keys.length === 0)
+        throw noKeyError(await this.#session.objects(), this.#parts.keyWish, this.#session.token);
+    }, signal);
+  }
+
+  publicKeys(): Promise<readonly PublicKey[]> {
+    return Promise.resolve(this.#keys.map(({ publicKey }) => publicKey));
+  }
+
+  /**
+   * Rejects with `card.*`, or with the signal's reason: an aborted request that waits for its turn never reaches the
+   * card; one that the card is working on can't be stopped there, and is only let go of.
+   */
+  sign({ publicKey, algorithm, data, signal }: SignRequest): Promise<Uint8Array> {
+    return this.#turnstile.run(() => this.#sign(publicKey, algorithm, data, signal), signal);
+  }
+
+  /** Looks every `intervalMs` whether the card is in, and tells `onRemoved` and `onInserted`. */
+  watch(intervalMs: number): void {
+    const look = async (): Promise<void> => {
+      // A call that is under way will see for itself.
+      if (!this.#turnstile.isBusy) await this.#turnstile.run(() => this.#look()).catch(() => {});
+      if (this.#closing === undefined) this.#watch = setTimeout(look, intervalMs).unref();
+    };
+    this.#watch = setTimeout(look, intervalMs).unref();
+  }
+
+  /** Lets go of the card, which resets it: nobody else finds it logged in. Idempotent. */
+  close(): Promise<void> {
+    clearTimeout(this.#watch);
+    this.#closing ??= this.#session.close();
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #sign(
+    wanted: PublicKey,
+    algorithm: string,
+    data: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const isWanted = ({ publicKey }: CardKey): boolean => Buffer.from(publicKey.blob).equals(wanted.blob);
+    if (!this.#keys.some(isWanted))
+      throw new CodedError("card.no-key", `the card has no such ${wanted.type} key`, { leg: "card" });
+    if (!canSignAs(wanted.type, algorithm))
+      throw new CodedError("card.failed", `a card's ${wanted.type} key does not sign as ${algorithm}`, {
+        leg: "card",
+      });
+    if (data.length > MAX_SIGN_DATA_BYTES)
+      throw new CodedError("card.failed", `will not sign ${data.length} bytes`, { leg: "card" });
+    for (let isSecondTime = false; ; isSecondTime = true) {
+      await this.#ensureLogin(signal);
+      const key = this.#keys.find(isWanted);
+      if (key === undefined)
+        throw noKeyError(await this.#session.objects(), this.#parts.keyWish, this.#session.token);
+      try {
+        return await this.#signOnce(key, algorithm, data, signal);
+      } catch (error) {
+        // Once: the card was reset or changed places since the last signature. Not while it was signing.
+        const isStale = isLoginLost(error) || (isSessionGone(error) && (await this.#isBack()));
+        if (isLoginLost(error)) this.#session.markLost("card-reset");
+        if (isSecondTime || !isStale) throw toCardError(error, `sign with ${key.label}`);
+      }
+    }
+  }
+
+  async #signOnce(
+    key: CardKey,
+    algorithm: string,
+    data: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<Uint8Array> {
+    const { mechanisms } = this.#session;
+    const { publicKey, id } = key;
+    const plan = planSignature(algorithm, data, { mechanisms, modulusBytes: publicKey.modulusBytes });
+    const { deadlines } = this.#parts;
+    const ask = async (contextPin: string | undefined): Promise<Uint8Array> => {
+      const raw = await this.#session.call(
+        "sign",
+        { ...plan, keyId: id, keyType: publicKey.keyType, contextPin },
+        {
+          deadlineMs: deadlines.signMs + (contextPin === "" ? deadlines.pinPadMs : 0),
+          onWaiting: () => this.#tellWaiting("sign"),
+        },
+      );
+      return toSshSignature(algorithm, raw, plan);
+    };
+    const signature = key.alwaysAuthenticate
+      ? await this.#withPin("always-authenticate", ask, signal)
+      : await ask(undefined);
+    if (!verifySignature(publicKey, algorithm, data, signature))
+      throw new CodedError("card.failed", `the card's signature with ${key.label} is wrong`, { leg: "card" });
+    return signature;
+  }
+
+  async #ensureLogin(signal: AbortSignal | undefined): Promise<void> {
+    await this.#session.ensureOpen();
+    if (this.#session.isLoggedIn || !needsLogin(this.#session.token)) return;
+    const wasFirst = this.#pinEntries === 0;
+    await this.#withPin(
+      this.#refused === undefined ? this.#session.reason : "wrong-pin",
+      (pin) => this.#login(pin),
+      signal,
+    );
+    this.#session.markLoggedIn();
+    await this.#readKeys();
+    if (wasFirst) this.#warnOfAlwaysAuthenticate();
+    const key = this.#keys[0]?.label ?? "";
+    this.#parts.events.onLogin?.({ token: this.tokenLabel, key, pinEntries: this.#pinEntries });
+  }
+
+  async #login(pin: string): Promise<void> {
+    const { pinPadMs, otherMs } = this.#parts.deadlines;
+    const options = {
+      deadlineMs: pin === "" ? pinPadMs : otherMs,
+      onWaiting: () => this.#tellWaiting("login"),
+    };
+    await this.#session.call("login", { pin }, options).catch((error) => {
+      if (!isAlreadyLoggedIn(error)) throw error;
+    });
+  }
+
+  /** One PIN entry. After a wrong PIN, a source that would give the same one again isn't asked any more. */
+  async #withPin<Result>(
+    reason: PinReason,
+    use: (pin: string) => Promise<Result>,
+    signal: AbortSignal | undefined,
+  ): Promise<Result> {
+    const { pinSource } = this.#parts;
+    const token = (await this.#session.findAgain()) ?? this.#session.token;
+    const usePinPad = this.#usesPinPad();
+    if (this.#refused !== undefined && !pinSource.isInteractive && !usePinPad)
+      throw new CodedError("card.pin-wrong", `the card refused the PIN before; it was not sent again`, {
+        leg: "card",
+        hint: this.#refused.hint,
+        cause: this.#refused,
+      });
+    if (usePinPad) this.#tellWaiting("pin-pad");
+    try {
+      const readAgain = () => this.#session.findAgain();
+      const result = await enterPin({ token, reason, source: pinSource, usePinPad, use, readAgain, signal });
+      this.#refused = undefined;
+      this.#pinEntries += 1;
+      return result;
+    } catch (error) {
+      if (error instanceof CodedError && error.code === "card.pin-wrong") this.#refused = error;
+      throw error;
+    }
+  }
+
+  #usesPinPad(): boolean {
+    if (!hasPinPad(this.#session.token)) return false;
+    if (this.#session.isOpensc || this.#parts.allowAnyPinPad) return true;
+    throw new CodedError(
+      "card.pin-unavailable",
+      "the reader has a PIN pad, which this module may not support",
+      {
+        leg: "card",
+        hint: "try --pin-pad (an empty PIN is sent, which costs a try where the module takes it for a PIN)",
+      },
+    );
+  }
+
+  async #readKeys(): Promise<void> {
+    const objects = await this.#session.objects();
+    this.#keys = fittingKeys(objects, this.#parts.keyWish, this.#session.token);
+  }
+
+  #warnOfAlwaysAuthenticate(): void {
+    const [key] = this.#keys;
+    if (key?.alwaysAuthenticate !== true) return;
+    this.#parts.events.onWarning?.({
+      message: `each signature with ${key.label} needs the PIN (CKA_ALWAYS_AUTHENTICATE)`,
+      hint: "a key in PIV slot 9a needs it once",
+    });
+  }
+
+  #tellWaiting(operation: "sign" | "login" | "pin-pad"): void {
+    this.#parts.events.onWaiting?.({ operation, token: this.tokenLabel });
+  }
+
+  async #isBack(): Promise<boolean> {
+    return (await this.#session.findAgain().catch(() => undefined)) !== undefined;
+  }
+
+  async #look(): Promise<void> {
+    const isIn = await this.#session.isPresent();
+    const card = { token: this.tokenLabel };
+    if (!isIn && !this.#isOut) {
+      this.#session.markLost("card-reinserted");
+      this.#parts.events.onRemoved?.(card);
+    }
+    if (isIn && this.#isOut) this.#parts.events.onInserted?.(card);
+    this.#isOut = !isIn;
+  }
+}

@@ -1,0 +1,102 @@
+import type { AbortOptions } from "./abort-options.ts";
+import { type CardKey, fittingKeys } from "./key-choice.ts";
+import { type CardChoice, type ProviderOptions, sessionFor } from "./open-card.ts";
+import { hasPinPad, needsLogin, type PinState, pinState } from "./pin.ts";
+import { parsePkcs11Uri } from "./pkcs11-uri.ts";
+import { printable } from "./printable.ts";
+import { authorizedKeysLine } from "./public-key.ts";
+import type { TokenFacts } from "./signer-messages.ts";
+import { fittingTokens } from "./token-choice.ts";
+import type { TokenSession } from "./token-session.ts";
+
+/** A card as `farside card list` shows it. All text is safe to print. */
+export interface ListedToken {
+  readonly label: string;
+  readonly serial: string;
+  readonly manufacturer: string;
+  readonly model: string;
+  readonly reader: string;
+  readonly pin: PinState;
+  readonly pinPad: boolean;
+}
+
+/** A key as `farside card keys` shows it. */
+export interface ListedKey {
+  readonly token: string;
+  /** CKA_ID, hexadecimal. */
+  readonly id: string;
+  readonly label: string;
+  readonly type: string;
+  /** Its line for authorized_keys. */
+  readonly authorizedKeysLine: string;
+}
+
+/** What is in the readers. No card is not an error here; a module that can't be loaded is. */
+export async function listTokens(
+  options: ProviderOptions & AbortOptions = {},
+): Promise<{ readers: number; tokens: ListedToken[] }> {
+  return withSession(sessionFor(options), options, async (session) => {
+    const { readers, tokens } = await session.tokens();
+    return { readers, tokens: tokens.map(toListedToken) };
+  });
+}
+
+/**
+ * The keys that can log in, of every card or of the chosen one, without a PIN: a card that hides its public keys shows
+ * none, and `needsLogin` names it.
+ */
+export async function listKeys(
+  options: ProviderOptions & CardChoice & AbortOptions = {},
+): Promise<{ keys: ListedKey[]; needsLogin: string[] }> {
+  const uri = options.uri === undefined ? {} : parsePkcs11Uri(options.uri);
+  return withSession(sessionFor(options, uri), options, async (session) => {
+    const wish = { ...uri, token: options.token ?? uri.token };
+    const keyWish = options.key === undefined ? { id: uri.id, object: uri.object } : { key: options.key };
+    const keys: ListedKey[] = [];
+    const hidden: string[] = [];
+    for (const token of fittingTokens(await session.tokens(), wish)) {
+      await session.choose(token);
+      const found = fittingKeys(await session.objects(), keyWish, token);
+      keys.push(...found.map((key) => toListedKey(key, token)));
+      if (found.length === 0 && needsLogin(token)) hidden.push(printable(token.label));
+    }
+    return { keys, needsLogin: hidden };
+  });
+}
+
+async function withSession<Result>(
+  session: TokenSession,
+  { signal }: AbortOptions,
+  use: (session: TokenSession) => Promise<Result>,
+): Promise<Result> {
+  const onAbort = (): void => void session.close();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  try {
+    signal?.throwIfAborted();
+    return await use(session);
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener("abort", onAbort);
+    await session.close();
+  }
+}
+
+const toListedToken = (token: TokenFacts): ListedToken => ({
+  label: printable(token.label),
+  serial: printable(token.serial),
+  manufacturer: printable(token.manufacturer),
+  model: printable(token.model),
+  reader: printable(token.reader),
+  pin: pinState(token),
+  pinPad: hasPinPad(token),
+});
+
+const toListedKey = ({ id, label, publicKey }: CardKey, token: TokenFacts): ListedKey => ({
+  token: printable(token.label),
+  id: Buffer.from(id).toString("hex"),
+  label,
+  type: publicKey.type,
+  authorizedKeysLine: authorizedKeysLine(publicKey),
+});

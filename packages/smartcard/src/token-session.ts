@@ -1,0 +1,195 @@
+import { CodedError } from "@farside/protocol";
+import type { CardDeadlines } from "./deadlines.ts";
+import type { PinReason } from "./pin.ts";
+import { isSessionGone, ModuleFailure, toCardError } from "./pkcs11-error.ts";
+import type { ObjectFacts, SignerCallName, SignerCalls, TokenFacts } from "./signer-messages.ts";
+import { type CallOptions, SignerProcess, type SignerProcessOptions } from "./signer-process.ts";
+import { describeToken } from "./token-choice.ts";
+
+export interface TokenSessionOptions extends SignerProcessOptions {
+  readonly modulePath: string;
+  readonly deadlines: CardDeadlines;
+}
+
+/**
+ * A session with one token, which comes back after what may happen to it: the signer is started again when its module
+ * crashed or hung, the token is found again when the card was out. Whether somebody is logged in is known here, and why
+ * not. Takes one call at a time.
+ */
+export class TokenSession implements AsyncDisposable {
+  /** Why the next PIN entry is needed. */
+  reason: PinReason = "first";
+  readonly #options: TokenSessionOptions;
+  #signer: SignerProcess | undefined;
+  #token: TokenFacts | undefined;
+  #mechanisms: readonly number[] = [];
+  #isOpen = false;
+  #isLoggedIn = false;
+  #isClosed = false;
+  #description = "";
+
+  constructor(options: TokenSessionOptions) {
+    this.#options = options;
+  }
+
+  get isLoggedIn(): boolean {
+    return this.#isLoggedIn;
+  }
+
+  get signerPid(): number | undefined {
+    return this.#signer?.pid;
+  }
+
+  /** CKM_* values of the token. */
+  get mechanisms(): readonly number[] {
+    return this.#mechanisms;
+  }
+
+  /** The module says that it is OpenSC's. */
+  get isOpensc(): boolean {
+    return /opensc/i.test(this.#description);
+  }
+
+  /** The token of this session. Only after `choose`. */
+  get token(): TokenFacts {
+    if (this.#token === undefined) throw new Error("no token was chosen");
+    return this.#token;
+  }
+
+  /** What is in the readers now. Starts the signer where there is none. Rejects with `card.*`. */
+  async tokens(): Promise<{ readers: number; tokens: readonly TokenFacts[] }> {
+    await this.#ensureSigner();
+    return this.call("tokens", {}).catch((error) => {
+      throw toCardError(error, "list the cards");
+    });
+  }
+
+  /** The token that this session is for, from now on. */
+  async choose(token: TokenFacts): Promise<void> {
+    this.#token = token;
+    this.#isOpen = false;
+    await this.ensureOpen();
+  }
+
+  /** Rejects with `card.removed` when the token isn't there. */
+  async ensureOpen(): Promise<void> {
+    await this.#ensureSigner();
+    if (this.#isOpen) return;
+    const wanted = this.token;
+    const token = await this.findAgain();
+    if (token === undefined)
+      throw new CodedError(
+        "card.removed",
+        `cannot use ${describeToken(wanted)}: the card is not in a reader`,
+        {
+          leg: "card",
+          hint: "put the card back and try again",
+        },
+      );
+    this.#token = token;
+    try {
+      this.#mechanisms = (await this.call("open", { slot: token.slot })).mechanisms;
+    } catch (error) {
+      throw toCardError(error, `open ${describeToken(token)}`);
+    }
+    this.#isOpen = true;
+  }
+
+  /** The token as it is now, in whichever reader; undefined where it is out. */
+  async findAgain(): Promise<TokenFacts | undefined> {
+    const { label, serial, manufacturer, model } = this.token;
+    const { tokens } = await this.tokens();
+    const same = tokens.filter((token) => token.serial === serial && token.label === label);
+    return same.find((token) => token.manufacturer === manufacturer && token.model === model) ?? same[0];
+  }
+
+  async objects(): Promise<readonly ObjectFacts[]> {
+    await this.ensureOpen();
+    return this.call("objects", {}).catch((error) => {
+      throw toCardError(error, `read the keys of ${describeToken(this.token)}`);
+    });
+  }
+
+  /** Whether the card is in its reader; looks at the reader only. */
+  async isPresent(): Promise<boolean> {
+    if (!this.#isOpen || this.#signer === undefined) return (await this.findAgain()) !== undefined;
+    return this.call("isPresent", { slot: this.token.slot }).catch((error) => {
+      if (error instanceof ModuleFailure) return false;
+      throw error;
+    });
+  }
+
+  markLoggedIn(): void {
+    this.#isLoggedIn = true;
+  }
+
+  /** The card forgot the login, or the session ended: the next use logs in again, for `reason`. */
+  markLost(reason: PinReason): void {
+    if (this.#isLoggedIn) this.reason = reason;
+    this.#isLoggedIn = false;
+    if (reason === "card-reinserted") this.#isOpen = false;
+  }
+
+  /** One call of the signer. Rejects with `ModuleFailure`, `card.hung`, `card.crashed` or `canceled`. */
+  async call<Name extends SignerCallName>(
+    name: Name,
+    params: SignerCalls[Name]["params"],
+    options: Partial<CallOptions> = {},
+  ): Promise<SignerCalls[Name]["result"]> {
+    const signer = this.#signer;
+    if (signer === undefined) throw new Error(`${name}: there is no signer`);
+    try {
+      return await signer.call(name, params, { deadlineMs: this.#options.deadlines.otherMs, ...options });
+    } catch (error) {
+      if (isSessionGone(error)) this.markLost("card-reinserted");
+      throw error;
+    }
+  }
+
+  /** Lets go of the card, which resets it. Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#signer?.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #ensureSigner(): Promise<void> {
+    if (this.#signer !== undefined) return;
+    this.#throwIfClosed();
+    const signer = await SignerProcess.start(this.#options);
+    this.#signer = signer;
+    signer.closed.then(() => {
+      if (this.#signer !== signer) return;
+      this.#signer = undefined;
+      this.#isOpen = false;
+      this.markLost("signer-restarted");
+    });
+    // close() may have come while the process started.
+    if (this.#isClosed) {
+      await signer.close();
+      this.#throwIfClosed();
+    }
+    try {
+      this.#description = (await this.call("load", { modulePath: this.#options.modulePath })).description;
+    } catch (error) {
+      await signer.close();
+      throw this.#loadError(error);
+    }
+  }
+
+  #throwIfClosed(): void {
+    if (this.#isClosed) throw new CodedError("canceled", "the card was closed", { leg: "card" });
+  }
+
+  #loadError(error: unknown): unknown {
+    if (!(error instanceof ModuleFailure)) return error;
+    return new CodedError(
+      "card.module-not-found",
+      `cannot load the PKCS#11 module ${this.#options.modulePath}: ${error.message}`,
+      { leg: "card", hint: "check --pkcs11-provider; OpenSC's module is opensc-pkcs11.so", cause: error },
+    );
+  }
+}
