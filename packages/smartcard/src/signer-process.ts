@@ -102,6 +102,11 @@ export class SignerProcess implements AsyncDisposable {
     return this.#child.pid;
   }
 
+  /** It takes calls: it neither ended nor is being ended. */
+  get isAlive(): boolean {
+    return this.#child.connected && this.#hungIn === undefined && !this.#isClosing;
+  }
+
   /**
    * Rejects with `ModuleFailure` for what the module reports, `card.hung`, `card.crashed`, or `canceled` when the process
    * is closed meanwhile.
@@ -113,7 +118,7 @@ export class SignerProcess implements AsyncDisposable {
   ): Promise<SignerCalls[Name]["result"]> {
     if (this.#pending !== undefined)
       throw new Error(`${name}: the signer is busy with ${this.#pending.name}`);
-    if (!this.#child.connected) return Promise.reject(this.#endError("it had ended"));
+    if (!this.isAlive) return Promise.reject(this.#endError("it had ended"));
     const id = this.#nextId++;
     const answered = new Promise<unknown>((resolve, reject) => {
       this.#pending = { id, name, resolve, reject };

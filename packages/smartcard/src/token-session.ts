@@ -112,7 +112,7 @@ export class TokenSession implements AsyncDisposable {
 
   /** Whether the card is in its reader; looks at the reader only. */
   async isPresent(): Promise<boolean> {
-    if (!this.#isOpen || this.#signer === undefined) return (await this.findAgain()) !== undefined;
+    if (!this.#isOpen || this.#signer?.isAlive !== true) return (await this.findAgain()) !== undefined;
     return this.call("isPresent", { slot: this.token.slot }).catch((error) => {
       if (error instanceof ModuleFailure) return false;
       throw error;
@@ -157,16 +157,11 @@ export class TokenSession implements AsyncDisposable {
   }
 
   async #ensureSigner(): Promise<void> {
-    if (this.#signer !== undefined) return;
+    if (this.#signer?.isAlive === true) return;
+    await this.#forgetDeadSigner();
     this.#throwIfClosed();
     const signer = await SignerProcess.start(this.#options);
     this.#signer = signer;
-    signer.closed.then(() => {
-      if (this.#signer !== signer) return;
-      this.#signer = undefined;
-      this.#isOpen = false;
-      this.markLost("signer-restarted");
-    });
     // close() may have come while the process started.
     if (this.#isClosed) {
       await signer.close();
@@ -178,6 +173,13 @@ export class TokenSession implements AsyncDisposable {
       await signer.close();
       throw this.#loadError(error);
     }
+  }
+
+  async #forgetDeadSigner(): Promise<void> {
+    await this.#signer?.closed;
+    this.#signer = undefined;
+    this.#isOpen = false;
+    this.markLost("signer-restarted");
   }
 
   #throwIfClosed(): void {
