@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { isCodedError } from "@farside/protocol";
+import { isCodedError } from "@farside/protocol/errors";
 import yargs, { type Argv, type CommandModule } from "yargs";
 import type { CommandContext } from "./command-context.ts";
 import { cardCommand } from "./commands/card.ts";

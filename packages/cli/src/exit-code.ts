@@ -1,4 +1,4 @@
-import { errorTable, isCodedError } from "@farside/protocol";
+import { errorTable, isCodedError } from "@farside/protocol/errors";
 
 /** Signals that end farside, and the exit code where they come before `ready`. SIGHUP counts as SIGTERM. */
 export const interruptExitCodes = { SIGINT: 130, SIGTERM: 143, SIGHUP: 143 } as const;

@@ -1,4 +1,4 @@
-import type { CodedError } from "@farside/protocol";
+import type { CodedError } from "@farside/protocol/errors";
 import { unpacked } from "./options/values.ts";
 import { usageError } from "./usage-error.ts";
 

@@ -1,4 +1,4 @@
-import { CodedError } from "@farside/protocol";
+import { CodedError } from "@farside/protocol/errors";
 import type { Interrupt } from "./exit-code.ts";
 
 /** Signals this soon after the last that counted are the same Ctrl-C: npm and terminals deliver it twice. */

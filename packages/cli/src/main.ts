@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { errorTable, toCodedError } from "@farside/protocol";
+import { errorTable, toCodedError } from "@farside/protocol/errors";
 import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
 import { exitCodeOf, type Interrupt, interruptExitCodes } from "./exit-code.ts";

@@ -2,7 +2,7 @@ import type { ArgumentsCamelCase, Argv, CommandModule, InferredOptionTypes } fro
 import type { CommandContext, TakeExitCode } from "../command-context.ts";
 import { jsonOption, logOption } from "../options/definitions.ts";
 
-const statusOptions = {
+export const statusOptions = {
   ...jsonOption,
   watch: {
     type: "boolean",

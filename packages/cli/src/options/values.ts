@@ -1,4 +1,4 @@
-import { isCodedError } from "@farside/protocol";
+import { isCodedError } from "@farside/protocol/errors";
 import { usageError } from "../usage-error.ts";
 
 type Parse<T> = (text: string, option: string) => T;

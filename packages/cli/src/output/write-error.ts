@@ -1,4 +1,5 @@
-import { type CodedError, harmless } from "@farside/protocol";
+import type { CodedError } from "@farside/protocol/errors";
+import { harmless } from "@farside/protocol/harmless";
 import picocolors from "picocolors";
 import type { CommandContext } from "../command-context.ts";
 

@@ -43,6 +43,13 @@ test("a pipe is waited for, and an abort ends the wait", async () => {
   expect(await lines.next()).toBe("4711");
 });
 
+test("a pipe that nobody writes to is not waited for without end", async () => {
+  const path = join(folder, "silent");
+  await new Promise((resolve) => spawn("mkfifo", [path]).once("close", resolve));
+  const silent = new DescriptorLines(openSync(path, "r+"), 30);
+  await expect(silent.next()).rejects.toThrow(/nothing came within 0.03 s/);
+});
+
 test("an empty, a closed and an endless descriptor are errors", async () => {
   const empty = await fileWith("");
   await expect(new DescriptorLines(empty).next().catch(codeOf)).resolves.toBe("card.pin-unavailable");

@@ -2,9 +2,10 @@ import { createReadStream, fstatSync } from "node:fs";
 import { Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { isatty, ReadStream as TerminalStream } from "node:tty";
-import { CodedError } from "@farside/protocol";
+import { CodedError, deadline } from "@farside/protocol";
 
 const MAX_LINE_BYTES = 4096;
+const DEFAULT_DEADLINE_MS = 60_000;
 
 /**
  * Lines of a descriptor, one whenever somebody asks: what was read is not kept, so a descriptor that gave one PIN gives
@@ -12,23 +13,27 @@ const MAX_LINE_BYTES = 4096;
  */
 export class DescriptorLines {
   readonly #fd: number;
+  readonly #deadlineMs: number;
   #stream: Readable | undefined;
   #buffered = Buffer.alloc(0);
   #hasEnded = false;
 
-  constructor(fd: number) {
+  constructor(fd: number, deadlineMs = DEFAULT_DEADLINE_MS) {
     this.#fd = fd;
+    this.#deadlineMs = deadlineMs;
   }
 
   /** The next line without its line ending; rejects with `card.pin-unavailable` where there is none. */
   async next(signal?: AbortSignal): Promise<string> {
+    const late = () => unavailable(this.#fd, `nothing came within ${this.#deadlineMs / 1000} s`);
+    using limit = deadline(this.#deadlineMs, late, { signal });
     const stream = this.#open();
     for (;;) {
       const line = this.#take();
       if (line !== undefined) return line;
       if (this.#buffered.length > MAX_LINE_BYTES) throw unavailable(this.#fd, "the line is too long");
       if (this.#hasEnded) throw unavailable(this.#fd, "it has ended");
-      const chunk = await nextChunk(stream, signal);
+      const chunk = await nextChunk(stream, limit.signal);
       if (chunk === undefined) this.#hasEnded = true;
       else this.#buffered = Buffer.concat([this.#buffered, chunk]);
     }
@@ -71,20 +76,20 @@ function unavailable(fd: number, why: string): CodedError {
   });
 }
 
-async function nextChunk(stream: Readable, signal: AbortSignal | undefined): Promise<Buffer | undefined> {
-  signal?.throwIfAborted();
+async function nextChunk(stream: Readable, signal: AbortSignal): Promise<Buffer | undefined> {
+  signal.throwIfAborted();
   if (stream.readableEnded || stream.destroyed) return undefined;
   const ready = stream.read() as Buffer | null;
   if (ready !== null) return ready;
   await new Promise<void>((resolve, reject) => {
     const done = () => {
       stream.off("readable", done).off("end", done).off("close", done);
-      signal?.removeEventListener("abort", done);
-      if (signal?.aborted === true) reject(signal.reason);
+      signal.removeEventListener("abort", done);
+      if (signal.aborted) reject(signal.reason);
       else resolve();
     };
     stream.on("readable", done).on("end", done).on("close", done);
-    signal?.addEventListener("abort", done, { once: true });
+    signal.addEventListener("abort", done, { once: true });
   });
   return stream.readableEnded ? undefined : ((stream.read() as Buffer | null) ?? Buffer.alloc(0));
 }

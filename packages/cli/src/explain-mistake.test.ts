@@ -1,0 +1,92 @@
+import { isCodedError } from "@farside/protocol";
+import { describe, expect, test } from "vitest";
+import type { CommandContext } from "./command-context.ts";
+import { runCommandLine } from "./command-line.ts";
+import { Interrupts } from "./interrupts.ts";
+
+const context: CommandContext = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: {},
+  interrupts: new Interrupts(),
+};
+
+/** None of these lines gets as far as a command. */
+async function mistake(...words: string[]): Promise<string> {
+  try {
+    await runCommandLine(words, context);
+  } catch (error) {
+    return isCodedError(error) ? `${error.code}: ${error.message} | ${error.hint}` : String(error);
+  }
+  return "no mistake";
+}
+
+const forwardHint = "farside forward --help shows what there is.";
+
+describe("a mistake on the command line", () => {
+  test.each([
+    [[], "usage.invalid: Say which command to run. | farside --help shows what there is."],
+    [["forwar", "x"], "usage.invalid: unknown command forwar | Did you mean forward?"],
+    [
+      ["card"],
+      "usage.invalid: Say what to do with the card: list, keys or test. | farside card --help shows what there is.",
+    ],
+    [["forward"], `usage.invalid: the jump host is missing | ${forwardHint}`],
+    [["forward", "x"], `usage.invalid: -L is missing | ${forwardHint}`],
+    [["forward", "x", "-L"], `usage.invalid: -L needs a value | ${forwardHint}`],
+    [["forward", "x", "-L", "1:b:2", "--nmae", "y"], `usage.invalid: unknown option --nmae | ${forwardHint}`],
+    [["forward", "x", "-L", "1:b:2", "-q"], `usage.invalid: unknown option -q | ${forwardHint}`],
+    [["forward", "x", "y", "-L", "1:b:2"], `usage.invalid: unexpected argument "y" | ${forwardHint}`],
+    [
+      ["forward", "x", "-L", "1:b:2", "--name", "a", "--name", "b"],
+      "usage.invalid: --name is given 2 times | Give it once.",
+    ],
+    [
+      ["forward", "x", "-L", "1:b:2", "--name", "--json"],
+      `usage.invalid: --name needs a value | ${forwardHint}`,
+    ],
+    [
+      ["forward", "x", "-L", "1:b:2", "--name="],
+      `usage.invalid: --name needs a value, and got an empty one | ${forwardHint}`,
+    ],
+    [["forward", "x", "-L", "1:b:2", "--json=no"], `usage.invalid: --json takes no value | ${forwardHint}`],
+    [
+      ["forward", "x", "-L", "1:b:2", "--no-json"],
+      `usage.invalid: unknown option --no-json | ${forwardHint}`,
+    ],
+    [
+      ["forward", "x", "-L", "1:b:2", "--", "ls"],
+      `usage.invalid: -- and what follows it has no meaning here | ${forwardHint}`,
+    ],
+    [
+      ["forward", "x", "-L", "1:b:2", "--lease", "5x"],
+      'usage.invalid: --lease: "5x" is not a duration | Write seconds, or a number and a unit: 15, 15s, 2m, 1h, 1d.',
+    ],
+    [
+      ["forward", "x", "-L", "1:b:2", "-p", "0"],
+      `usage.invalid: -p: "0" is not a whole number from 1 to 65535 | ${forwardHint}`,
+    ],
+    [
+      ["forward", "x", "-L", "1:b:2", "-o", "Foo"],
+      'usage.invalid: -o: "Foo" is not KEY=VALUE | Example: -o ConnectTimeout=5',
+    ],
+    [
+      ["forward", "x", "-L", "1:b:2", "--events", "3"],
+      'usage.invalid: --events: "3" is not fd:N | Example: --events fd:3 3>events.jsonl',
+    ],
+  ])("%j is explained", async (words, said) => {
+    expect(await mistake(...words)).toBe(said);
+  });
+
+  test("options of later versions are unknown ones, not accepted without effect", async () => {
+    for (const option of [
+      "--reattach",
+      "--detach",
+      "--take-over",
+      "--keep-runtime",
+      "--respect-sshd-policy",
+    ]) {
+      expect(await mistake("forward", "x", "-L", "1:b:2", option)).toContain(`unknown option ${option}`);
+    }
+  });
+});

@@ -1,0 +1,52 @@
+import { expect, test } from "vitest";
+import type { Prompter, TextQuestion } from "./prompter.ts";
+import { askHostKey, askKeyboardInteractive, askPassphrase } from "./questions.ts";
+
+function scripted(answers: readonly string[]) {
+  const asked: (TextQuestion & { how: string })[] = [];
+  const take = (how: string) => async (question: TextQuestion) => {
+    asked.push({ ...question, how });
+    return answers[asked.length - 1] ?? "";
+  };
+  const prompter: Prompter = {
+    askSecret: take("secret"),
+    askText: take("text"),
+    askYes: async (question) => (await take("yes")(question)) === "yes",
+  };
+  return { prompter, asked };
+}
+
+test("a host's questions are asked in order, hidden unless it wants an echo", async () => {
+  const { prompter, asked } = scripted(["me", "123"]);
+  const answers = await askKeyboardInteractive(
+    prompter,
+    {
+      name: "two factors",
+      instructions: "Look at\nyour token",
+      prompts: [
+        { text: "Name: ", echo: true },
+        { text: "Code: ", echo: false },
+      ],
+    },
+    { signal: new AbortController().signal },
+  );
+  expect(answers).toEqual(["me", "123"]);
+  expect(asked.map(({ how, message }) => `${how} ${message}`)).toEqual(["text Name:", "secret Code:"]);
+  expect(asked[0]?.before).toEqual(["two factors", "Look at", "your token"]);
+});
+
+test("an unknown host key is shown with its fingerprint, and only yes accepts it", async () => {
+  const question = { place: { host: "jump", port: 2222 }, type: "ssh-ed25519", fingerprint: "SHA256:abc" };
+  const { prompter, asked } = scripted(["yes", "no"]);
+  expect(await askHostKey(prompter, question, { signal: undefined })).toBe(true);
+  expect(await askHostKey(prompter, question, { signal: undefined })).toBe(false);
+  expect(asked[0]?.before?.join(" ")).toContain("[jump]:2222");
+  expect(asked[0]?.before?.join(" ")).toContain("ssh-ed25519 SHA256:abc");
+});
+
+test("a passphrase that was wrong is said to be", async () => {
+  const { prompter, asked } = scripted([]);
+  await askPassphrase(prompter, "/k", { triesLeft: 3, signal: undefined });
+  await askPassphrase(prompter, "/k", { triesLeft: 2, signal: undefined });
+  expect(asked.map(({ before }) => before?.length)).toEqual([0, 1]);
+});

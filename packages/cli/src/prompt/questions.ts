@@ -1,0 +1,41 @@
+import type { HostKeyQuestion, KeyboardPrompts } from "@farside/ssh";
+import type { Prompter } from "./prompter.ts";
+
+/** The passphrase of an encrypted key file; asked again where `triesLeft` has gone down. */
+export function askPassphrase(
+  prompter: Prompter,
+  file: string,
+  { triesLeft, signal }: { triesLeft: number; signal: AbortSignal | undefined },
+): Promise<string> {
+  const before = triesLeft < 3 ? ["That passphrase does not open the key."] : [];
+  return prompter.askSecret({ before, message: `Passphrase of ${file}:`, signal });
+}
+
+/** Whether to trust a host key that nobody knows yet: only an explicit yes does. */
+export function askHostKey(
+  prompter: Prompter,
+  { place, type, fingerprint }: HostKeyQuestion,
+  { signal }: { signal: AbortSignal | undefined },
+): Promise<boolean> {
+  const name = place.port === 22 ? place.host : `[${place.host}]:${place.port}`;
+  return prompter.askYes({
+    before: [`The host key of ${name} is not known yet.`, `It is ${type} ${fingerprint}.`],
+    message: "Is that the right one? Then it is added to known_hosts.",
+    signal,
+  });
+}
+
+/** Answers a host's own questions (a one-time password), one after the other. */
+export async function askKeyboardInteractive(
+  prompter: Prompter,
+  { name, instructions, prompts }: KeyboardPrompts,
+  { signal }: { signal: AbortSignal },
+): Promise<string[]> {
+  const answers: string[] = [];
+  const before = [name, ...instructions.split("\n")].map((line) => line.trim()).filter((line) => line !== "");
+  for (const [index, { text, echo }] of prompts.entries()) {
+    const question = { before: index === 0 ? before : [], message: text.trim() || "Answer:", signal };
+    answers.push(await (echo ? prompter.askText(question) : prompter.askSecret(question)));
+  }
+  return answers;
+}
