@@ -313,8 +313,11 @@ describe("the destination guard accepts", () => {
 describe("host keys that were declared but are no plain keys", () => {
   it("are refused by type or form", () => {
     const cases = [
-      [Buffer.concat([encodeString("ssh-dss"), encodeString("x")]), "host-key-type"],
-      [Buffer.concat([encodeString("ssh-ed25519-cert-v01@openssh.com"), encodeString("x")]), "host-key-type"],
+      [Buffer.concat([encodeString("ssh-dss"), encodeString("x")]), "host-key-format"],
+      [
+        Buffer.concat([encodeString("ssh-ed25519-cert-v01@openssh.com"), encodeString("x")]),
+        "host-key-format",
+      ],
       [Buffer.concat([encodeString("ssh-ed25519"), encodeString("short")]), "host-key-format"],
       [
         Buffer.concat([
@@ -328,7 +331,7 @@ describe("host keys that were declared but are no plain keys", () => {
         Buffer.concat([encodeString("ecdsa-sha2-nistp256"), encodeString("nistp384"), encodeString("x")]),
         "host-key-format",
       ],
-      [Buffer.alloc(2), "host-key-type"],
+      [Buffer.alloc(2), "host-key-format"],
     ] as const;
     for (const [blob, reason] of cases) {
       const { guard } = guardFor({ ...target, hostKeys: [blob] });

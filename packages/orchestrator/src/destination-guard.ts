@@ -1,7 +1,7 @@
 import type { SignParams } from "@farside/protocol";
 import { MAX_SIGN_DATA_BYTES } from "@farside/protocol";
-import type { PublicKey } from "@farside/ssh";
-import { hostSignatureFault, isAlgorithmOf } from "./host-signature.ts";
+import { isSignatureAlgorithmOf, type PublicKey } from "@farside/ssh";
+import { hostProofFault } from "./host-proof.ts";
 import { isPublicKeyMethod, parseUserauthRequest, type UserauthRequest } from "./userauth-request.ts";
 
 /** Signatures that one hop may get within a minute. */
@@ -37,7 +37,6 @@ export type RefusalReason =
   | "algorithm"
   | "host-key"
   | "bound-host-key"
-  | "host-key-type"
   | "host-key-format"
   | "host-algorithm"
   | "server-signature"
@@ -163,7 +162,7 @@ function requestFault(request: UserauthRequest, hop: DeclaredHop): RefusalReason
   if (!request.user.equals(Buffer.from(hop.user))) return "user";
   const key = findKey(hop, request.publicKey);
   if (key === undefined) return "public-key";
-  return isAlgorithmOf(key.type, request.algorithm) ? undefined : "algorithm";
+  return isSignatureAlgorithmOf(key.type, request.algorithm) ? undefined : "algorithm";
 }
 
 function hostFault(
@@ -175,7 +174,7 @@ function hostFault(
   if (!hop.hostKeys.some((accepted) => sameBytes(accepted, hostKey))) return "host-key";
   if (request.boundHostKey !== undefined && !sameBytes(request.boundHostKey, hostKey))
     return "bound-host-key";
-  return hostSignatureFault(hostKey, request.sessionId, serverSignature);
+  return hostProofFault(hostKey, request.sessionId, serverSignature);
 }
 
 function findKey(hop: DeclaredHop, blob: Uint8Array): PublicKey | undefined {

@@ -1,0 +1,233 @@
+import {
+  type AgentDescription,
+  type AgentHello,
+  abortable,
+  agentHello,
+  type BindAddress,
+  CodedError,
+  deadline,
+  describeAgent,
+  type MessageStream,
+  negotiate,
+  type OpenForwardParams,
+  type OrchestratorHello,
+  on,
+  openForward,
+  orchestratorHello,
+  Peer,
+  PROTOCOL_VERSIONS,
+  renewLease,
+  stopAgent,
+} from "@farside/protocol";
+import type { Identity } from "@farside/ssh";
+import { agentEvents } from "./agent-events.ts";
+import { delegatedSigning, signEvent } from "./delegated-signing.ts";
+import { type DeclaredHop, DestinationGuard } from "./destination-guard.ts";
+import type { SessionEventDraft } from "./event-log.ts";
+import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
+
+/** Heartbeats within one lease: two may be lost. */
+const HEARTBEATS_PER_LEASE = 3;
+
+export interface AgentLinkOptions {
+  /** Owned by the link. */
+  readonly stream: MessageStream;
+  /** `user@host` of the jump host, for messages. */
+  readonly host: string;
+  /** SHA-256 that the agent must name as its own. */
+  readonly digest: string;
+  /** What the agent is told once it has said hello. */
+  readonly hello: Omit<OrchestratorHello, "protocol" | "capabilities">;
+  /** Borrowed: asked only for what the destination guard accepts. */
+  readonly identity: Pick<Identity, "sign">;
+  readonly emit: (event: SessionEventDraft) => void;
+  /** Bounds the wait for the agent's hello. */
+  readonly signal: AbortSignal;
+}
+
+/** A forward as the agent is asked for it, with hops as the guard knows them. */
+export interface ForwardRequest extends Omit<OpenForwardParams, "route"> {
+  readonly route: readonly DeclaredHop[];
+}
+
+/**
+ * The control channel to one agent, which is hostile until proven otherwise: everything is validated, every signature goes
+ * through the destination guard, the lease is renewed, and silence for a whole lease is the end (`agent.gone`).
+ */
+export class AgentLink implements AsyncDisposable {
+  readonly hello: AgentHello;
+  /** Resolves when the channel is closed: undefined after `stop` or `close`, else why. Never rejects. */
+  readonly closed: Promise<CodedError | undefined>;
+  readonly #peer: Peer;
+  readonly #guard: DestinationGuard;
+  readonly #facts: LinkFacts;
+  readonly #host: string;
+  #heartbeat: NodeJS.Timeout | undefined;
+
+  /** Says hello both ways. Rejects with `protocol.*`, `agent.digest-mismatch`, `agent.gone` or the signal's reason. */
+  static async connect(options: AgentLinkOptions): Promise<AgentLink> {
+    const { emit, host } = options;
+    const facts: LinkFacts = { hops: new Map(), counters: new Map(), isStopping: false, failure: undefined };
+    const guard = new DestinationGuard({ onDecision: (decision) => emit(signEvent(decision)) });
+    let greet: (hello: AgentHello) => void = () => {};
+    let giveUp: (error: CodedError) => void = () => {};
+    const greeting = new Promise<AgentHello>((resolve, reject) => {
+      greet = resolve;
+      giveUp = reject;
+    });
+    const peer = new Peer(options.stream, {
+      requests: [delegatedSigning(guard, options.identity)],
+      events: [
+        on(agentHello, greet),
+        ...agentEvents({
+          host,
+          emit,
+          hop: (hopId) => facts.hops.get(hopId),
+          counters: (forwardId) => facts.counters.get(forwardId),
+          onLie: (error) => fail(facts, peer, error),
+          onEnding: (failure) => {
+            if (failure !== undefined) facts.failure ??= failure;
+          },
+        }),
+      ],
+    });
+    void peer.closed.then((error) => giveUp(facts.failure ?? error ?? goneBeforeHello(host)));
+    try {
+      const hello = await abortable(greeting, options.signal);
+      const protocol = checkHello(hello, options);
+      peer.emit(orchestratorHello, { ...options.hello, protocol, capabilities: [] }, { keep: true });
+      return new AgentLink(peer, guard, hello, facts, options);
+    } catch (error) {
+      await peer.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    peer: Peer,
+    guard: DestinationGuard,
+    hello: AgentHello,
+    facts: LinkFacts,
+    options: AgentLinkOptions,
+  ) {
+    this.#peer = peer;
+    this.#guard = guard;
+    this.#facts = facts;
+    this.#host = options.host;
+    this.hello = hello;
+    this.closed = peer.closed.then((error) => this.#endReason(error));
+    void this.closed.then(() => clearTimeout(this.#heartbeat));
+    this.#beatAfter(options.hello.leaseMs);
+  }
+
+  /** What went through each forward so far. */
+  get counters(): ReadonlyMap<string, Readonly<ForwardCounters>> {
+    return this.#facts.counters;
+  }
+
+  /**
+   * Opens a listener and the hops of its route, and resolves with what is bound. From now on the guard accepts
+   * signatures for these hops. Rejects with what the agent says, or the signal's reason.
+   */
+  async openForward(forward: ForwardRequest, signal: AbortSignal): Promise<readonly BindAddress[]> {
+    for (const hop of forward.route) {
+      this.#facts.hops.set(hop.hopId, hop);
+      this.#guard.declare(hop);
+    }
+    this.#facts.counters.set(forward.forwardId, zeroCounters());
+    const route = forward.route.map(({ hopId, user, host, port, hostKeys, publicKeys }) => ({
+      ...{ hopId, user, host, port },
+      hostKeys: [...hostKeys],
+      publicKeys: publicKeys.map(({ blob }) => blob),
+    }));
+    const { bound } = await this.#peer.request(openForward, { ...forward, route }, { signal });
+    return bound;
+  }
+
+  /** What the agent is and does now, with the bytes of open relays. */
+  describe(signal: AbortSignal): Promise<AgentDescription> {
+    return this.#peer.request(describeAgent, {}, { signal });
+  }
+
+  /** Listeners close at once, relays within `graceMs`; resolves when that is done. The agent then ends by itself. */
+  async stop(graceMs: number, signal: AbortSignal): Promise<void> {
+    this.#facts.isStopping = true;
+    await this.#peer.request(stopAgent, { graceMs }, { signal });
+  }
+
+  /** Ends the agent's stdin, which ends it without grace. Idempotent. */
+  close(): Promise<void> {
+    this.#facts.isStopping = true;
+    return this.#peer.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #beatAfter(leaseMs: number): void {
+    this.#heartbeat = setTimeout(() => void this.#beat(leaseMs), leaseMs / HEARTBEATS_PER_LEASE);
+  }
+
+  async #beat(leaseMs: number): Promise<void> {
+    const missed = () =>
+      new CodedError("agent.gone", `the agent on ${this.#host} did not answer for ${leaseMs / 1000} s`, {
+        leg: "jump",
+      });
+    const limit = deadline(leaseMs, missed);
+    try {
+      await this.#peer.request(renewLease, {}, { signal: limit.signal });
+      if (!this.#peer.isClosed) this.#beatAfter(leaseMs);
+    } catch (error) {
+      // A closed peer has its own reason.
+      if (limit.signal.aborted) fail(this.#facts, this.#peer, error as CodedError);
+    } finally {
+      limit.release();
+    }
+  }
+
+  #endReason(error: CodedError | undefined): CodedError | undefined {
+    const { failure, isStopping } = this.#facts;
+    if (isStopping) return undefined;
+    if (failure !== undefined) return failure;
+    return (
+      error ??
+      new CodedError("agent.gone", `the agent on ${this.#host} ended without a word`, { leg: "jump" })
+    );
+  }
+}
+
+interface LinkFacts {
+  readonly hops: Map<string, DeclaredHop>;
+  readonly counters: Map<string, ForwardCounters>;
+  /** We want the end, so that whatever comes with it is no failure. */
+  isStopping: boolean;
+  failure: CodedError | undefined;
+}
+
+function fail(facts: LinkFacts, peer: Peer, error: CodedError): void {
+  facts.failure ??= error;
+  void peer.close();
+}
+
+function checkHello(hello: AgentHello, { digest, host }: AgentLinkOptions): number {
+  const protocol = negotiate(PROTOCOL_VERSIONS, hello.protocol);
+  if (hello.digest === digest) return protocol;
+  throw new CodedError(
+    "agent.digest-mismatch",
+    `the agent on ${host} says that it is another bundle than was sent`,
+    {
+      leg: "jump",
+    },
+  );
+}
+
+function goneBeforeHello(host: string): CodedError {
+  return new CodedError(
+    "agent.start-failed",
+    `starting the agent on ${host}: it ended before it said hello`,
+    {
+      leg: "jump",
+    },
+  );
+}

@@ -1,0 +1,14 @@
+/** What went through one forward, as its events told; bytes are those of ended relays. */
+export interface ForwardCounters {
+  openRelays: number;
+  totalRelays: number;
+  refusedRelays: number;
+  /** Client to target. */
+  bytesIn: number;
+  /** Target to client. */
+  bytesOut: number;
+}
+
+export function zeroCounters(): ForwardCounters {
+  return { openRelays: 0, totalRelays: 0, refusedRelays: 0, bytesIn: 0, bytesOut: 0 };
+}

@@ -1,0 +1,191 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readdir, rm, symlink } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir, userInfo } from "node:os";
+import { join } from "node:path";
+import { Duplex } from "node:stream";
+import type { Hop } from "@farside/ssh";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { newNonce, RUN_VARIABLE } from "./bootstrap.ts";
+import { type LookMode, lookForLeftovers, parseLook, type Traces } from "./leftovers.ts";
+import { makeReceipt } from "./receipt.ts";
+
+let home: string;
+let children: ChildProcess[];
+beforeEach(async () => {
+  home = await mkdtemp(join(tmpdir(), "farside-leftovers-"));
+  children = [];
+});
+afterEach(async () => {
+  for (const child of children) child.kill("SIGKILL");
+  await rm(home, { recursive: true, force: true });
+});
+
+/** Runs commands here, as sshd would for a login with this shell. */
+function here(shell = "/bin/sh"): Pick<Hop, "exec"> {
+  return {
+    exec: async (command) => {
+      const child = spawn(shell, ["-c", command], {
+        cwd: home,
+        env: { PATH: process.env["PATH"], HOME: home },
+      });
+      const channel = Duplex.from({ readable: child.stdout, writable: child.stdin });
+      return channel as unknown as Awaited<ReturnType<Hop["exec"]>>;
+    },
+  };
+}
+
+const look = (traces: Partial<Traces> = {}, mode: LookMode = "look", hop = here()) =>
+  lookForLeftovers(
+    hop,
+    { nonce: newNonce(), ports: [], sockets: [], ...traces },
+    mode,
+    AbortSignal.timeout(10_000),
+  );
+
+const nothing = { processes: [], listeners: [], files: [] };
+
+async function start(command: string, args: string[], environment: Record<string, string> = {}) {
+  const child = spawn(command, args, {
+    stdio: ["ignore", "pipe", "ignore"],
+    env: { ...process.env, ...environment },
+  });
+  children.push(child);
+  await once(child.stdout, "data");
+  return child;
+}
+/** Holds a process open; says when it runs. */
+const HOLD = "console.log(1); setInterval(() => {}, 1e6);";
+
+async function listen(address: string | { path: string }) {
+  const server = createServer();
+  if (typeof address === "string") server.listen(0, address);
+  else server.listen(address.path);
+  await once(server, "listening");
+  return server;
+}
+
+describe("the look at a host", () => {
+  it.each(["/bin/sh", "/bin/bash", "/usr/bin/zsh", "/usr/bin/fish", "/usr/bin/tcsh", "/usr/bin/ksh"])(
+    "finds nothing, not even itself, through the login shell %s",
+    async (shell) => {
+      expect(
+        await look({ ports: [4444, 80], sockets: ["/nonexistent/a b'\"\\c!.sock"] }, "look", here(shell)),
+      ).toEqual(nothing);
+    },
+  );
+
+  it("finds a process by its command line and its children by their environment", async () => {
+    const nonce = newNonce();
+    const byLine = await start(process.execPath, ["-e", HOLD, nonce]);
+    const byEnvironment = await start(process.execPath, ["-e", HOLD], { [RUN_VARIABLE]: nonce });
+    await start(process.execPath, ["-e", HOLD, newNonce()]);
+    const { processes } = await look({ nonce });
+    expect(new Set(processes)).toEqual(
+      new Set([byLine, byEnvironment].map(({ pid }) => `process ${pid} node`)),
+    );
+  });
+
+  it("ends and kills what it finds when it is told to", async () => {
+    const nonce = newNonce();
+    const stubborn = await start(process.execPath, ["-e", `process.on("SIGTERM", () => {}); ${HOLD}`, nonce]);
+    const willing = await start(process.execPath, ["-e", HOLD, nonce]);
+    const ended = once(willing, "exit");
+    expect((await look({ nonce }, "end")).processes.length).toBe(2);
+    expect(await ended).toEqual([null, "SIGTERM"]);
+    const killed = once(stubborn, "exit");
+    expect((await look({ nonce }, "kill")).processes).toEqual([`process ${stubborn.pid} node`]);
+    expect(await killed).toEqual([null, "SIGKILL"]);
+  });
+
+  it("finds listeners on the ports, of both families, and no others", async () => {
+    const servers = [await listen("127.0.0.1"), await listen("::1"), await listen("127.0.0.1")];
+    const ports = servers.map((server) => (server.address() as AddressInfo).port);
+    const { listeners } = await look({ ports: ports.slice(0, 2) });
+    for (const server of servers) server.close();
+    expect(listeners).toEqual([`127.0.0.1:${ports[0]}`, `[::1]:${ports[1]}`]);
+  });
+
+  it("finds sockets with any name, also one that is a dangling link", async () => {
+    const name = "a b'\"\\c!$x.sock";
+    const server = await listen({ path: join(home, name) });
+    await symlink("/nonexistent", join(home, "link"));
+    const { files } = await look({ sockets: [join(home, name), name, join(home, "other"), "link"] });
+    server.close();
+    expect(files).toEqual([join(home, name), name, "link"]);
+  });
+
+  it("removes a socket that nobody listens on, and keeps one that somebody does", async () => {
+    const dead = await start(process.execPath, [
+      "-e",
+      `require("net").createServer().listen("${home}/dead"); ${HOLD}`,
+    ]);
+    const gone = once(dead, "exit");
+    dead.kill("SIGKILL");
+    await gone;
+    const live = await listen({ path: join(home, "live") });
+    const { files } = await look({ sockets: [join(home, "dead"), join(home, "live")] }, "kill");
+    expect(files).toEqual([join(home, "live")]);
+    expect(await readdir(home)).toEqual(["live"]);
+    live.close();
+  });
+
+  it("does not take a broken look for a clean host", () => {
+    const mark = newNonce();
+    const [begin, end] = [`farside-look:${mark}:begin\n`, `farside-look:${mark}:end\n`];
+    expect(parseLook(`motd${begin}${end}bye`, mark, [])).toEqual(nothing);
+    for (const output of [
+      "",
+      begin,
+      end,
+      end + begin,
+      `${begin}unknown processes\n${end}`,
+      `${begin}sh: error\n${end}`,
+    ]) {
+      expect(() => parseLook(output, mark, [])).toThrow(/looking for what is left/);
+    }
+    expect(parseLook(`${begin}process 1 \u001b[2Jx\n${end}`, mark, []).processes).toEqual([
+      "process 1 \\x1b[2Jx",
+    ]);
+  });
+});
+
+describe("a receipt", () => {
+  const receiptOf = (traces: Partial<Traces>, hop: Pick<Hop, "exec"> | "none" = here()) =>
+    makeReceipt({
+      session: "s",
+      host: `${userInfo().username}@here`,
+      hop: hop === "none" ? undefined : hop,
+      traces: { nonce: newNonce(), ports: [], sockets: [], ...traces },
+    });
+
+  it("is clean where nothing is left, also after something that had to be killed", async () => {
+    expect(await receiptOf({})).toMatchObject({ ...nothing, clean: true });
+    const nonce = newNonce();
+    await start(process.execPath, ["-e", `process.on("SIGTERM", () => {}); ${HOLD}`, nonce]);
+    expect(await receiptOf({ nonce })).toMatchObject({ ...nothing, clean: true });
+  });
+
+  it("names what stays", async () => {
+    const server = await listen("127.0.0.1");
+    const { port } = server.address() as AddressInfo;
+    expect(await receiptOf({ ports: [port] })).toMatchObject({
+      listeners: [`127.0.0.1:${port}`],
+      clean: false,
+    });
+    server.close();
+  });
+
+  it("is not clean, and says so, where nobody could look", async () => {
+    const unknown = [expect.stringMatching(/^unknown: .* could not be looked at: /)];
+    expect(await receiptOf({}, "none")).toMatchObject({
+      processes: unknown,
+      listeners: unknown,
+      files: unknown,
+      clean: false,
+    });
+    const broken = { exec: () => Promise.reject(new Error("x")) };
+    expect(await receiptOf({}, broken)).toMatchObject({ processes: unknown, clean: false });
+  });
+});

@@ -1,0 +1,163 @@
+import { abortable, CodedError, harmless } from "@farside/protocol";
+import type { Hop } from "@farside/ssh";
+import { halves, newNonce, shellCommand } from "./bootstrap.ts";
+import { onOneLine } from "./loader.ts";
+
+/** What a session made on a host, as far as it is known: what is looked for after its end. */
+export interface Traces {
+  /** Marks the processes; see `RUN_VARIABLE`. */
+  readonly nonce: string;
+  /** TCP ports that were listened on. */
+  readonly ports: readonly number[];
+  /** Paths of unix sockets, as they were asked for: relative ones are the login's. */
+  readonly sockets: readonly string[];
+}
+
+/** What is still there, one line an item. */
+export interface Leftovers {
+  readonly processes: readonly string[];
+  readonly listeners: readonly string[];
+  readonly files: readonly string[];
+}
+
+/**
+ * `look` changes nothing. `end` sends SIGTERM to the session's processes, `kill` SIGKILL, and removes sockets that nobody
+ * listens on any more.
+ */
+export type LookMode = "look" | "end" | "kill";
+
+/**
+ * `$1$2` marks the processes, `$3$4` this script's output, `$5` has the ports in hex, `$6` the mode; paths come on stdin,
+ * where any character may stand. Processes are recognised by command line or environment, and only the login's own count:
+ * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself.
+ */
+const SCRIPT = onOneLine(`
+run=$1$2; mark=$3$4; ports=" $5 "; mode=$6; me=$(id -u); seen=" ";
+echo "farside-look:$mark:begin";
+if [ -r /proc/self/environ ] && command -v grep >/dev/null; then
+  for f in $(echo "$run" | grep -lsF -f - /proc/[0-9]*/cmdline /proc/[0-9]*/environ); do
+    p=\${f#/proc/}; p=\${p%%/*};
+    case $seen in *" $p "*) continue ;; esac;
+    seen="$seen$p ";
+    [ -O "/proc/$p" ] || continue;
+    name=; read -r name < "/proc/$p/comm";
+    echo "process $p $name";
+    case $mode in end) kill -TERM "$p" ;; kill) kill -KILL "$p" ;; esac;
+  done 2>/dev/null;
+else
+  echo "unknown processes";
+fi;
+for t in /proc/net/tcp /proc/net/tcp6; do
+  if [ -r "$t" ]; then
+    while read -r n local remote state queue timer retries uid rest; do
+      if [ "$state" = 0A ] && [ "$uid" = "$me" ]; then
+        case $ports in *" \${local##*:} "*) echo "listener $local" ;; esac;
+      fi;
+    done < "$t";
+  elif [ "$t" = /proc/net/tcp ]; then
+    echo "unknown listeners";
+  fi;
+done;
+while IFS= read -r line; do if [ "$line" = "farside-sockets $mark" ]; then break; fi; done;
+i=0;
+while IFS= read -r path; do
+  if [ "$path" = "farside-end $mark" ]; then echo "farside-look:$mark:end"; exit; fi;
+  if [ "$mode" = kill ] && [ -S "$path" ] && [ -O "$path" ]; then
+    printf "%s" " $path" | grep -qsF -f - /proc/net/unix || rm -f -- "$path";
+  fi;
+  if [ -e "$path" ] || [ -L "$path" ]; then echo "file $i"; fi;
+  i=$((i + 1));
+done;
+exit 1
+`);
+
+const NEWLINES_FOR_RC_FILES = "\n".repeat(64);
+const MAX_OUTPUT_BYTES = 256 * 1024;
+const MAX_ITEMS = 100;
+
+/**
+ * Looks on the host, by a command of its own, for what is left of a session. Rejects with `teardown.leftovers` where the
+ * look is not complete, with what `hop.exec` rejects with, or the signal's reason.
+ */
+export async function lookForLeftovers(
+  hop: Pick<Hop, "exec">,
+  traces: Traces,
+  mode: LookMode,
+  signal: AbortSignal,
+): Promise<Leftovers> {
+  const mark = newNonce();
+  const ports = traces.ports.map((port) => port.toString(16).toUpperCase().padStart(4, "0"));
+  const args = [...halves(traces.nonce), ...halves(mark), ports.join(" "), mode];
+  const channel = await hop.exec(shellCommand(SCRIPT, args), { signal });
+  channel.on("error", () => {});
+  const sockets = traces.sockets.map((path) => `${path}\n`).join("");
+  channel.end(`${NEWLINES_FOR_RC_FILES}farside-sockets ${mark}\n${sockets}farside-end ${mark}\n`);
+  const stop = () => channel.destroy();
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return parseLook(await abortable(readAll(channel), signal), mark, traces.sockets);
+  } finally {
+    signal.removeEventListener("abort", stop);
+    channel.destroy();
+  }
+}
+
+async function readAll(channel: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of channel) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes > MAX_OUTPUT_BYTES) break;
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+/** Reads the script's output, which stands somewhere in what the login shell prints; hostile. */
+export function parseLook(output: string, mark: string, sockets: readonly string[]): Leftovers {
+  const begin = `farside-look:${mark}:begin\n`;
+  const start = output.indexOf(begin);
+  const end = output.indexOf(`farside-look:${mark}:end\n`, start);
+  if (start < 0 || end < 0) throw incomplete("its look at itself broke off");
+  const found = { processes: [] as string[], listeners: [] as string[], files: [] as string[] };
+  for (const line of output
+    .slice(start + begin.length, end)
+    .split("\n")
+    .filter(Boolean)) {
+    const at = line.indexOf(" ");
+    const [kind, what] = [line.slice(0, at), harmless(line.slice(at + 1), 300)];
+    if (kind === "unknown") throw incomplete(`it can't be asked for its ${what}`);
+    if (kind === "process") push(found.processes, `process ${what}`);
+    else if (kind === "listener") push(found.listeners, readAddress(what));
+    else if (kind === "file") push(found.files, harmless(sockets[Number(what)] ?? what, 300));
+    else throw incomplete("its look at itself printed something else");
+  }
+  return found;
+}
+
+function incomplete(why: string): CodedError {
+  return new CodedError("teardown.leftovers", `looking for what is left on the jump host: ${why}`, {
+    leg: "jump",
+  });
+}
+
+function push(list: string[], item: string): void {
+  if (list.length < MAX_ITEMS) list.push(item);
+}
+
+/** `0100007F:115C`, as /proc/net/tcp has it on little-endian hosts, as `127.0.0.1:4444`. */
+function readAddress(text: string): string {
+  const [address = "", hexPort = ""] = text.split(":");
+  const port = Number.parseInt(hexPort, 16);
+  if (/^[0-9A-F]{8}$/.test(address)) return `${bytesOf(address).join(".")}:${port}`;
+  if (!/^[0-9A-F]{32}$/.test(address)) return text;
+  const words = (address.match(/.{8}/g) ?? []).flatMap((word) => {
+    const [a = 0, b = 0, c = 0, d = 0] = bytesOf(word);
+    return [((a << 8) | b).toString(16), ((c << 8) | d).toString(16)];
+  });
+  return `[${new URL(`http://[${words.join(":")}]`).hostname.slice(1, -1)}]:${port}`;
+}
+
+function bytesOf(word: string): number[] {
+  return (word.match(/../g) ?? []).map((byte) => Number.parseInt(byte, 16)).reverse();
+}

@@ -1,0 +1,76 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { deadline, isCodedError, type Receipt } from "@farside/protocol";
+import type { Hop } from "@farside/ssh";
+import { type Leftovers, type LookMode, lookForLeftovers, type Traces } from "./leftovers.ts";
+
+/** How long one look may take. */
+const LOOK_TIMEOUT_MS = 5_000;
+/** When each look is made, counted from the first, and whether it only looks: an agent that ends by itself needs a moment. */
+const LOOKS: readonly { readonly afterMs: number; readonly mode: LookMode }[] = [
+  { afterMs: 0, mode: "look" },
+  { afterMs: 50, mode: "look" },
+  { afterMs: 150, mode: "look" },
+  { afterMs: 400, mode: "look" },
+  { afterMs: 800, mode: "end" },
+  { afterMs: 1_200, mode: "look" },
+  { afterMs: 1_500, mode: "kill" },
+  { afterMs: 1_600, mode: "kill" },
+  { afterMs: 1_800, mode: "look" },
+];
+
+export interface ReceiptOptions {
+  readonly session: string;
+  /** `user@host` of the jump host. */
+  readonly host: string;
+  /** A connection to it; borrowed. Undefined or lost: nothing can be looked at. */
+  readonly hop: Pick<Hop, "exec"> | undefined;
+  readonly traces: Traces;
+  /** Whoever can't wait: the receipt then says that it is not complete. */
+  readonly signal?: AbortSignal | undefined;
+  /** Why the host can't be looked at; default: what the look rejected with. */
+  readonly whyNot?: string | undefined;
+}
+
+/**
+ * Looks at the jump host until nothing of the session is left there, ends what does not end by itself, and tells what it
+ * saw last. Never rejects: a host that can't be looked at gives a receipt that is not clean and says so.
+ */
+export async function makeReceipt(options: ReceiptOptions): Promise<Receipt> {
+  const { session, host, hop, traces, signal } = options;
+  if (hop === undefined) return unverified(session, host, options.whyNot ?? "there is no connection to it");
+  const startedAt = performance.now();
+  let found: Leftovers = { processes: [], listeners: [], files: [] };
+  try {
+    for (const { afterMs, mode } of LOOKS) {
+      await wait(Math.max(0, startedAt + afterMs - performance.now()), undefined, signal && { signal });
+      const limit = deadline(LOOK_TIMEOUT_MS, "the look took too long", { signal });
+      try {
+        found = await lookForLeftovers(hop, traces, mode, limit.signal);
+      } finally {
+        limit.release();
+      }
+      if (isNothing(found)) return { session, host, ...emptied(found), clean: true };
+    }
+    return { session, host, ...emptied(found), clean: false };
+  } catch (error) {
+    return unverified(
+      session,
+      host,
+      options.whyNot ?? (isCodedError(error) ? error.message : "it was interrupted"),
+    );
+  }
+}
+
+/** The receipt of a host that could not be looked at. */
+export function unverified(session: string, host: string, why: string): Receipt {
+  const line = `unknown: ${host} could not be looked at: ${why}`;
+  return { session, host, processes: [line], listeners: [line], files: [line], clean: false };
+}
+
+function isNothing({ processes, listeners, files }: Leftovers): boolean {
+  return processes.length + listeners.length + files.length === 0;
+}
+
+function emptied({ processes, listeners, files }: Leftovers) {
+  return { processes: [...processes], listeners: [...listeners], files: [...files] };
+}
