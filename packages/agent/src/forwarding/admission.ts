@@ -1,0 +1,78 @@
+import net from "node:net";
+import type { ConnectionAddresses, PeerUidLookup } from "./peer-uid.ts";
+
+export type AdmissionDecision =
+  | { readonly isAdmitted: true /** -1 where it isn't known. */; readonly uid: number }
+  | {
+      readonly isAdmitted: false;
+      readonly uid: number;
+      readonly reason: "other-user" | "unknown-user";
+      readonly hint: string;
+    };
+
+export interface AdmissionOptions {
+  /** Uids that may connect, the agent's own among them. */
+  readonly allowedUids: ReadonlySet<number>;
+  readonly allowAnyUser: boolean;
+  readonly lookup: PeerUidLookup;
+  /** A user's name for the hint. */
+  readonly nameOf: (uid: number) => Promise<string>;
+}
+
+/** Decides who may use a forward's listener. */
+export type Admit = (socket: net.Socket) => Promise<AdmissionDecision>;
+
+/** Admits everybody whom the kernel lets connect: for unix sockets (0600) and for addresses that other hosts reach. */
+export const admitAll: Admit = async () => ({ isAdmitted: true, uid: -1 });
+
+/**
+ * The check for loopback TCP listeners. Reads nothing from the connection: until it has decided, not a byte goes on. It
+ * decides by the owner of the client's socket and then makes sure that the connection still is the one that was looked
+ * up: a client that has reset it leaves its addresses free for a connection of somebody else's.
+ */
+export function admitByUid({ allowedUids, allowAnyUser, lookup, nameOf }: AdmissionOptions): Admit {
+  if (allowAnyUser) return admitAll;
+  return async (socket) => {
+    const addresses = addressesOf(socket);
+    const uid = addresses === undefined ? undefined : await lookup.uidOf(addresses);
+    if (uid === undefined || !isStillConnected(socket)) {
+      return {
+        isAdmitted: false,
+        uid: -1,
+        reason: "unknown-user",
+        hint: "Whose connection it was can't be told: the client closed it at once, or the host hides /proc/net/tcp. --allow-any-user admits all users of the jump host.",
+      };
+    }
+    if (allowedUids.has(uid)) return { isAdmitted: true, uid };
+    const name = await nameOf(uid);
+    return {
+      isAdmitted: false,
+      uid,
+      reason: "other-user",
+      hint: `Another user connected. --allow-user ${/^uid /.test(name) ? uid : name} admits that one, --allow-any-user all users of the jump host.`,
+    };
+  };
+}
+
+function addressesOf(socket: net.Socket): ConnectionAddresses | undefined {
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  if (localAddress === undefined || localPort === undefined) return undefined;
+  if (remoteAddress === undefined || remotePort === undefined) return undefined;
+  return { localAddress, localPort, remoteAddress, remotePort };
+}
+
+/** What Node does not document. Without it the check is left out: it only closes a gap that needs a reused port. */
+interface SocketInternals {
+  _handle?: { getpeername?: (out: object) => number } | null;
+}
+
+function isStillConnected(socket: net.Socket): boolean {
+  if (socket.destroyed) return false;
+  const handle = (socket as SocketInternals)._handle;
+  return typeof handle?.getpeername !== "function" || handle.getpeername({}) === 0;
+}
+
+/** Whether only this host reaches `address`, so that a client's uid can be looked up. */
+export function isLoopbackAddress(address: string): boolean {
+  return address === "::1" || (net.isIPv4(address) && address.startsWith("127."));
+}

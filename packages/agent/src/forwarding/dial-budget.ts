@@ -1,0 +1,44 @@
+const FIRST_PAUSE_MS = 1000;
+const LONGEST_PAUSE_MS = 30_000;
+const WINDOW_MS = 60_000;
+/** The destination guard signs at most 10 a hop and minute. */
+const MAX_DIALS_PER_WINDOW = 8;
+
+/**
+ * How often a lost hop may be dialled again: every dial costs a signature of the card, and a thousand clients may want
+ * one at once. After a failure dials pause, longer each time; a hop that drops every connection gets eight a minute.
+ */
+export class DialBudget {
+  readonly #now: () => number;
+  #dials: number[] = [];
+  #failures = 0;
+  #pausedUntil = 0;
+
+  /** `now`: a monotonic clock in ms. */
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** How long to wait before the next dial, in ms; 0: dial now. */
+  get waitMs(): number {
+    const now = this.#now();
+    this.#dials = this.#dials.filter((at) => now - at < WINDOW_MS);
+    const oldest = this.#dials.length < MAX_DIALS_PER_WINDOW ? undefined : this.#dials[0];
+    return Math.max(0, this.#pausedUntil - now, oldest === undefined ? 0 : oldest + WINDOW_MS - now);
+  }
+
+  spend(): void {
+    this.#dials.push(this.#now());
+  }
+
+  succeeded(): void {
+    this.#failures = 0;
+    this.#pausedUntil = 0;
+  }
+
+  failed(): void {
+    const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
+    this.#failures += 1;
+    this.#pausedUntil = this.#now() + pause;
+  }
+}

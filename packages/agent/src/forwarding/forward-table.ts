@@ -1,0 +1,131 @@
+import {
+  type BindAddress,
+  CodedError,
+  MAX_FORWARDS,
+  type OpenForwardParams,
+  type Peer,
+} from "@farside/protocol";
+import { type Admit, admitAll, admitByUid } from "./admission.ts";
+import { Forward, type ForwardCounters } from "./forward.ts";
+import type { Listener } from "./listener.ts";
+import { openListener } from "./open-listener.ts";
+import { PeerUidLookup } from "./peer-uid.ts";
+import type { RelayGate } from "./relay-gate.ts";
+import type { RoutePool } from "./route-pool.ts";
+import { sshTarget } from "./ssh-target.ts";
+import type { Target } from "./target.ts";
+import { tcpTarget } from "./tcp-target.ts";
+import { unixTarget } from "./unix-target.ts";
+import { uidOfUser, userNameOf } from "./user-names.ts";
+
+export interface ForwardTableOptions {
+  /** The agent's own; it and root may always connect. */
+  readonly uid: number;
+  readonly routes: RoutePool;
+  readonly gate: RelayGate;
+  readonly emit: Peer["emit"];
+  readonly onRelaysChanged: (openRelays: number) => void;
+}
+
+/** All forwards of an agent. */
+export class ForwardTable implements AsyncDisposable {
+  readonly #options: ForwardTableOptions;
+  readonly #forwards = new Map<string, Forward>();
+  readonly #lookup = new PeerUidLookup();
+  #lastRelayId = 0;
+  #isClosed = false;
+
+  constructor(options: ForwardTableOptions) {
+    this.#options = options;
+  }
+
+  get openRelays(): number {
+    let open = 0;
+    for (const forward of this.#forwards.values()) open += forward.openRelays;
+    return open;
+  }
+
+  get counters(): ForwardCounters[] {
+    return [...this.#forwards.values()].map(({ counters }) => counters);
+  }
+
+  /** Rejects with what the listener, the hops or the user names fail with. */
+  async open(params: OpenForwardParams, signal: AbortSignal): Promise<readonly BindAddress[]> {
+    const { forwardId } = params;
+    const allowedUids = await this.#allowedUids(params.admission.allowUsers);
+    if (this.#isClosed) throw new CodedError("canceled", "the agent is ending", { leg: "bind" });
+    if (this.#forwards.has(forwardId)) throw new Error(`a forward ${forwardId} exists already`);
+    if (this.#forwards.size >= MAX_FORWARDS) {
+      throw new CodedError("config.invalid", `opening a forward: a session has at most ${MAX_FORWARDS}`, {
+        leg: "bind",
+      });
+    }
+    const forward = this.#make(params, allowedUids);
+    this.#forwards.set(forwardId, forward);
+    try {
+      return await forward.open(signal);
+    } catch (error) {
+      this.#forwards.delete(forwardId);
+      throw error;
+    }
+  }
+
+  /** Rejects with `forward.not-found`; else resolves when the forward and its relays are gone. */
+  async close(forwardId: string, graceMs: number): Promise<void> {
+    const forward = this.#forwards.get(forwardId);
+    if (forward === undefined) {
+      throw new CodedError("forward.not-found", `closing the forward ${forwardId}: there is no such forward`);
+    }
+    await forward.close(graceMs);
+    this.#forwards.delete(forwardId);
+  }
+
+  /** Closes all, for good; resolves with the number of relays cut. A further call with less grace shortens it. */
+  async closeAll(graceMs: number): Promise<number> {
+    this.#isClosed = true;
+    const cut = await Promise.all([...this.#forwards.values()].map((forward) => forward.close(graceMs)));
+    return cut.reduce((sum, count) => sum + count, 0);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.closeAll(0);
+  }
+
+  /** Lets waiting connections start, after something that held them back is gone. */
+  pump(): void {
+    for (const forward of this.#forwards.values()) forward.pump();
+  }
+
+  #make(params: OpenForwardParams, allowedUids: ReadonlySet<number>): Forward {
+    const { emit, gate } = this.#options;
+    return new Forward({
+      forwardId: params.forwardId,
+      openListener: (listenerOptions) => openListener(params.bind, listenerOptions),
+      target: this.#targetOf(params),
+      admitFor: (listener) => this.#admitFor(listener, allowedUids, params.admission.allowAnyUser),
+      maxRelays: params.maxRelays,
+      mayStart: () => gate.mayStart(this.openRelays),
+      nextRelayId: () => {
+        this.#lastRelayId += 1;
+        return this.#lastRelayId;
+      },
+      emit,
+      onRelaysChanged: () => this.#options.onRelaysChanged(this.openRelays),
+      onPlaceFree: () => this.pump(),
+    });
+  }
+
+  async #allowedUids(names: readonly string[]): Promise<ReadonlySet<number>> {
+    return new Set([0, this.#options.uid, ...(await Promise.all(names.map(uidOfUser)))]);
+  }
+
+  #admitFor(listener: Listener, allowedUids: ReadonlySet<number>, allowAnyUser: boolean): Admit {
+    if (!listener.isLoopback) return admitAll;
+    return admitByUid({ allowedUids, allowAnyUser, lookup: this.#lookup, nameOf: userNameOf });
+  }
+
+  #targetOf({ target, route }: OpenForwardParams): Target {
+    if (route.length > 0) return sshTarget(target, this.#options.routes.lease(route));
+    return target.kind === "unix" ? unixTarget(target.path) : tcpTarget(target.host, target.port);
+  }
+}

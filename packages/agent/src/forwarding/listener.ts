@@ -1,0 +1,23 @@
+import type net from "node:net";
+import type { BindAddress } from "@farside/protocol";
+
+/**
+ * Takes an accepted connection over: paused, half-close allowed. `peer` is the client's address for events,
+ * `127.0.0.1:54321`, or `unix`.
+ */
+export type OnConnection = (socket: net.Socket, peer: string) => void;
+
+export interface ListenerOptions {
+  readonly onConnection: OnConnection;
+  /** The listener goes on after such an error. */
+  readonly onError: (error: Error) => void;
+}
+
+/** What accepts. Born listening, on every address of `bound`; whoever opened it closes it. */
+export interface Listener extends AsyncDisposable {
+  readonly bound: readonly BindAddress[];
+  /** Whether only processes of this host reach it by TCP, so that their users can be told apart. */
+  readonly isLoopback: boolean;
+  /** Stops accepting; accepted connections stay. Idempotent. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,135 @@
+import { abortable, CodedError, type HopDeclaration, isCodedError, toCodedError } from "@farside/protocol";
+import type { Hop } from "@farside/ssh";
+import { DialBudget } from "./dial-budget.ts";
+
+/** Dials and logs in to `hop`, from `previous` or, where there is none, from this host. */
+export type ConnectHop = (
+  hop: HopDeclaration,
+  previous: Hop | undefined,
+  signal: AbortSignal,
+) => Promise<Hop>;
+
+export interface SharedHopEvents {
+  readonly onConnected: (hop: HopDeclaration, hostKey: Uint8Array) => void;
+  readonly onLost: (hop: HopDeclaration, error: CodedError) => void;
+}
+
+export interface SharedHopOptions extends SharedHopEvents {
+  readonly connect: ConnectHop;
+  readonly budget?: DialBudget | undefined;
+}
+
+type State =
+  | { readonly phase: "idle"; readonly lastError?: CodedError | undefined }
+  | { readonly phase: "connecting"; readonly hop: Promise<Hop> }
+  | { readonly phase: "connected"; readonly hop: Hop }
+  | { readonly phase: "closed" };
+
+/** One hop of a route, connected once for all who need it, and again on demand after it was lost. */
+export class SharedHop {
+  readonly declaration: HopDeclaration;
+  readonly #previous: SharedHop | undefined;
+  readonly #options: SharedHopOptions;
+  readonly #budget: DialBudget;
+  readonly #ending = new AbortController();
+  #state: State = { phase: "idle" };
+
+  constructor(declaration: HopDeclaration, previous: SharedHop | undefined, options: SharedHopOptions) {
+    this.declaration = declaration;
+    this.#previous = previous;
+    this.#options = options;
+    this.#budget = options.budget ?? new DialBudget();
+  }
+
+  /** The connected hop. All who wait share one connect; giving up by `signal` does not stop it for the others. */
+  get(signal: AbortSignal): Promise<Hop> {
+    switch (this.#state.phase) {
+      case "connected":
+        return Promise.resolve(this.#state.hop);
+      case "closed":
+        return Promise.reject(this.#closedError());
+      case "idle":
+        this.#state = { phase: "connecting", hop: this.#connect(this.#state.lastError) };
+        this.#state.hop.catch(() => undefined);
+    }
+    return abortable(this.#state.hop, signal);
+  }
+
+  /** Ends the connection or the attempt. Idempotent. */
+  async close(): Promise<void> {
+    const state = this.#state;
+    this.#state = { phase: "closed" };
+    this.#ending.abort(this.#closedError());
+    if (state.phase === "connected") await state.hop.close();
+    if (state.phase === "connecting") await state.hop.then((hop) => hop.close()).catch(() => undefined);
+  }
+
+  async #connect(lastError: CodedError | undefined): Promise<Hop> {
+    // A task of its own, so that the state is set before anything happens.
+    await Promise.resolve();
+    try {
+      const { signal } = this.#ending;
+      const previous = await this.#previous?.get(signal);
+      const hop = await this.#dial(previous, lastError, signal);
+      if (this.#isClosed()) {
+        await hop.close();
+        throw this.#closedError();
+      }
+      this.#state = { phase: "connected", hop };
+      void hop.closed.then((error) => this.#lost(hop, error));
+      this.#options.onConnected(this.declaration, hop.serverHostKey);
+      return hop;
+    } catch (error) {
+      const failure = toCodedError(error);
+      if (!this.#isClosed()) this.#state = { phase: "idle", lastError: failure };
+      throw failure;
+    }
+  }
+
+  async #dial(
+    previous: Hop | undefined,
+    lastError: CodedError | undefined,
+    signal: AbortSignal,
+  ): Promise<Hop> {
+    const { waitMs } = this.#budget;
+    if (waitMs > 0) throw tooSoon(this.declaration, lastError, waitMs);
+    this.#budget.spend();
+    try {
+      const hop = await this.#options.connect(this.declaration, previous, signal);
+      this.#budget.succeeded();
+      return hop;
+    } catch (error) {
+      this.#budget.failed();
+      throw error;
+    }
+  }
+
+  #lost(hop: Hop, error: CodedError | undefined): void {
+    if (this.#state.phase !== "connected" || this.#state.hop !== hop) return;
+    const reason = error ?? new CodedError("hop.lost", `the connection to ${hop.name} ended`, { leg: "hop" });
+    this.#state = { phase: "idle", lastError: reason };
+    this.#options.onLost(this.declaration, reason);
+  }
+
+  #isClosed(): boolean {
+    return this.#state.phase === "closed";
+  }
+
+  #closedError(): CodedError {
+    return new CodedError("hop.lost", `the connection to ${this.declaration.host} was closed`, {
+      leg: "hop",
+    });
+  }
+}
+
+/** What failed last, said again without dialling. */
+function tooSoon(hop: HopDeclaration, lastError: CodedError | undefined, waitMs: number): CodedError {
+  const again = `dialled again in ${Math.ceil(waitMs / 1000)} s at the earliest`;
+  if (lastError === undefined || !isCodedError(lastError)) {
+    return new CodedError("hop.lost", `connecting to ${hop.host}: it drops its connections; ${again}`, {
+      leg: "hop",
+    });
+  }
+  const message = lastError.message.replace(/ \(dialled again in .*\)$/, "");
+  return new CodedError(lastError.code, `${message} (${again})`, { hint: lastError.hint, leg: "hop" });
+}

@@ -1,0 +1,81 @@
+import { readdir, readFile, readlink } from "node:fs/promises";
+import { TCP_STATE, type TcpTable, tcpEndpoint, visitTcpRows } from "./proc-net-tcp.ts";
+import { userNameOf } from "./user-names.ts";
+
+/** Looking through all processes must not hold an answer up. */
+const SEARCH_TIMEOUT_MS = 1000;
+const MAX_SHOWN_TITLE = 60;
+
+interface ListeningSocket {
+  readonly uid: number;
+  readonly inode: number;
+}
+
+/**
+ * Who listens on `port` so that `address` can't be bound: `pid 123 (nginx)` where we may look into that process, else
+ * the user; undefined where neither can be known. Never rejects.
+ */
+export async function holderOfPort(address: string, port: number): Promise<string | undefined> {
+  return describeHolder(await findListeningSocket(address, port).catch(() => undefined));
+}
+
+/** Who listens on the unix socket at `path`; undefined where nobody does, or nobody can be named. Never rejects. */
+export async function holderOfUnixSocket(path: string): Promise<string | undefined> {
+  const table = await readFile("/proc/net/unix", "utf8").catch(() => "");
+  const row = table.split("\n").find((line) => line.endsWith(` ${path}`));
+  const inode = Number(row?.trim().split(/ +/, 7)[6]);
+  if (!Number.isSafeInteger(inode) || inode === 0) return undefined;
+  return describeProcess(inode);
+}
+
+async function describeHolder(socket: ListeningSocket | undefined): Promise<string | undefined> {
+  if (socket === undefined) return undefined;
+  return (await describeProcess(socket.inode)) ?? `a process of the user ${await userNameOf(socket.uid)}`;
+}
+
+async function findListeningSocket(address: string, port: number): Promise<ListeningSocket | undefined> {
+  const found: ListeningSocket[] = [];
+  for (const table of ["tcp", "tcp6"] as const) {
+    const bytes = await readFile(`/proc/net/${table}`).catch(() => Buffer.alloc(0));
+    const conflicting = conflictingEndpoints(address, port, table);
+    visitTcpRows(bytes, table, undefined, ({ state, local, uid, inode }) => {
+      if (state === TCP_STATE.listen && conflicting.has(local)) found.push({ uid, inode });
+    });
+  }
+  return found[0];
+}
+
+function conflictingEndpoints(address: string, port: number, table: TcpTable): ReadonlySet<string> {
+  const wildcard = table === "tcp" ? "0.0.0.0" : "::";
+  const endpoints = [address, wildcard].map((each) => tcpEndpoint(each, port, table));
+  return new Set(endpoints.filter((each) => each !== undefined));
+}
+
+/** `pid 123 (nginx)` of a process that has the socket open, among those whose descriptors we may see. */
+async function describeProcess(inode: number): Promise<string | undefined> {
+  const wanted = `socket:[${inode}]`;
+  const giveUpAt = performance.now() + SEARCH_TIMEOUT_MS;
+  const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
+  for (const pid of pids) {
+    if (performance.now() > giveUpAt) return undefined;
+    const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
+    for (const descriptor of descriptors) {
+      const link = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "");
+      if (link === wanted) return `pid ${pid} (${await titleOf(pid)})`;
+    }
+  }
+  return undefined;
+}
+
+/** The process's name; for an agent its whole title, which names its session. Any user chooses these: only plain letters pass. */
+async function titleOf(pid: string): Promise<string> {
+  const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
+  const isAgent = name.startsWith("farside-agent");
+  const title = isAgent ? await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => name) : name;
+  return (
+    title
+      .replace(/[^\x20-\x7e]+/g, " ")
+      .trim()
+      .slice(0, MAX_SHOWN_TITLE) || "unknown"
+  );
+}

@@ -1,0 +1,121 @@
+import { lstatSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { type BindAddress, CodedError } from "@farside/protocol";
+import type { Listener, ListenerOptions } from "./listener.ts";
+import { holderOfUnixSocket } from "./socket-holder.ts";
+
+const BACKLOG = 4096;
+/** Everything but the owner's reading and writing. */
+const OWNER_ONLY_UMASK = 0o177;
+/** sun_path of Linux, with its NUL. */
+const MAX_PATH_BYTES = 107;
+
+type UnixBind = Extract<BindAddress, { kind: "unix" }>;
+
+interface FileId {
+  readonly device: bigint;
+  readonly inode: bigint;
+}
+
+/**
+ * Listens on a socket of mode 0600 at `bind.path`; it is never wider open, not even for a moment. Nothing that is there
+ * already is touched. Closing removes the socket if it still is ours. Rejects with `forward.port-in-use` or
+ * `forward.bind-refused`.
+ */
+export async function openUnixListener(bind: UnixBind, options: ListenerOptions): Promise<Listener> {
+  checkPath(bind.path);
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  server.on("connection", (socket) => options.onConnection(socket, "unix"));
+  try {
+    await listenPrivately(server, bind.path);
+  } catch (error) {
+    throw await bindFailure(bind.path, error as NodeJS.ErrnoException);
+  }
+  server.on("error", options.onError);
+  const ours = fileIdOf(bind.path);
+  let closing: Promise<void> | undefined;
+  const close = () => {
+    closing ??= closeOurs(server, bind.path, ours);
+    return closing;
+  };
+  return { bound: [bind], isLoopback: false, close, [Symbol.asyncDispose]: close };
+}
+
+function checkPath(file: string): void {
+  const why = !path.isAbsolute(file)
+    ? "the path is not absolute"
+    : file.includes("\0")
+      ? "the path holds a NUL"
+      : Buffer.byteLength(file) > MAX_PATH_BYTES
+        ? `the path is longer than ${MAX_PATH_BYTES} bytes`
+        : undefined;
+  if (why === undefined) return;
+  throw new CodedError("forward.bind-refused", `${attemptOn(file)}: ${why}`, {
+    leg: "bind",
+    hint: "Give an absolute path of the jump host.",
+  });
+}
+
+function listenPrivately(server: net.Server, file: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    // The bind happens within the call, so nothing else of this process runs under this umask.
+    const umask = process.umask(OWNER_ONLY_UMASK);
+    try {
+      server.listen({ path: file, backlog: BACKLOG, exclusive: true }, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    } finally {
+      process.umask(umask);
+    }
+  });
+}
+
+/** Closing a listening pipe unlinks its path whoever made what is there now: then the descriptor stays until the process ends, cut off from the path. */
+async function closeOurs(server: net.Server, file: string, ours: FileId | undefined): Promise<void> {
+  const now = fileIdOf(file);
+  const isReplaced = now !== undefined && (now.device !== ours?.device || now.inode !== ours.inode);
+  if (!isReplaced) {
+    server.close();
+    return;
+  }
+  server.removeAllListeners("connection");
+  server.on("connection", (socket) => socket.destroy());
+  server.unref();
+}
+
+function fileIdOf(file: string): FileId | undefined {
+  try {
+    const { dev, ino } = lstatSync(file, { bigint: true });
+    return { device: dev, inode: ino };
+  } catch {
+    return undefined;
+  }
+}
+
+async function bindFailure(file: string, error: NodeJS.ErrnoException): Promise<CodedError> {
+  if (error.code === "EADDRINUSE") {
+    const holder = await holderOfUnixSocket(file);
+    const why = holder === undefined ? "something is at that path already" : `${holder} listens on it`;
+    const hint =
+      holder === undefined
+        ? "farside removes nothing that it did not make: remove it, or take another path."
+        : "Take another path, or end that process.";
+    return new CodedError("forward.port-in-use", `${attemptOn(file)}: ${why}`, {
+      leg: "bind",
+      hint,
+      cause: error,
+    });
+  }
+  return new CodedError("forward.bind-refused", `${attemptOn(file)}: ${error.code ?? error.message}`, {
+    leg: "bind",
+    hint: "The folder must exist and be writable by the login's user.",
+    cause: error,
+  });
+}
+
+function attemptOn(file: string): string {
+  return `cannot listen on the socket ${file} of the jump host`;
+}

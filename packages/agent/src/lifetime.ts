@@ -1,0 +1,106 @@
+/** Why an agent's time is over. */
+export type LifetimeEnd = "lease-expired" | "ttl" | "idle";
+
+export interface LifetimeOptions {
+  readonly leaseMs: number;
+  /** 0: no limit. */
+  readonly ttlMs: number;
+  /** 0: no limit. */
+  readonly idleMs: number;
+  /** Called once. */
+  readonly onEnd: (reason: LifetimeEnd) => void;
+  /** A monotonic clock in ms. */
+  readonly now?: () => number;
+}
+
+/** The clocks are looked at this often at least. */
+const MAX_TICK_MS = 1000;
+/** A look that comes so much later than it was due: the process did not run (stopped, swapped out, a suspended machine). */
+const GAP_MS = 2000;
+/** The orchestrator renews every third of the lease. */
+const RENEWALS_PER_LEASE = 3;
+
+/**
+ * How long an agent may live: its lease, its --ttl, its --idle. The lease is held for `leaseMs` after a renewal and not a
+ * moment longer: no relay starts once it has run out. Where the process itself was stopped meanwhile, renewals may lie
+ * unread in stdin, so the end then waits for one more heartbeat (a third of the lease).
+ */
+export class Lifetime implements Disposable {
+  readonly #options: LifetimeOptions;
+  readonly #now: () => number;
+  readonly #startedAt: number;
+  #renewedAt: number;
+  /** Until then an expired lease does not end the agent yet. */
+  #sparedUntil = 0;
+  /** Undefined while a relay is open. */
+  #idleSince: number | undefined;
+  #tickDueAt = 0;
+  #timer: NodeJS.Timeout | undefined;
+  #hasEnded = false;
+
+  constructor(options: LifetimeOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#startedAt = this.#now();
+    this.#renewedAt = this.#startedAt;
+    this.#idleSince = this.#startedAt;
+    this.#schedule();
+  }
+
+  get isLeaseHeld(): boolean {
+    return !this.#hasEnded && this.#now() < this.#renewedAt + this.#options.leaseMs;
+  }
+
+  renew(): void {
+    this.#renewedAt = this.#now();
+  }
+
+  relaysChanged(openRelays: number): void {
+    if (openRelays > 0) this.#idleSince = undefined;
+    else {
+      this.#idleSince ??= this.#now();
+      this.#schedule();
+    }
+  }
+
+  /** Stops the clocks. Idempotent. */
+  [Symbol.dispose](): void {
+    this.#hasEnded = true;
+    clearTimeout(this.#timer);
+  }
+
+  /** What is due now, or in how many ms to look again. */
+  #due(now: number): LifetimeEnd | number {
+    const { leaseMs, ttlMs, idleMs } = this.#options;
+    const leaseEndsAt = Math.max(this.#renewedAt + leaseMs, this.#sparedUntil);
+    const ttlEndsAt = ttlMs === 0 ? Number.POSITIVE_INFINITY : this.#startedAt + ttlMs;
+    const isIdle = idleMs > 0 && this.#idleSince !== undefined;
+    const idleEndsAt = isIdle ? (this.#idleSince ?? 0) + idleMs : Number.POSITIVE_INFINITY;
+    if (now >= ttlEndsAt) return "ttl";
+    if (now >= leaseEndsAt) return "lease-expired";
+    if (now >= idleEndsAt) return "idle";
+    return Math.min(MAX_TICK_MS, Math.min(leaseEndsAt, ttlEndsAt, idleEndsAt) - now);
+  }
+
+  #schedule(): void {
+    if (this.#hasEnded) return;
+    const now = this.#now();
+    const due = this.#due(now);
+    const delay = typeof due === "number" ? due : 0;
+    clearTimeout(this.#timer);
+    this.#tickDueAt = now + delay;
+    this.#timer = setTimeout(() => this.#tick(), delay);
+  }
+
+  #tick(): void {
+    const now = this.#now();
+    if (now - this.#tickDueAt > GAP_MS) this.#sparedUntil = now + this.#options.leaseMs / RENEWALS_PER_LEASE;
+    const due = this.#due(now);
+    if (typeof due === "number") {
+      this.#schedule();
+      return;
+    }
+    this[Symbol.dispose]();
+    this.#options.onEnd(due);
+  }
+}

@@ -1,0 +1,212 @@
+import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { once } from "node:events";
+import {
+  type AgentEndReason,
+  type AgentHello,
+  abortable,
+  agentEnding,
+  agentHello,
+  agentWarning,
+  type DataOf,
+  deadline,
+  type EventDefinition,
+  eventsToOrchestrator,
+  FramedStream,
+  handle,
+  type OrchestratorHello,
+  on,
+  orchestratorHello,
+  Peer,
+  PreambleScanner,
+  type SignParams,
+  signWithIdentity,
+} from "@farside/protocol";
+
+const NONCE = "0123456789abcdef0123456789abcdef";
+const DIGEST = "ab".repeat(32);
+/** Longest wait for anything in these tests. */
+const WAIT_MS = 10_000;
+
+export interface AgentProcessOptions {
+  /** Path of agent.cjs. */
+  readonly bundle: string;
+  readonly node?: string;
+  /** Undefined: no hello is sent. */
+  readonly hello?: Partial<OrchestratorHello> | undefined;
+  readonly sign?: (params: SignParams) => Promise<Uint8Array>;
+  /** A command that runs the agent: it gets node and its arguments behind its own. */
+  readonly wrapper?: readonly string[];
+}
+
+interface Received {
+  readonly name: string;
+  readonly data: unknown;
+}
+
+/** An agent in a process of its own, and a hand-written orchestrator at its stdio. */
+export class AgentProcess implements AsyncDisposable {
+  readonly child: ChildProcessWithoutNullStreams;
+  readonly peer: Peer;
+  readonly hello: AgentHello;
+  readonly events: Received[];
+  /** Settles with exit code and signal. */
+  readonly exited: Promise<readonly [code: number | null, signal: NodeJS.Signals | null]>;
+  readonly #stderr: () => string;
+  readonly #watchers: Set<() => void>;
+
+  static async start(options: AgentProcessOptions): Promise<AgentProcess> {
+    const { child, stderr, rest } = await startWithPreamble(options);
+    const events: Received[] = [];
+    const watchers = new Set<() => void>();
+    const peer = new Peer(
+      new FramedStream({ readable: child.stdout, writable: child.stdin }, { initial: rest }),
+      {
+        requests: [
+          handle(signWithIdentity, async (params) => {
+            if (options.sign === undefined) throw new Error("nothing signs here");
+            return { signature: await options.sign(params) };
+          }),
+        ],
+        events: eventsToOrchestrator.map((definition) =>
+          on(definition as EventDefinition, (data) => {
+            events.push({ name: definition.name, data });
+            for (const look of watchers) look();
+          }),
+        ),
+      },
+    );
+    const hello = (await waitForEvent(events, watchers, agentHello, () => true)) as AgentHello;
+    if (!("hello" in options) || options.hello !== undefined) {
+      peer.emit(orchestratorHello, {
+        protocol: 1,
+        session: "test-session",
+        leaseMs: 15_000,
+        ttlMs: 0,
+        idleMs: 0,
+        logLevel: "debug",
+        capabilities: [],
+        ...options.hello,
+      });
+    }
+    return new AgentProcess(child, peer, hello, events, stderr, watchers);
+  }
+
+  private constructor(
+    child: ChildProcessWithoutNullStreams,
+    peer: Peer,
+    hello: AgentHello,
+    events: Received[],
+    stderr: () => string,
+    watchers: Set<() => void>,
+  ) {
+    this.child = child;
+    this.peer = peer;
+    this.hello = hello;
+    this.events = events;
+    this.#stderr = stderr;
+    this.#watchers = watchers;
+    this.exited =
+      child.exitCode === null && child.signalCode === null
+        ? (once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>)
+        : Promise.resolve([child.exitCode, child.signalCode] as const);
+  }
+
+  get log(): string {
+    return this.#stderr();
+  }
+
+  /** The first event of `definition` that `matches`, past or to come. */
+  event<D extends EventDefinition>(
+    definition: D,
+    matches: (data: DataOf<D>) => boolean = () => true,
+  ): Promise<DataOf<D>> {
+    return waitForEvent(this.events, this.#watchers, definition, matches) as Promise<DataOf<D>>;
+  }
+
+  /** Exit code and signal, within the deadline. */
+  async exit(): Promise<readonly [number | null, NodeJS.Signals | null]> {
+    return within(this.exited, () => `the agent did not exit; it logged: ${this.log}`);
+  }
+
+  get endReason(): AgentEndReason | undefined {
+    const ending = this.events.find(({ name }) => name === agentEnding.name);
+    return (ending?.data as DataOf<typeof agentEnding> | undefined)?.reason;
+  }
+
+  get warnings(): string[] {
+    return this.events
+      .filter(({ name }) => name === agentWarning.name)
+      .map(({ data }) => (data as DataOf<typeof agentWarning>).message);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill("SIGCONT");
+    this.child.kill("SIGKILL");
+    await this.exited;
+    await this.peer.close();
+  }
+}
+
+/** Starts the bundle as the loader does and waits for its preamble. */
+export async function startWithPreamble({
+  bundle,
+  node = process.execPath,
+  wrapper = [],
+}: AgentProcessOptions) {
+  const boot = `globalThis[Symbol.for("farside.boot")]={nonce:"${NONCE}",digest:"${DIGEST}"};require(${JSON.stringify(bundle)})`;
+  const [command = node, ...args] = [...wrapper, node, "-e", boot];
+  const child = spawn(command, args, { stdio: "pipe" });
+  let stderr = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  child.stdin.on("error", () => {});
+  const scanner = new PreambleScanner(NONCE);
+  const preamble = new Promise<Buffer>((resolve, reject) => {
+    const take = () => {
+      for (let chunk = child.stdout.read(); chunk !== null; chunk = child.stdout.read()) {
+        const found = scanner.push(chunk);
+        if (found === undefined) continue;
+        child.stdout.off("readable", take);
+        resolve(found.rest);
+        return;
+      }
+    };
+    child.stdout.on("readable", take);
+    child.once("exit", () => reject(new Error(`the agent ended before its preamble: ${stderr}`)));
+  });
+  const rest = await within(preamble, () => `no preamble; stderr: ${stderr}`);
+  return { child, rest, stderr: () => stderr };
+}
+
+async function waitForEvent(
+  events: readonly Received[],
+  watchers: Set<() => void>,
+  definition: EventDefinition,
+  matches: (data: never) => boolean,
+): Promise<unknown> {
+  const found = new Promise<unknown>((resolve) => {
+    const look = () => {
+      const event = events.find(({ name, data }) => name === definition.name && matches(data as never));
+      if (event === undefined) return;
+      watchers.delete(look);
+      resolve(event.data);
+    };
+    watchers.add(look);
+    look();
+  });
+  return within(found, () => `no ${definition.name}; there were ${JSON.stringify(events)}`);
+}
+
+/** `promise`, or a failure that says what was missing. */
+export async function within<T>(promise: Promise<T>, missing: () => string, ms = WAIT_MS): Promise<T> {
+  const limit = deadline(ms, "too long");
+  try {
+    return await abortable(promise, limit.signal);
+  } catch (error) {
+    if (limit.signal.aborted) throw new Error(missing());
+    throw error;
+  } finally {
+    limit.release();
+  }
+}

@@ -1,0 +1,32 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import os from "node:os";
+import path from "node:path";
+
+/** The scripts are no part of the package: its own build knows nothing of them. */
+async function script<T>(name: string): Promise<T> {
+  const url = new URL(`../../../../scripts/${name}`, import.meta.url);
+  return (await import(url.href)) as T;
+}
+
+export interface BuiltBundle extends AsyncDisposable {
+  /** Path of agent.cjs. */
+  readonly path: string;
+  readonly folder: string;
+}
+
+/** A bundle of the source as it is now, in a folder of its own. */
+export async function buildBundle(): Promise<BuiltBundle> {
+  const { bundleAgent } = await script<{ bundleAgent(folder: string): Promise<unknown> }>("bundle.ts");
+  const folder = await mkdtemp(path.join(os.tmpdir(), "farside-agent-"));
+  await bundleAgent(`${folder}/`);
+  return {
+    folder: `${folder}/`,
+    path: path.join(folder, "agent.cjs"),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Path of the oldest Node.js that the agent must run on. */
+export async function oldestNode(): Promise<string> {
+  return (await script<{ oldestNode(): Promise<string> }>("oldest-node.ts")).oldestNode();
+}

@@ -1,0 +1,56 @@
+import { once } from "node:events";
+import net from "node:net";
+
+export interface TestServer extends AsyncDisposable {
+  readonly port: number;
+  readonly sockets: Set<net.Socket>;
+  /** Connections accepted so far. */
+  readonly accepted: number;
+}
+
+/** A server on 127.0.0.1 whose connections may be half closed; disposing cuts them. */
+export async function serveTcp(
+  onConnection: (socket: net.Socket) => void,
+  listen: net.ListenOptions = { host: "127.0.0.1", port: 0 },
+): Promise<TestServer> {
+  const sockets = new Set<net.Socket>();
+  let accepted = 0;
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    accepted += 1;
+    sockets.add(socket);
+    socket.on("error", () => {});
+    socket.on("close", () => sockets.delete(socket));
+    onConnection(socket);
+  });
+  server.listen(listen);
+  await once(server, "listening");
+  const address = server.address();
+  return {
+    port: address !== null && typeof address === "object" ? address.port : 0,
+    sockets,
+    get accepted() {
+      return accepted;
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      if (!server.listening) return;
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+/** A connected socket that may be half closed; the caller destroys it. */
+export async function connect(options: net.NetConnectOpts): Promise<net.Socket> {
+  const socket = net.connect({ ...options, allowHalfOpen: true });
+  await once(socket, "connect");
+  socket.on("error", () => {});
+  return socket;
+}
+
+/** Everything up to the end; rejects where the connection is reset. */
+export async function readAll(socket: net.Socket): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of socket) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks);
+}

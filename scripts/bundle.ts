@@ -1,0 +1,120 @@
+/**
+ * Makes the agent's bundle: the one file that is sent to jump hosts. `npm run bundle` writes
+ * packages/agent/dist/agent.cjs, its compressed form and a manifest; the same source gives the same bytes.
+ */
+import { createHash } from "node:crypto";
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { brotliCompressSync, constants } from "node:zlib";
+import type { BundleManifest } from "@farside/agent/bundle";
+import { build, type Metafile, type Plugin } from "esbuild";
+
+/** Oldest Node.js that runs the agent. */
+const AGENT_TARGET = "node18.18";
+/** Close to the best ratio at a tenth of the time of 11. */
+const BROTLI_QUALITY = 9;
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const bundleFolder = `${root}packages/agent/dist/`;
+
+/** Node 18 lacks these; classes name them in their definitions. `import.meta.url` is only asked for to make a `require`. */
+const BANNER = `"use strict";
+for (const name of ["dispose", "asyncDispose"])
+  if (!(name in Symbol)) Object.defineProperty(Symbol, name, { value: Symbol("Symbol." + name) });
+const farsideModuleUrl = "file:///farside-agent.cjs";`;
+
+/**
+ * Leaves native modules out by making their \`require\` throw, which their users expect and do without. Marked as
+ * external they would stay in the file as relative paths and load whatever lies beside the agent on the jump host.
+ */
+const withoutNativeModules: Plugin = {
+  name: "without-native-modules",
+  setup(setup) {
+    setup.onResolve({ filter: /\.node$|^cpu-features$|^msgpackr-extract$/ }, ({ path }) => ({
+      path,
+      namespace: "native",
+    }));
+    setup.onLoad({ filter: /.*/, namespace: "native" }, () => ({
+      contents: 'throw new Error("native modules are left out of the bundle");',
+    }));
+  },
+};
+
+export interface BundledAgent {
+  readonly manifest: BundleManifest;
+  readonly metafile: Metafile;
+}
+
+/** Bundles the agent into `folder`, each file at once or not at all: tests and sessions may read there meanwhile. */
+export async function bundleAgent(folder: string = bundleFolder): Promise<BundledAgent> {
+  const version = await readVersion();
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: root,
+    entryPoints: ["packages/agent/src/main.ts"],
+    outfile: "agent.cjs",
+    bundle: true,
+    write: false,
+    metafile: true,
+    platform: "node",
+    format: "cjs",
+    target: AGENT_TARGET,
+    conditions: ["@farside/source"],
+    mainFields: ["module", "main"],
+    // Readable: a crash prints the line it happened in.
+    minify: false,
+    charset: "utf8",
+    legalComments: "none",
+    banner: { js: BANNER },
+    define: { "import.meta.url": "farsideModuleUrl", FARSIDE_VERSION: JSON.stringify(version) },
+    plugins: [withoutNativeModules],
+    logLevel: "silent",
+  });
+  const file = Buffer.from(outputFiles[0]?.contents ?? []);
+  const compressed = compress(file);
+  const manifest: BundleManifest = {
+    version,
+    digest: sha256(file),
+    compressedDigest: sha256(compressed),
+    bytes: file.length,
+    compressedBytes: compressed.length,
+  };
+  await mkdir(folder, { recursive: true });
+  await replaceFile(`${folder}agent.cjs`, file);
+  await replaceFile(`${folder}agent.cjs.br`, compressed);
+  await replaceFile(`${folder}agent.json`, `${JSON.stringify(manifest, undefined, 2)}\n`);
+  return { manifest, metafile };
+}
+
+function compress(file: Buffer): Buffer {
+  return brotliCompressSync(file, {
+    params: {
+      [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY,
+      [constants.BROTLI_PARAM_MODE]: constants.BROTLI_MODE_TEXT,
+      [constants.BROTLI_PARAM_SIZE_HINT]: file.length,
+    },
+  });
+}
+
+async function readVersion(): Promise<string> {
+  const { version } = JSON.parse(await readFile(`${root}packages/agent/package.json`, "utf8")) as {
+    version: string;
+  };
+  return version;
+}
+
+async function replaceFile(path: string, content: Buffer | string): Promise<void> {
+  const unfinished = `${path}.${process.pid}`;
+  await writeFile(unfinished, content);
+  await rename(unfinished, path);
+}
+
+function sha256(bytes: Buffer): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
+  const { manifest } = await bundleAgent();
+  console.log(
+    `agent.cjs: ${manifest.bytes} bytes, ${manifest.compressedBytes} compressed, ${manifest.digest}`,
+  );
+}
