@@ -1,9 +1,10 @@
+import type { Writable } from "node:stream";
 import type { Interrupts } from "./interrupts.ts";
 
 /** What a command may touch of the process. `main.ts` makes it; tests make their own. */
 export interface CommandContext {
-  readonly stdout: NodeJS.WritableStream & { readonly columns?: number; readonly isTTY?: boolean };
-  readonly stderr: NodeJS.WritableStream & { readonly columns?: number; readonly isTTY?: boolean };
+  readonly stdout: Writable & { readonly columns?: number; readonly isTTY?: boolean };
+  readonly stderr: Writable & { readonly columns?: number; readonly isTTY?: boolean };
   readonly env: NodeJS.ProcessEnv;
   readonly interrupts: Interrupts;
 }

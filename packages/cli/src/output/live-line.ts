@@ -6,6 +6,8 @@ export type LiveTerminal = Writable & { readonly columns?: number };
 
 const ERASE_LINE = "\r\u001b[2K";
 const REFRESH_MS = 250;
+/** Below that there is no line to show, and ora never returns from erasing a line of a terminal with no columns at all. */
+const MIN_COLUMNS = 20;
 
 /**
  * The last line of a terminal: a spinner while something is being done, then a text that changes as the session runs.
@@ -22,6 +24,7 @@ export class LiveLine {
 
   constructor(terminal: LiveTerminal) {
     this.#terminal = terminal;
+    terminal.on("resize", this.#onResize);
     // The terminal's modes and its cursor stay as they are, so that nothing must be put right after a SIGKILL.
     this.#spinner = ora({
       stream: terminal as unknown as NodeJS.WriteStream,
@@ -36,7 +39,7 @@ export class LiveLine {
     this.#erase();
     this.#shown = undefined;
     this.#spinner.text = this.#fitting(text, 2);
-    if (this.#pauses === 0) this.#spinner.start();
+    this.#startSpinner();
   }
 
   /** Shows `mark`, one column wide, and `text`; redrawn at most four times a second. */
@@ -69,18 +72,30 @@ export class LiveLine {
       if (!isPaused) return;
       isPaused = false;
       this.#pauses -= 1;
-      if (this.#pauses > 0 || this.#isClosed) return;
       if (this.#shown !== undefined) this.#draw();
-      else if (this.#spinner.text !== "") this.#spinner.start();
+      else if (this.#spinner.text !== "") this.#startSpinner();
     };
   }
 
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#timer);
+    this.#terminal.off("resize", this.#onResize);
     this.#stopSpinner();
     this.#erase();
     this.#shown = undefined;
+  }
+
+  readonly #onResize = (): void => {
+    if (!this.#hasRoom()) this.#stopSpinner();
+  };
+
+  #hasRoom(): boolean {
+    return (this.#terminal.columns ?? 0) >= MIN_COLUMNS;
+  }
+
+  #startSpinner(): void {
+    if (this.#pauses === 0 && !this.#isClosed && this.#hasRoom()) this.#spinner.start();
   }
 
   #stopSpinner(): void {
@@ -88,7 +103,7 @@ export class LiveLine {
   }
 
   #draw(): void {
-    if (this.#shown === undefined || this.#pauses > 0 || this.#isClosed) return;
+    if (this.#shown === undefined || this.#pauses > 0 || this.#isClosed || !this.#hasRoom()) return;
     this.#erase();
     this.#terminal.write(this.#shown());
     this.#isDrawn = true;
@@ -101,7 +116,7 @@ export class LiveLine {
 
   /** A line that wraps could not be erased. */
   #fitting(text: string, taken: number): string {
-    const room = Math.max(10, (this.#terminal.columns ?? 80) - taken - 1);
+    const room = Math.max(MIN_COLUMNS, this.#terminal.columns ?? 0) - taken - 1;
     return text.length <= room ? text : `${text.slice(0, room - 1)}…`;
   }
 }

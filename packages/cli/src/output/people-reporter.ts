@@ -58,6 +58,10 @@ export class PeopleReporter implements Reporter {
     });
   }
 
+  warn(text: string): void {
+    this.#describe({ level: "warn", tone: "warning", text });
+  }
+
   log(level: LogLevel, text: string): void {
     if (this.#shows(level)) this.#lines([this.#colors.dim(harmless(text))]);
   }

@@ -1,0 +1,20 @@
+import type { CommandContext } from "../command-context.ts";
+import type { LogLevel } from "./describe-event.ts";
+import { LineSink } from "./line-sink.ts";
+import { PeopleReporter } from "./people-reporter.ts";
+import { hasColor } from "./write-error.ts";
+
+/** The reporter for people on stderr. With `--json` they get warnings and errors only: the rest is on stdout. */
+export function peopleReporter(
+  argv: { readonly json?: boolean | undefined; readonly "log-level"?: LogLevel | undefined },
+  { stderr, env }: CommandContext,
+): PeopleReporter {
+  const level = argv["log-level"] ?? (argv.json === true ? "warn" : "info");
+  const isLive = stderr.isTTY === true && env["TERM"] !== "dumb" && argv.json !== true && level !== "debug";
+  return new PeopleReporter({
+    sink: new LineSink(stderr),
+    terminal: isLive ? stderr : undefined,
+    color: hasColor(stderr, env),
+    level,
+  });
+}
