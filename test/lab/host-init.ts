@@ -64,11 +64,17 @@ if ! PATH=$path chroot "$root" /bin/sh -c 'command -v node' > /dev/null; then
   : > "$root/usr/local/bin/node"
   mount --bind "$NODE" "$root/usr/local/bin/node"
 fi
-exec env -i PATH=$path MACHINE_PID="$machine_pid" NAME="$NAME" ACCOUNTS="$ACCOUNTS" SSHD="$SSHD" \
-  chroot "$root" /bin/bash -c "$INSIDE"
+export PATH=$path machine_pid root
+# Mounts of its own once more, to leave the machine's root in them for good (a chroot could not make user namespaces).
+# The process that waits for this one stays behind, where the layers can be seen.
+exec unshare --mount bash -c '
+  cd "$root" && pivot_root . . && umount --lazy . && cd / &&
+  exec env -i PATH="$PATH" MACHINE_PID="$machine_pid" NAME="$NAME" ACCOUNTS="$ACCOUNTS" SSHD="$SSHD" \
+    /bin/bash -c "$INSIDE"
+'
 `;
 
-/** The second half, run after chroot. */
+/** The second half, run in the host's own root. */
 export const HOST_INSIDE = `
 set -e
 cd /

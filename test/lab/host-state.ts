@@ -1,6 +1,6 @@
 /** What is on a lab host at a moment: processes, listeners, files. Two of these tell what a program left behind. */
 
-import { lstatSync, readdirSync } from "node:fs";
+import { lstatSync, readdirSync, readFileSync } from "node:fs";
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { join } from "node:path";
 import { listenersOf } from "./proc-net.ts";
@@ -95,6 +95,20 @@ function filesOf(roots: HostRoots): Map<string, string> {
     walk(`/proc/${roots.initPid}/root${folder}`, folder, (path, mark) => {
       if (!path.startsWith("/dev/pts/")) found.set(path, mark);
     });
+  }
+  return found;
+}
+
+/** Changed files of the host that hold `text`. */
+export function filesWith(roots: HostRoots, text: string): string[] {
+  const found: string[] = [];
+  for (const path of filesOf(roots).keys()) {
+    const place = `/proc/${roots.initPid}/root${path}`;
+    try {
+      if (lstatSync(place).isFile() && readFileSync(place).includes(text)) found.push(path);
+    } catch {
+      // It was removed while it was being looked at.
+    }
   }
   return found;
 }

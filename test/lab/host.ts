@@ -3,7 +3,14 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { within } from "../support/wait-for.ts";
 import { HOST_INIT, type HostInitFacts, initEnvironment } from "./host-init.ts";
-import { difference, type HostRoots, type HostState, type Residue, stateOf } from "./host-state.ts";
+import {
+  difference,
+  filesWith,
+  type HostRoots,
+  type HostState,
+  type Residue,
+  stateOf,
+} from "./host-state.ts";
 import { type ExecOptions, type ExecResult, execIn, LabProcess, type SpawnOptions } from "./lab-process.ts";
 import { type LinkBytes, linkBytesOf } from "./proc-net.ts";
 import { LabSshd } from "./sshd.ts";
@@ -40,7 +47,7 @@ export class Host {
     this.#init = init;
     this.#roots = {
       initPid,
-      // unshare waits outside the host's chroot but inside its mounts: through it the layers can be read.
+      // unshare waits outside the host's root: through it the layers can be seen.
       upper: `/proc/${init.pid}/root${options.folder}/layers/upper`,
       lower: options.lowerRoot,
     };
@@ -117,6 +124,11 @@ export class Host {
   async residue(): Promise<Residue> {
     if (this.#marked === undefined) throw new Error(`mark() was not called on ${this.name}`);
     return difference(this.#marked, await stateOf(this.#roots));
+  }
+
+  /** Changed files that hold `text`, on every file system of the host. */
+  async filesWith(text: string): Promise<string[]> {
+    return filesWith(this.#roots, text);
   }
 
   /** Counters of the link with that interface name (`to-jump`, `to-ws`, `to-target` …). */

@@ -146,8 +146,8 @@ async function startHosts(folder: string, options: LabOptions): Promise<Host[]> 
   const plans = [
     {
       ...common,
-      ...{ hostname: "workstation", address: WORKSTATION, user: "root", accounts: "", sshd: false },
-      ...{ seesCheckout: true, shared: join(folder, "shared") },
+      ...{ hostname: "workstation", address: WORKSTATION, user: "root", sshd: false },
+      ...{ accounts: `alice:1400:${SHELL}`, seesCheckout: true, shared: join(folder, "shared") },
     },
     {
       ...remote,

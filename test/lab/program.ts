@@ -13,10 +13,15 @@ const bundles = new Map<ProgramName, Promise<string>>();
  */
 export async function installProgram(host: Host, name: ProgramName): Promise<string[]> {
   const path = `/opt/lab/${name}.cjs`;
+  await host.writeFile(path, await programText(name));
+  return ["node", path];
+}
+
+/** A program as one plain JavaScript (CommonJS) text. */
+export function programText(name: ProgramName): Promise<string> {
   const text = bundles.get(name) ?? bundle(name);
   bundles.set(name, text);
-  await host.writeFile(path, await text);
-  return ["node", path];
+  return text;
 }
 
 async function bundle(name: ProgramName): Promise<string> {
