@@ -1,3 +1,5 @@
+import { onAbort } from "./on-abort.ts";
+
 /**
  * `promise`, or a rejection with the signal's reason as soon as it aborts. The work behind `promise` is not stopped: what it
  * brings later is given to `late` (so that a resource can be closed), or dropped with its failure.
@@ -10,20 +12,18 @@ export function abortable<T>(
   if (signal === undefined) return Promise.resolve(promise);
   return new Promise<T>((resolve, reject) => {
     let isAborted = false;
-    const onAbort = () => {
+    const unlink = onAbort(signal, (reason) => {
       isAborted = true;
-      reject(signal.reason);
-    };
-    if (signal.aborted) onAbort();
-    else signal.addEventListener("abort", onAbort, { once: true });
+      reject(reason);
+    });
     promise.then(
       (value) => {
-        signal.removeEventListener("abort", onAbort);
+        unlink();
         if (isAborted) late?.(value);
         else resolve(value);
       },
       (error) => {
-        signal.removeEventListener("abort", onAbort);
+        unlink();
         reject(error);
       },
     );

@@ -1,3 +1,5 @@
+import { onAbort } from "./on-abort.ts";
+
 /** A signal that hangs on others or on a timer until it is released. */
 export interface LinkedSignal extends Disposable {
   readonly signal: AbortSignal;
@@ -12,23 +14,19 @@ export interface LinkedSignal extends Disposable {
  */
 export function anySignal(signals: Iterable<AbortSignal | undefined>): LinkedSignal {
   const controller = new AbortController();
-  const linked: AbortSignal[] = [];
-  const onAbort = (event: Event) => abort((event.target as AbortSignal).reason);
+  const unlink: (() => void)[] = [];
   const release = () => {
-    for (const signal of linked.splice(0)) signal.removeEventListener("abort", onAbort);
-  };
-  const abort = (reason: unknown) => {
-    release();
-    controller.abort(reason);
+    for (const step of unlink.splice(0)) step();
   };
   for (const signal of signals) {
+    if (controller.signal.aborted) break;
     if (signal === undefined) continue;
-    if (signal.aborted) {
-      abort(signal.reason);
-      break;
-    }
-    signal.addEventListener("abort", onAbort, { once: true });
-    linked.push(signal);
+    unlink.push(
+      onAbort(signal, (reason) => {
+        release();
+        controller.abort(reason);
+      }),
+    );
   }
   return { signal: controller.signal, release, [Symbol.dispose]: release };
 }

@@ -16,6 +16,7 @@ export * from "./harmless.ts";
 export * from "./limits.ts";
 export type { MessageStream, WireValue } from "./message-stream.ts";
 export * from "./messages.ts";
+export * from "./on-abort.ts";
 export { Peer, type PeerOptions, type RequestOptions } from "./peer.ts";
 export * from "./preamble.ts";
 export * from "./scope.ts";

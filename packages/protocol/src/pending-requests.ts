@@ -3,6 +3,7 @@ import type { RequestDefinition } from "./define.ts";
 import type { CodedError, WireError } from "./errors.ts";
 import { receive } from "./handlers.ts";
 import type { WireValue } from "./message-stream.ts";
+import { onAbort } from "./on-abort.ts";
 import type { Letter, Outbox } from "./outbox.ts";
 import { harmlessFromWire } from "./wire-failure.ts";
 
@@ -10,7 +11,7 @@ interface Pending {
   readonly definition: RequestDefinition;
   /** Undefined once it was canceled: the answer still comes and is dropped. */
   settle: { resolve: (result: unknown) => void; reject: (reason: unknown) => void } | undefined;
-  readonly unlink: () => void;
+  readonly unlink: (() => void) | undefined;
 }
 
 /** The requests of one side that the other has not answered. A canceled one keeps its place until its answer comes. */
@@ -36,10 +37,8 @@ export class PendingRequests {
         message: { kind: "request", id, name: definition.name, params },
         onUnsendable: (error) => this.#close(id)?.settle?.reject(error),
       };
-      const onAbort = () => this.#cancel(id, letter, signal?.reason);
-      const unlink = () => signal?.removeEventListener("abort", onAbort);
+      const unlink = signal && onAbort(signal, (reason) => this.#cancel(id, letter, reason));
       this.#open.set(id, { definition, settle: { resolve, reject }, unlink });
-      signal?.addEventListener("abort", onAbort, { once: true });
       this.#outbox.add(letter);
     });
   }
@@ -83,7 +82,7 @@ export class PendingRequests {
   #close(id: number): Pending | undefined {
     const pending = this.#open.get(id);
     this.#open.delete(id);
-    pending?.unlink();
+    pending?.unlink?.();
     return pending;
   }
 }
