@@ -1,13 +1,19 @@
 import { CodedError, MAX_SIGN_DATA_BYTES } from "@farside/protocol";
-import type { Identity, PublicKey, SignRequest } from "@farside/ssh";
+import {
+  type Identity,
+  isSignatureAlgorithmOf,
+  type PublicKey,
+  type SignRequest,
+  signatureBlob,
+  verifySignature,
+} from "@farside/ssh";
 import type { CardDeadlines } from "./deadlines.ts";
 import { type CardKey, fittingKeys, type KeyWish, noKeyError } from "./key-choice.ts";
 import { enterPin, hasPinPad, needsLogin, type PinReason, type PinSource } from "./pin.ts";
 import { isAlreadyLoggedIn, isLoginLost, isSessionGone, toCardError } from "./pkcs11-error.ts";
-import { canSignAs, planSignature, toSshSignature } from "./signature.ts";
+import { planSignature, toSshSignature } from "./signature.ts";
 import type { TokenSession } from "./token-session.ts";
 import { Turnstile } from "./turnstile.ts";
-import { verifySignature } from "./verify-signature.ts";
 
 /** What a card tells whoever uses it. Called synchronously; they must not throw. */
 export interface CardEvents {
@@ -131,7 +137,7 @@ export class CardIdentity implements Identity {
     const isWanted = ({ publicKey }: CardKey): boolean => Buffer.from(publicKey.blob).equals(wanted.blob);
     if (!this.#keys.some(isWanted))
       throw new CodedError("card.no-key", `the card has no such ${wanted.type} key`, { leg: "card" });
-    if (!canSignAs(wanted.type, algorithm))
+    if (!isSignatureAlgorithmOf(wanted.type, algorithm))
       throw new CodedError("card.failed", `a card's ${wanted.type} key does not sign as ${algorithm}`, {
         leg: "card",
       });
@@ -177,7 +183,8 @@ export class CardIdentity implements Identity {
     const signature = key.alwaysAuthenticate
       ? await this.#withPin("always-authenticate", ask, signal)
       : await ask(undefined);
-    if (!verifySignature(publicKey, algorithm, data, signature))
+    // A faulty RSA signature would give the private key away, and the server would only say "refused".
+    if (!verifySignature(publicKey.blob, data, signatureBlob(algorithm, signature)))
       throw new CodedError("card.failed", `the card's signature with ${key.label} is wrong`, { leg: "card" });
     return signature;
   }
@@ -226,8 +233,8 @@ export class CardIdentity implements Identity {
       });
     if (usePinPad) this.#tellWaiting("pin-pad");
     try {
-      const readAgain = () => this.#session.findAgain();
-      const result = await enterPin({ token, reason, source: pinSource, usePinPad, use, readAgain, signal });
+      const triesLeft = () => this.#session.triesLeft();
+      const result = await enterPin({ token, reason, source: pinSource, usePinPad, use, triesLeft, signal });
       this.#refused = undefined;
       this.#pinEntries += 1;
       return result;

@@ -11,6 +11,5 @@ export type { PinReason, PinRequest, PinSource, PinState } from "./pin.ts";
 export { pinSourceFrom, promptText } from "./pin-source.ts";
 export { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from "./pkcs11-uri.ts";
 export { findProvider, resolveProviderPath, usualProviderPaths } from "./provider-path.ts";
-export { authorizedKeysLine } from "./public-key.ts";
 export { defaultSignerEntry, type SignerEntry } from "./signer-entry.ts";
 export { type TestedSignature, testSignature } from "./test-signature.ts";

@@ -1,10 +1,10 @@
+import { publicKeyLine } from "@farside/ssh";
 import type { AbortOptions } from "./abort-options.ts";
 import { type CardKey, fittingKeys } from "./key-choice.ts";
 import { type CardChoice, type ProviderOptions, sessionFor } from "./open-card.ts";
 import { hasPinPad, needsLogin, type PinState, pinState } from "./pin.ts";
 import { parsePkcs11Uri } from "./pkcs11-uri.ts";
 import { printable } from "./printable.ts";
-import { authorizedKeysLine } from "./public-key.ts";
 import type { TokenFacts } from "./signer-messages.ts";
 import { fittingTokens } from "./token-choice.ts";
 import type { TokenSession } from "./token-session.ts";
@@ -98,5 +98,5 @@ const toListedKey = ({ id, label, publicKey }: CardKey, token: TokenFacts): List
   id: Buffer.from(id).toString("hex"),
   label,
   type: publicKey.type,
-  authorizedKeysLine: authorizedKeysLine(publicKey),
+  authorizedKeysLine: publicKeyLine(publicKey),
 });

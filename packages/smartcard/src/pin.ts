@@ -61,8 +61,8 @@ export interface PinEntry<Result> {
   readonly usePinPad: boolean;
   /** Gives the PIN to the card; called at most once. */
   use(pin: string): Promise<Result>;
-  /** Reads the token anew, for the tries that are left after a wrong PIN. */
-  readAgain(): Promise<TokenFacts | undefined>;
+  /** PIN tries left after a wrong PIN, where the card says it. */
+  triesLeft(): Promise<number | undefined>;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -94,8 +94,14 @@ export async function enterPin<Result>(entry: PinEntry<Result>): Promise<Result>
         cause: error,
       });
     if (!isPinWrong(error)) throw toCardError(error, `log in to ${name}`);
-    throw wrongPinError(name, await entry.readAgain().catch(() => undefined), error);
+    throw wrongPinError(name, await entry.triesLeft().catch(() => undefined), error);
   }
+}
+
+/** Tries left as far as the token's flags say it; undefined for two and more. */
+export function triesLeftOf(token: TokenFacts): number | undefined {
+  const state = pinState(token);
+  return state === "locked" ? 0 : state === "last-try" ? 1 : undefined;
 }
 
 /** A PIN that can't be right isn't sent, so that it costs no try. C strings end at a NUL, and prompts at a line's end. */
@@ -114,26 +120,21 @@ function refuseImpossible(pin: string, { minPinLength, maxPinLength }: TokenFact
     refuse(`must have ${minPinLength} to ${maxPinLength} characters`);
 }
 
-function wrongPinError(name: string, token: TokenFacts | undefined, cause: unknown): CodedError {
-  const state = token === undefined ? undefined : pinState(token);
-  if (state === "locked") {
-    return new CodedError("card.pin-wrong", `${name} refused the PIN, which is locked now`, {
+function wrongPinError(name: string, triesLeft: number | undefined, cause: unknown): CodedError {
+  const told = triesLeft === undefined ? {} : { data: { triesLeft } };
+  const failed = (what: string, hint: string): CodedError =>
+    new CodedError("card.pin-wrong", `${name} refused the PIN; ${what}`, {
       leg: "card",
-      hint: "unlock the card with its PUK",
-      data: { triesLeft: 0 },
+      hint,
       cause,
+      ...told,
     });
-  }
-  const isLast = state === "last-try";
-  const left = isLast ? "1 try is left" : "the card does not say how many tries are left";
-  return new CodedError("card.pin-wrong", `${name} refused the PIN; ${left}`, {
-    leg: "card",
-    hint: isLast
-      ? "be sure of the PIN: the next wrong one locks the card"
-      : "run it again with the right PIN",
-    ...(isLast ? { data: { triesLeft: 1 } } : {}),
-    cause,
-  });
+  if (triesLeft === 0) return failed("it is locked now", "unlock the card with its PUK");
+  if (triesLeft === 1)
+    return failed("1 try is left", "be sure of the PIN: the next wrong one locks the card");
+  const left =
+    triesLeft === undefined ? "the card doesn't say how many tries are left" : `${triesLeft} tries are left`;
+  return failed(left, "run it again with the right PIN");
 }
 
 function lockedError(name: string, how: string, cause?: unknown): CodedError {

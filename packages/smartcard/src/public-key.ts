@@ -1,5 +1,5 @@
-import { type JsonWebKey, X509Certificate } from "node:crypto";
-import type { PublicKey } from "@farside/ssh";
+import { X509Certificate } from "node:crypto";
+import { type PublicKey, parsePublicKey, publicKeyBlob } from "@farside/ssh";
 import { encodeMpint, encodeString } from "@farside/ssh/wire";
 import { keyType } from "./pkcs11.ts";
 import { printable } from "./printable.ts";
@@ -19,10 +19,9 @@ const curves: Readonly<Record<string, { readonly name: string; readonly fieldByt
   "06052b81040022": { name: "nistp384", fieldBytes: 48 },
   "06052b81040023": { name: "nistp521", fieldBytes: 66 },
 };
-const jwkCurves: Readonly<Record<string, string>> = {
-  "P-256": "nistp256",
-  "P-384": "nistp384",
-  "P-521": "nistp521",
+const keyTypes: Readonly<Record<string, number>> = {
+  "ssh-rsa": keyType.rsa,
+  "ssh-ed25519": keyType.edwards,
 };
 const ED25519_BYTES = 32;
 
@@ -80,21 +79,13 @@ function ed25519Key(point: Uint8Array, comment: string): TokenPublicKey {
 }
 
 function fromCertificate(der: Uint8Array, comment: string): TokenPublicKey | undefined {
-  let jwk: JsonWebKey;
   try {
-    jwk = new X509Certificate(der).publicKey.export({ format: "jwk" });
+    const { publicKey } = new X509Certificate(der);
+    const blob = publicKeyBlob(publicKey);
+    const { type } = parsePublicKey(blob);
+    const modulusBytes = (publicKey.asymmetricKeyDetails?.modulusLength ?? 0) / 8;
+    return { type, blob, comment, keyType: keyTypes[type] ?? keyType.ec, modulusBytes };
   } catch {
     return undefined;
   }
-  const part = (value: unknown): Buffer => Buffer.from(String(value), "base64url");
-  if (jwk.kty === "RSA") return rsaKey(part(jwk.n), part(jwk.e), comment);
-  if (jwk.kty === "OKP" && jwk.crv === "Ed25519") return ed25519Key(part(jwk.x), comment);
-  const curve = jwkCurves[String(jwk.crv)];
-  if (jwk.kty !== "EC" || curve === undefined) return undefined;
-  return ecKey(curve, Buffer.concat([Buffer.of(4), part(jwk.x), part(jwk.y)]), comment);
-}
-
-/** `key` as one line of authorized_keys(5). */
-export function authorizedKeysLine({ type, blob, comment }: PublicKey): string {
-  return `${type} ${Buffer.from(blob).toString("base64")} ${comment}`.trimEnd();
 }

@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { CodedError } from "@farside/protocol";
-import { encodeMpint } from "@farside/ssh/wire";
+import { ecdsaValue } from "@farside/ssh";
 import { mechanism } from "./pkcs11.ts";
 
 /** How a card is asked for one SSH signature. */
@@ -56,12 +56,6 @@ const algorithms: Readonly<Record<string, AlgorithmRow>> = {
   "ssh-ed25519": { bare: mechanism.eddsa },
 };
 
-/** Whether a key of SSH type `keyType` may sign as `algorithm`. SHA-1 (`ssh-rsa`) never. */
-export function canSignAs(keyType: string, algorithm: string): boolean {
-  if (keyType === "ssh-rsa") return algorithm === "rsa-sha2-256" || algorithm === "rsa-sha2-512";
-  return algorithm === keyType && Object.hasOwn(algorithms, algorithm);
-}
-
 /**
  * What to ask the card for, so that its answer is a signature of `data` as `algorithm`.
  * @param mechanisms CKM_* values that the token lists; an empty list means that it lists none, and the bare one is tried.
@@ -98,8 +92,7 @@ export function toSshSignature(algorithm: string, raw: Uint8Array, plan: Signatu
   if (row.fieldBytes !== undefined) {
     // Short pairs come from modules that cut both halves equally.
     if (raw.length % 2 !== 0) throw impossible();
-    const half = raw.length / 2;
-    return Buffer.concat([encodeMpint(raw.subarray(0, half)), encodeMpint(raw.subarray(half))]);
+    return ecdsaValue(raw);
   }
   if (row.hash === undefined) {
     if (raw.length !== plan.outputBytes) throw impossible();

@@ -27,7 +27,7 @@ export interface CallOptions {
 }
 
 const START_TIMEOUT_MS = 20_000;
-const END_TIMEOUT_MS = 5_000;
+const END_TIMEOUT_MS = 3_000;
 const WAITING_AFTER_MS = 1_000;
 const KEPT_STDERR_BYTES = 4_096;
 /** No core dumps: they would hold the PIN. */
@@ -140,7 +140,7 @@ export class SignerProcess implements AsyncDisposable {
     this.#child.kill("SIGKILL");
   }
 
-  /** Lets go of the card, which resets it, and ends the process; kills it after five seconds. Idempotent. */
+  /** Lets go of the card, which resets it, and ends the process; kills it after three seconds. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

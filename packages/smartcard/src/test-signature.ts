@@ -1,9 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { performance } from "node:perf_hooks";
 import { CodedError } from "@farside/protocol";
-import type { Identity, PublicKey } from "@farside/ssh";
+import { type Identity, type PublicKey, signatureBlob, verifySignature } from "@farside/ssh";
 import type { AbortOptions } from "./abort-options.ts";
-import { verifySignature } from "./verify-signature.ts";
 
 export interface TestedSignature {
   readonly publicKey: PublicKey;
@@ -30,7 +29,7 @@ export async function testSignature(
     proof: { hostKey: nobody, signature: nobody },
   });
   const durationMs = performance.now() - start;
-  if (!verifySignature(key, algorithm, data, signature))
+  if (!verifySignature(key.blob, data, signatureBlob(algorithm, signature)))
     throw new CodedError("card.failed", `the signature of the ${key.type} key is wrong`, { leg: "card" });
   return { publicKey: key, algorithm, durationMs };
 }

@@ -1,6 +1,7 @@
 import { CodedError } from "@farside/protocol";
 import type { CardDeadlines } from "./deadlines.ts";
-import type { PinReason } from "./pin.ts";
+import { type PinReason, triesLeftOf } from "./pin.ts";
+import { pivTriesLeft } from "./piv-tries.ts";
 import { isSessionGone, ModuleFailure, toCardError } from "./pkcs11-error.ts";
 import type { ObjectFacts, SignerCallName, SignerCalls, TokenFacts } from "./signer-messages.ts";
 import { type CallOptions, SignerProcess, type SignerProcessOptions } from "./signer-process.ts";
@@ -101,6 +102,13 @@ export class TokenSession implements AsyncDisposable {
     const { tokens } = await this.tokens();
     const same = tokens.filter((token) => token.serial === serial && token.label === label);
     return same.find((token) => token.manufacturer === manufacturer && token.model === model) ?? same[0];
+  }
+
+  /** PIN tries left, where the card says it. */
+  async triesLeft(): Promise<number | undefined> {
+    const token = await this.findAgain();
+    if (token === undefined) return undefined;
+    return triesLeftOf(token) ?? (await pivTriesLeft(token, this.#options.env));
   }
 
   async objects(): Promise<readonly ObjectFacts[]> {

@@ -1,0 +1,169 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { CardIdentity } from "./card-identity.ts";
+import { openCard } from "./open-card.ts";
+import { testSignature } from "./test-signature.ts";
+import { type FaultyCard, startFaultyCard } from "./testing/faulty-card.ts";
+import { processFacts, processGone } from "./testing/process-facts.ts";
+import { scriptedPinSource } from "./testing/scripted-pin-source.ts";
+import { softHsmPin } from "./testing/soft-hsm.ts";
+
+const deadlines = { signMs: 300, pinPadMs: 300, otherMs: 5_000 };
+
+describe("a module that misbehaves", () => {
+  let faulty: FaultyCard;
+  beforeAll(async () => {
+    faulty = await startFaultyCard();
+  });
+  afterAll(() => faulty[Symbol.asyncDispose]());
+  beforeEach(() => faulty.fail(""));
+
+  const open = (more: Partial<Parameters<typeof openCard>[0]> = {}): Promise<CardIdentity> =>
+    openCard({ ...faulty.options, deadlines, pinSource: scriptedPinSource([softHsmPin]), ...more });
+
+  it("is ended and reported when it hangs in C_Sign, and started again for the next signature", async () => {
+    const pinSource = scriptedPinSource([softHsmPin]);
+    await using card = await open({ pinSource });
+    const { signerPid } = card;
+    await faulty.fail("C_Sign hang");
+    await expect(testSignature(card)).rejects.toMatchObject({ code: "card.hung", leg: "card" });
+    await processGone(Number(signerPid), 1_000);
+    await faulty.fail("");
+    await expect(testSignature(card)).resolves.toBeDefined();
+    expect(pinSource.asked.map(({ reason }) => reason)).toEqual(["first", "signer-restarted"]);
+  });
+
+  it.each([
+    ["crash", "SIGABRT"],
+    ["exit", "exit 0"],
+  ])("does not take the program with it on %s in C_Sign", async (how, says) => {
+    await using card = await open();
+    await faulty.fail(`C_Sign ${how}`);
+    await expect(testSignature(card)).rejects.toMatchObject({
+      code: "card.crashed",
+      message: expect.stringContaining(says),
+    });
+  });
+
+  it("is reported for C_Login too, and gets the PIN only once", async () => {
+    const deadlinesForLogin = { ...deadlines, otherMs: 1_000 };
+    for (const [how, code] of [
+      ["C_Login hang", "card.hung"],
+      ["C_Login crash", "card.crashed"],
+      ["C_Login 5", "card.failed"],
+    ]) {
+      const pinSource = scriptedPinSource([softHsmPin]);
+      await faulty.fail(String(how));
+      await expect(open({ pinSource, deadlines: deadlinesForLogin })).rejects.toMatchObject({ code });
+      expect(pinSource.asked).toHaveLength(1);
+    }
+  });
+
+  it("is waited for, and said so, while it takes more than a second", async () => {
+    const waits: unknown[] = [];
+    await using card = await open({
+      deadlines: { ...deadlines, signMs: 5_000 },
+      events: { onWaiting: (wait) => waits.push(wait) },
+    });
+    await faulty.fail("C_Sign slow 1300");
+    await testSignature(card);
+    expect(waits).toEqual([{ operation: "sign", token: "faulty" }]);
+  });
+
+  it("never sees a signature whose request was aborted while it waited for its turn", async () => {
+    await using card = await open({ deadlines: { ...deadlines, signMs: 5_000 } });
+    const before = (await faulty.calls()).length;
+    await faulty.fail("C_Sign slow 300");
+    const first = testSignature(card);
+    const abort = new AbortController();
+    const second = testSignature(card, { signal: abort.signal });
+    abort.abort(new Error("not wanted any more"));
+    await expect(second).rejects.toThrow("not wanted any more");
+    await expect(first).resolves.toBeDefined();
+    await faulty.fail("");
+    await expect(testSignature(card)).resolves.toBeDefined();
+    expect((await faulty.calls()).slice(before)).toEqual(["C_Sign", "C_Sign"]);
+  });
+
+  it("lets go of whoever aborts a signature that is under way, and finishes it for itself", async () => {
+    await using card = await open({ deadlines: { ...deadlines, signMs: 5_000 } });
+    const signs = (await faulty.calls()).filter((call) => call === "C_Sign").length;
+    await faulty.fail("C_Sign slow 400");
+    const abort = new AbortController();
+    const aborted = testSignature(card, { signal: abort.signal });
+    await faulty.called("C_Sign", signs + 1);
+    abort.abort(new Error("not wanted any more"));
+    await expect(aborted).rejects.toThrow("not wanted any more");
+    await faulty.fail("");
+    await expect(testSignature(card)).resolves.toBeDefined();
+    expect(card.pinEntries).toBe(1);
+  });
+
+  it("is closed within seconds while it hangs", async () => {
+    const card = await open({ deadlines: { ...deadlines, signMs: 60_000 } });
+    await faulty.fail("C_Sign hang");
+    const signs = (await faulty.calls()).filter((call) => call === "C_Sign").length;
+    const signature = expect(testSignature(card)).rejects.toMatchObject({ code: "canceled" });
+    const pid = Number(card.signerPid);
+    await faulty.called("C_Sign", signs + 1);
+    await card.close();
+    await card.close();
+    await signature;
+    await expect(processGone(pid, 0)).resolves.toBeUndefined();
+    await expect(testSignature(card)).rejects.toMatchObject({ code: "canceled" });
+  });
+
+  it("is gone soon after its parent was killed in the middle of a call", async () => {
+    await faulty.fail("C_Sign hang");
+    const program = fileURLToPath(new URL("./testing/orphaned-signer.ts", import.meta.url));
+    const tsx = createRequire(import.meta.url).resolve("tsx");
+    const parent = spawn(
+      process.execPath,
+      ["--import", tsx, "--conditions=@farside/source", program, JSON.stringify(faulty.options)],
+      { stdio: ["ignore", "pipe", "inherit"] },
+    );
+    const [line] = await once(parent.stdout, "data");
+    const pid = Number(String(line));
+    expect(pid).toBeGreaterThan(1);
+    parent.kill("SIGKILL");
+    await expect(processGone(pid, 5_000)).resolves.toBeUndefined();
+  });
+});
+
+describe("the signer process", () => {
+  let faulty: FaultyCard;
+  beforeAll(async () => {
+    faulty = await startFaultyCard();
+  });
+  afterAll(() => faulty[Symbol.asyncDispose]());
+
+  it("shows the PIN nowhere, has a session of its own, dumps no core, and leaves no file", async () => {
+    const before = new Set(await signerFolders());
+    const env = { ...faulty.options.env, MY_PIN: softHsmPin, OPENSC_DEBUG: "9" };
+    await using card = await openCard({
+      ...{ ...faulty.options, env, login: "on-sign" },
+      pinSource: scriptedPinSource([softHsmPin]),
+    });
+    await testSignature(card);
+    const pid = Number(card.signerPid);
+    const facts = await processFacts(pid);
+    expect(`${facts.commandLine} ${facts.environment}`).not.toContain(softHsmPin);
+    const names = facts.environment.map((line) => line.split("=")[0]);
+    expect(names).not.toContain("OPENSC_DEBUG");
+    expect(names).not.toContain("MY_PIN");
+    expect(facts).toMatchObject({ group: pid, session: pid, coreDumpBytes: "0" });
+    expect((await signerFolders()).filter((name) => !before.has(name))).toEqual([]);
+    await card.close();
+    await expect(processGone(pid, 0)).resolves.toBeUndefined();
+  });
+});
+
+async function signerFolders(): Promise<string[]> {
+  const entries = await readdir(process.env["XDG_RUNTIME_DIR"] || tmpdir()).catch(() => []);
+  return entries.filter((name) => name.startsWith("farside-signer-"));
+}

@@ -1,0 +1,78 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import type { ProviderOptions } from "../open-card.ts";
+import { type SoftHsm, startSoftHsm } from "./soft-hsm.ts";
+
+/** A SoftHSM2 token with one P-256 key, behind a module that fails on demand. */
+export interface FaultyCard extends AsyncDisposable {
+  /** What `openCard` needs for it. */
+  readonly options: Required<Pick<ProviderOptions, "provider" | "env" | "passEnvironment">>;
+  /** From the next call on: `C_Sign hang`, `C_Login crash`, `C_Sign exit`, `C_Sign slow 1200`, `C_Login 48`; "" for none. */
+  fail(how: string): Promise<void>;
+  /** The functions that were called so far, of C_Login and C_Sign. */
+  calls(): Promise<string[]>;
+  /** Resolves once `name` was called `count` times. */
+  called(name: string, count: number): Promise<void>;
+}
+
+export async function startFaultyCard(): Promise<FaultyCard> {
+  const folder = await mkdtemp(join(tmpdir(), "farside-fault-"));
+  const provider = join(folder, "fault-module.so");
+  const [hsm] = await Promise.all([
+    startSoftHsm("faulty", [{ type: "EC:prime256v1", id: "01", label: "key" }]),
+    compile(provider),
+  ]);
+  const faultFile = join(folder, "fault");
+  const fail = (how: string): Promise<void> => writeFile(faultFile, how);
+  await fail("");
+  const callFile = join(folder, "calls");
+  await writeFile(callFile, "");
+  const calls = async (): Promise<string[]> => (await readFile(callFile, "utf8")).split("\n").filter(Boolean);
+  const called = async (name: string, count: number): Promise<void> => {
+    const deadline = Date.now() + CALL_TIMEOUT_MS;
+    while ((await calls()).filter((call) => call === name).length < count) {
+      if (Date.now() > deadline) throw new Error(`${name} was not called ${count} times`);
+      await delay(10);
+    }
+  };
+  return {
+    options: {
+      provider,
+      env: { ...hsm.env, P11_REAL: hsm.provider, P11_FAULT: faultFile, P11_CALLS: callFile },
+      passEnvironment: ["P11_REAL", "P11_FAULT", "P11_CALLS"],
+    },
+    ...{ fail, calls, called },
+    [Symbol.asyncDispose]: () => remove(hsm, folder),
+  };
+}
+
+const CALL_TIMEOUT_MS = 5_000;
+
+async function compile(output: string): Promise<void> {
+  const source = fileURLToPath(new URL("./fault-module.c", import.meta.url));
+  const pkcs11js = dirname(createRequire(import.meta.url).resolve("pkcs11js/package.json"));
+  const headers = join(pkcs11js, "includes", "pkcs11");
+  await promisify(execFile)("gcc", [
+    "-shared",
+    "-fPIC",
+    "-O1",
+    `-I${headers}`,
+    "-o",
+    output,
+    source,
+    "-ldl",
+  ]).catch((error: unknown) => {
+    throw new Error("cannot compile the faulty module: apt install gcc libc6-dev", { cause: error });
+  });
+}
+
+async function remove(hsm: SoftHsm, folder: string): Promise<void> {
+  await hsm[Symbol.asyncDispose]();
+  await rm(folder, { recursive: true, force: true });
+}
