@@ -1,0 +1,207 @@
+import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { isAbsolute, join } from "node:path";
+import { CodedError, receipt } from "@farside/protocol";
+import * as v from "valibot";
+import { isRunning, processStart } from "./process-start.ts";
+import { checkSessionName } from "./session-name.ts";
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const forward = v.object({
+  id: v.string(),
+  bind: v.array(v.string()),
+  target: v.string(),
+  via: v.array(v.string()),
+});
+
+/** What is kept of a session on the workstation, for `status` and `teardown`. No secrets. */
+export const sessionRecord = v.object({
+  version: v.literal(1),
+  name: v.string(),
+  /** The orchestrator: its pid, and when that process started. */
+  pid: v.pipe(count, v.minValue(1)),
+  start: v.string(),
+  startedAt: v.string(),
+  /** The jump host as it was written, and as `user@host`. */
+  jump: v.string(),
+  host: v.string(),
+  phase: v.string(),
+  agentPid: v.optional(count),
+  /** Marks the session's processes on the jump host. */
+  nonce: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))),
+  forwards: v.array(forward),
+  openRelays: count,
+  totalRelays: count,
+  bytesIn: count,
+  bytesOut: count,
+  /** What the last look at the host found, where it was not clean. */
+  receipt: v.optional(receipt),
+});
+export type SessionRecord = v.InferOutput<typeof sessionRecord>;
+
+const undoEntry = v.variant("made", [
+  v.object({ made: v.literal("agent"), nonce: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)) }),
+  v.object({ made: v.literal("listener"), port: v.pipe(count, v.maxValue(65_535)) }),
+  v.object({ made: v.literal("socket"), path: v.string() }),
+]);
+/** One thing that a session makes on the jump host, written down before it is made. */
+export type UndoEntry = v.InferOutput<typeof undoEntry>;
+
+/** A session as the workstation's folders show it. */
+export interface StoredSession {
+  readonly record: SessionRecord;
+  readonly undo: readonly UndoEntry[];
+  /** Its orchestrator still runs. */
+  readonly isLive: boolean;
+  readonly folder: string;
+}
+
+/** `$XDG_STATE_HOME/farside`, else `~/.local/state/farside`. */
+export function stateFolder(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+  const state = environment["XDG_STATE_HOME"];
+  // A relative one is to be ignored (XDG Base Directory Specification).
+  const base = state !== undefined && isAbsolute(state) ? state : join(homedir(), ".local/state");
+  return join(base, "farside");
+}
+
+/**
+ * A session's folder, owned by the one process that made it: `session.json`, replaced at most once a second, and the undo
+ * log `undo.jsonl`. A clean end removes it.
+ */
+export class SessionFolder {
+  readonly path: string;
+  #record: SessionRecord;
+  #writing: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  readonly #intervalMs: number;
+  readonly #onFailure: (error: unknown) => void;
+
+  /** Takes the name. Throws `session.name-in-use`, or `config.invalid` where the folder can't be made. */
+  static async create(
+    root: string,
+    first: Pick<SessionRecord, "name" | "jump" | "host">,
+    options: { readonly intervalMs?: number; readonly onFailure?: (error: unknown) => void } = {},
+  ): Promise<SessionFolder> {
+    const path = join(root, checkSessionName(first.name));
+    const start = (await processStart(process.pid)) ?? "";
+    const record: SessionRecord = {
+      ...{ version: 1, ...first, pid: process.pid, start },
+      ...{ startedAt: new Date().toISOString(), phase: "connecting", forwards: [] },
+      ...{ openRelays: 0, totalRelays: 0, bytesIn: 0, bytesOut: 0 },
+    };
+    try {
+      await mkdir(root, { recursive: true, mode: 0o700 });
+      await takeName(root, path, first.name);
+      const folder = new SessionFolder(path, record, options);
+      await folder.#write();
+      return folder;
+    } catch (error) {
+      if (error instanceof CodedError) throw error;
+      const { message } = error as Error;
+      throw new CodedError("config.invalid", `cannot keep the session's state in ${path}: ${message}`, {
+        hint: "Set XDG_STATE_HOME to a folder that can be written.",
+        cause: error,
+      });
+    }
+  }
+
+  private constructor(
+    path: string,
+    record: SessionRecord,
+    {
+      intervalMs = 1_000,
+      onFailure = () => {},
+    }: { intervalMs?: number; onFailure?: (error: unknown) => void },
+  ) {
+    this.path = path;
+    this.#record = record;
+    this.#intervalMs = intervalMs;
+    this.#onFailure = onFailure;
+  }
+
+  get record(): SessionRecord {
+    return this.#record;
+  }
+
+  /** Writes down what is about to be made; make it only when this has resolved. */
+  async making(entry: UndoEntry): Promise<void> {
+    await appendFile(join(this.path, "undo.jsonl"), `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+  }
+
+  /** Changes the record; the file follows within the interval. Never throws: the session is worth more than its record. */
+  update(changes: Partial<SessionRecord>): void {
+    this.#record = { ...this.#record, ...changes };
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#writing = this.#writing.then(() => this.#write()).catch(this.#onFailure);
+    }, this.#intervalMs);
+  }
+
+  /** The end: removes the folder after a clean one, else leaves the last record for `teardown`. */
+  async finish(changes: Partial<SessionRecord>, isClean: boolean): Promise<void> {
+    clearTimeout(this.#timer);
+    await this.#writing;
+    this.#record = { ...this.#record, ...changes };
+    try {
+      if (isClean) await rm(this.path, { recursive: true, force: true });
+      else await this.#write();
+    } catch (error) {
+      this.#onFailure(error);
+    }
+  }
+
+  async #write(): Promise<void> {
+    const file = join(this.path, "session.json");
+    await writeFile(`${file}.new`, `${JSON.stringify(this.#record, undefined, 2)}\n`, { mode: 0o600 });
+    await rename(`${file}.new`, file);
+  }
+}
+
+/** Makes the folder; one whose orchestrator is dead is made anew, as its agent ends without it. */
+async function takeName(root: string, path: string, name: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 });
+    return;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+  }
+  const session = await readSession(root, name);
+  if (session?.isLive !== false) {
+    throw new CodedError("session.name-in-use", `cannot name the session ${name}: a live one has that name`, {
+      hint: `End it with: farside teardown ${name}`,
+    });
+  }
+  await rm(path, { recursive: true, force: true });
+  await mkdir(path, { mode: 0o700 });
+}
+
+/** The sessions in `root`, by name; folders that hold none are left out. */
+export async function listSessions(root: string = stateFolder()): Promise<StoredSession[]> {
+  const names = await readdir(root).catch(() => []);
+  const sessions = await Promise.all(names.sort().map((name) => readSession(root, name)));
+  return sessions.filter((session) => session !== undefined);
+}
+
+/** The session `name`; undefined where there is none. */
+export async function readSession(root: string, name: string): Promise<StoredSession | undefined> {
+  const folder = join(root, name);
+  const text = await readFile(join(folder, "session.json"), "utf8").catch(() => undefined);
+  const parsed = text === undefined ? undefined : v.safeParse(sessionRecord, parseJson(text));
+  if (parsed?.success !== true || parsed.output.name !== name) return undefined;
+  const record = parsed.output;
+  const log = await readFile(join(folder, "undo.jsonl"), "utf8").catch(() => "");
+  const undo = log
+    .split("\n")
+    .map((line) => v.safeParse(undoEntry, parseJson(line)))
+    .flatMap((entry) => (entry.success ? [entry.output] : []));
+  return { record, undo, isLive: await isRunning(record), folder };
+}
+
+/** The value in `text`; undefined for the torn last line of a crash. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
