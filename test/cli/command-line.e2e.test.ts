@@ -1,0 +1,124 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { describe, expect, test } from "vitest";
+import { cliPath, plainEnvironment, runCli, startCli } from "./run-cli.ts";
+
+const jobTo = (spec: string) => ["forward", "builder@jump.invalid", "-L", spec];
+
+describe("help", () => {
+  test("farside --help lists the commands, on stdout, with exit code 0", async () => {
+    const { code, stdout, stderr } = await runCli(["--help"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    for (const command of ["forward", "teardown", "status", "card", "completion"])
+      expect(stdout).toContain(command);
+  });
+
+  test("each command has a help with an example", async () => {
+    for (const command of ["forward", "teardown", "status", "card"]) {
+      const { code, stdout } = await runCli([command, "--help"]);
+      expect(code).toBe(0);
+      expect(stdout).toContain("Examples:");
+    }
+  });
+
+  test("it comes fast: what a command needs is loaded when it runs", async () => {
+    const times: number[] = [];
+    for (let run = 0; run < 5; run += 1) {
+      const started = performance.now();
+      const bare = spawn(process.execPath, ["-e", ""], { stdio: "ignore" });
+      await once(bare, "close");
+      const node = performance.now() - started;
+      await runCli(["--help"]);
+      times.push(performance.now() - started - 2 * node);
+    }
+    // Above Node's own start; a quiet machine needs 100 ms. The best of five says what the code does, not what else runs.
+    expect(Math.min(...times)).toBeLessThan(250);
+  });
+
+  test("--version prints the version alone", async () => {
+    expect(await runCli(["--version"])).toMatchObject({ code: 0, stdout: "0.1.0\n", stderr: "" });
+  });
+});
+
+describe("wrong arguments", () => {
+  test.each([
+    ["no-port", "the target is missing"],
+    ["4444:localhost", "the target must be host:hostport or the path"],
+    ["x:localhost:4444", "the port to listen on"],
+    ["70000:localhost:4444", "the port to listen on"],
+    ["4444::4444", "the target host is missing"],
+    ["4444:localhost:http", "the target port"],
+    ["4444:localhost:0", "the target port must not be 0"],
+    ["4444:[::1:22", "the second part has no closing bracket"],
+    ["a:b:c:d:e", "the target has too many parts"],
+    ["80:/tmp/dir/", "the remote socket"],
+  ])("-L %s is refused, and the part is named", async (spec, part) => {
+    const { code, stdout, stderr } = await runCli(jobTo(spec));
+    expect({ code, stdout }).toEqual({ code: 64, stdout: "" });
+    expect(stderr).toContain("error[usage.invalid]: ");
+    expect(stderr).toContain(part);
+    expect(stderr).toContain("hint: ");
+  });
+
+  test("every mistake is one line and one hint on stderr, and exit code 64", async () => {
+    const mistakes = [
+      ["forwrad"],
+      ["forward"],
+      [...jobTo("1:b:2"), "--nmae", "x"],
+      [...jobTo("1:b:2"), "--lease", "soon"],
+      [...jobTo("1:b:2"), "--via", "a:b:c"],
+      [...jobTo("1:b:2"), "--events", "fd:77"],
+      [...jobTo("1:b:2"), "--ready-file", "/no/such/folder/ready"],
+      ["forward", "", "-L", "1:b:2"],
+      ["forward", "a b", "-L", "1:b:2"],
+      ["card", "eject"],
+    ];
+    for (const argv of mistakes) {
+      const { code, stdout, stderr } = await runCli(argv);
+      expect({ argv, code, stdout }).toEqual({ argv, code: 64, stdout: "" });
+      expect(stderr, argv.join(" ")).toMatch(/^error\[usage\.invalid\]: [^\n]+\nhint: [^\n]+\n$/);
+    }
+  });
+
+  test("what was typed is shown harmless", async () => {
+    const { stderr } = await runCli([...jobTo("1:b:2"), "--\u001b[31mred"]);
+    expect(stderr).not.toContain("\u001b");
+    expect(stderr).toContain("\\x1b[31mred");
+  });
+});
+
+test("a reader of stdout that is gone is no crash", async () => {
+  const run = startCli(["--help"]);
+  run.process.stdout?.destroy();
+  const { code, stderr } = await run.result;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+});
+
+test("the completion script completes commands and options in bash", async () => {
+  const script = `
+    farside() { ${process.execPath} ${cliPath} "$@"; }
+    source <(farside completion)
+    complete -p farside
+    try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=(); _farside_yargs_completions; echo "\${COMPREPLY[*]}"; }
+    try farside for
+    try farside card l
+    try farside forward --pin
+  `;
+  const bash = spawn("bash", ["-c", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: plainEnvironment(),
+  });
+  let stdout = "";
+  bash.stdout.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  const [code] = await once(bash, "close");
+  expect(code).toBe(0);
+  expect(stdout.split("\n")).toEqual([
+    "complete -o bashdefault -o default -F _farside_yargs_completions farside",
+    "forward",
+    "list",
+    "--pin-source --pin-pad",
+    "",
+  ]);
+});
