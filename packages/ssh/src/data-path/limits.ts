@@ -41,12 +41,14 @@ export const LARGEST_WINDOW = 16 * 1024 * 1024;
 /** Receive windows of all channels of the process together, but for the least of each. */
 export const TOTAL_WINDOW = 128 * 1024 * 1024;
 
-/** Channels that may wait for the server's CHANNEL_CLOSE; more is a server that does not keep the protocol. */
-export const MAX_UNANSWERED_CLOSES = 16 * 1024;
+/** Channel numbers of one connection, also those of closed channels that the server has not let go of. */
+export const MAX_CHANNELS = 64 * 1024;
 /** Longest wait for the end of a key exchange, in ms. */
 export const REKEY_DEADLINE_MS = 60_000;
 /** Longest wait for the answer to a channel request unless the caller says otherwise, in ms. */
 export const OPEN_DEADLINE_MS = 60_000;
-/** New keys after so many bytes either way (RFC 4344, 3.2: 2^32 blocks of 16 bytes), and after so many packets (3.1). */
+/**
+ * New keys after so many bytes both ways together: half of what RFC 4344, 3.2 allows (2^32 blocks of 16 bytes), and
+ * fewer than the 2^31 packets of 3.1, because no packet has less than 32 bytes.
+ */
 export const REKEY_BYTES = 2 ** 35;
-export const REKEY_PACKETS = 2 ** 30;

@@ -12,6 +12,9 @@ export class Outbox {
   onRelief: () => void = () => {};
 
   readonly #stream: Duplex;
+  /** Bytes reserved in all, and when `mark` was last called. */
+  #total = 0;
+  #mark = 0;
   #written = 0;
   #flushed = 0;
   #isScheduled = false;
@@ -29,6 +32,15 @@ export class Outbox {
     return this.#stream.writableLength + this.#written - this.#flushed;
   }
 
+  /** Bytes since `mark`. */
+  get bytesSinceMark(): number {
+    return this.#total - this.#mark;
+  }
+
+  mark(): void {
+    this.#mark = this.#total;
+  }
+
   /** True when no more payload should be added until `onRelief`. */
   checkCongestion(): boolean {
     if (this.queuedBytes < CONGESTED_BYTES) return false;
@@ -44,6 +56,7 @@ export class Outbox {
     }
     const at = this.#written;
     this.#written += length;
+    this.#total += length;
     if (!this.#isScheduled) {
       this.#isScheduled = true;
       setImmediate(this.#flushScheduled);

@@ -7,6 +7,8 @@ import type { Client } from "ssh2";
  */
 export interface Ssh2Client extends EventEmitter {
   readonly _protocol: Ssh2Protocol;
+  /** What it is connected by. */
+  readonly _sock: unknown;
   /** Tells the keepalive that the server is alive. */
   readonly _resetKA: () => void;
 }

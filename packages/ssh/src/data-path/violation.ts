@@ -4,7 +4,6 @@ import { CodedError } from "@farside/protocol/errors";
 export function violation(what: string, cause?: unknown): CodedError {
   return new CodedError("protocol.bad-message", `the SSH server broke the protocol: ${what}`, {
     leg: "hop",
-    hint: "The connection was closed; what arrived before that was passed on.",
     cause,
   });
 }

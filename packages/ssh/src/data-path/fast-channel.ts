@@ -1,0 +1,232 @@
+import type { Socket } from "node:net";
+import type { CodedError } from "@farside/protocol/errors";
+import type { ChannelHost, ChannelSlot } from "./channel-host.ts";
+import { Download } from "./download.ts";
+import { takeLocal } from "./local-side.ts";
+import { message, stringAt, uint32At } from "./messages.ts";
+import type { ReceiveWindow } from "./receive-window.ts";
+import type { RelayCounters, RelayEnd } from "./relay-end.ts";
+import { Upload } from "./upload.ts";
+import { violation } from "./violation.ts";
+
+export interface ConfirmedChannel {
+  readonly id: number;
+  readonly remoteId: number;
+  readonly sendWindow: number;
+  readonly maxPayload: number;
+  readonly receiveWindow: ReceiveWindow;
+}
+
+/**
+ * An open channel to a target that becomes one relay. Whoever opened it joins it with a local socket or closes it.
+ * What the target sends before that is kept, at most a window.
+ */
+export class FastChannel implements ChannelSlot {
+  readonly #host: ChannelHost;
+  readonly #id: number;
+  readonly #remoteId: number;
+  readonly #receiveWindow: ReceiveWindow;
+  readonly #upload: Upload;
+  readonly #download: Download;
+  #local: Socket | undefined;
+  #isEofReceived = false;
+  #isCloseReceived = false;
+  #isCloseSent = false;
+  /** Why the relay ends, where it is not that both sides are done. The first reason counts. */
+  #cause: RelayEnd | undefined;
+  #isOver = false;
+  #resolveEnd: (end: RelayEnd) => void = () => {};
+  readonly #end: Promise<RelayEnd>;
+
+  constructor(host: ChannelHost, channel: ConfirmedChannel) {
+    this.#host = host;
+    this.#id = channel.id;
+    this.#remoteId = channel.remoteId;
+    this.#receiveWindow = channel.receiveWindow;
+    this.#upload = new Upload(host, channel, () => this.#closeIfDone());
+    this.#download = new Download(channel.receiveWindow, {
+      passedOn: (adjustment) => this.#adjustWindow(adjustment),
+      emptied: () => this.#downloadEmptied(),
+    });
+    this.#end = new Promise((resolve) => {
+      this.#resolveEnd = resolve;
+    });
+  }
+
+  /**
+   * Relays between `local` and the target until both directions have ended, counting into `counters`. `local` is an
+   * accepted socket that was never read (`pauseOnConnect`); the channel owns it from now on and may close the object
+   * at once, because it goes on with its handle. Never rejects. Once only.
+   */
+  join(local: Socket, counters: RelayCounters): Promise<RelayEnd> {
+    if (this.#local !== undefined) throw new Error("the channel is joined already");
+    const { socket } = takeLocal(local, this.#upload);
+    this.#local = socket;
+    socket.on("end", () => this.#upload.ended());
+    socket.on("error", () => this.#endWith({ reason: "reset", by: "client" }));
+    socket.on("close", () => this.#localClosed());
+    if (this.#isOver) {
+      socket.destroy();
+      return this.#end;
+    }
+    socket.setNoDelay(true);
+    this.#upload.start(socket, counters);
+    this.#download.start(socket, counters);
+    return this.#end;
+  }
+
+  /** Breaks the relay off: the client sees a reset, the target a closed channel. Idempotent. */
+  close(): void {
+    this.#breakOff({ reason: "closed" });
+  }
+
+  receive(type: number, bytes: Buffer, from: number, to: number): void {
+    switch (type) {
+      case message.channelData:
+        this.#receiveData(bytes, from, to);
+        return;
+      case message.channelWindowAdjust:
+        this.#upload.grant(uint32At(bytes, from, to));
+        return;
+      case message.channelEof:
+        this.#receiveEof();
+        return;
+      case message.channelClose:
+        this.#receiveClose();
+        return;
+      case message.channelExtendedData: {
+        const data = stringAt(bytes, from + 4, to);
+        this.#receiveWindow.received(data.to - data.from);
+        this.#adjustWindow(this.#receiveWindow.passedOn(data.to - data.from, false));
+        return;
+      }
+      case message.channelRequest: {
+        const name = stringAt(bytes, from, to);
+        const isReplyWanted = name.to < to && bytes[name.to] !== 0;
+        if (isReplyWanted && !this.#isCloseSent)
+          this.#host.control((protocol) => protocol.channelFailure(this.#remoteId));
+        return;
+      }
+      case message.channelSuccess:
+      case message.channelFailure:
+        throw violation("an answer to a channel request that was not made");
+      default:
+        throw violation("a second answer to a request for a channel");
+    }
+  }
+
+  /** The server sends for somebody else now: what came goes to the client. */
+  endRun(): void {
+    this.#download.endRun();
+  }
+
+  /** Something that held the upload up may be over. */
+  pump(): void {
+    this.#upload.pump();
+  }
+
+  lost(error: CodedError): void {
+    this.#isCloseReceived = this.#isCloseSent = true;
+    this.#breakOff({ reason: "error", error });
+  }
+
+  #receiveData(bytes: Buffer, from: number, to: number): void {
+    const data = stringAt(bytes, from, to);
+    if (this.#isEofReceived) throw violation("data after the end of a channel's data");
+    const count = data.to - data.from;
+    this.#receiveWindow.received(count);
+    if (count === 0) return;
+    if (this.#isOver || this.#isCloseSent) return;
+    this.#host.startRun(this);
+    this.#download.add(bytes.subarray(data.from, data.to));
+  }
+
+  #receiveEof(): void {
+    if (this.#isEofReceived) throw violation("a second end of a channel's data");
+    this.#isEofReceived = true;
+    this.#download.finish();
+  }
+
+  #receiveClose(): void {
+    this.#isCloseReceived = true;
+    this.#sendClose();
+    this.#host.free(this.#id);
+    this.#upload.stop();
+    if (!this.#isEofReceived) this.#cause ??= { reason: "reset", by: "target" };
+    this.#download.finish();
+    this.#endWhenOver();
+  }
+
+  /** Everything that came is with the kernel, and nothing more will come: the client's turn. */
+  #downloadEmptied(): void {
+    const local = this.#local;
+    if (local === undefined) return;
+    if (this.#cause !== undefined) reset(local);
+    else if (this.#isCloseReceived) local.destroySoon();
+    else local.end();
+    this.#closeIfDone();
+  }
+
+  /** RFC 4254, 5.3: a channel whose two directions have ended is closed. */
+  #closeIfDone(): void {
+    if (this.#upload.isEofSent && this.#isEofReceived && this.#download.isEmpty) this.#sendClose();
+  }
+
+  #localClosed(): void {
+    const isDone = this.#upload.isEofSent && this.#isEofReceived;
+    if (!isDone && !this.#isCloseReceived) this.#cause ??= { reason: "reset", by: "client" };
+    this.#sendClose();
+    this.#over();
+  }
+
+  #endWith(cause: RelayEnd): void {
+    this.#cause ??= cause;
+  }
+
+  #breakOff(cause: RelayEnd): void {
+    this.#cause ??= cause;
+    this.#sendClose();
+    this.#download.discard();
+    if (this.#local === undefined) this.#over();
+    else reset(this.#local);
+  }
+
+  #endWhenOver(): void {
+    if (this.#local?.destroyed === true) this.#over();
+  }
+
+  #sendClose(): void {
+    if (this.#isCloseSent) return;
+    this.#isCloseSent = true;
+    this.#upload.stop();
+    this.#host.control((protocol) => protocol.channelClose(this.#remoteId));
+  }
+
+  #adjustWindow(bytes: number): void {
+    if (bytes === 0 || this.#isCloseSent || this.#isEofReceived) return;
+    this.#host.control((protocol) => protocol.channelWindowAdjust(this.#remoteId, bytes));
+  }
+
+  #over(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#upload.stop();
+    this.#download.discard();
+    this.#receiveWindow.release();
+    this.#resolveEnd(this.#cause ?? { reason: "end" });
+  }
+}
+
+/** RST where the socket knows it (TCP), so that the client never takes a broken transfer for a whole one. */
+function reset(socket: Socket): void {
+  // libuv refuses a reset behind a shutdown, and Node would then never say that the socket is closed.
+  if (socket.writableEnded) {
+    socket.destroy();
+    return;
+  }
+  try {
+    socket.resetAndDestroy();
+  } catch {
+    socket.destroy();
+  }
+}
