@@ -163,7 +163,8 @@ const dialRefusals: Readonly<Record<number, { code: ErrorCode; says: string; hin
   2: {
     code: "target.unreachable",
     says: "the host could not connect to it",
-    hint: "Does the service run there, and is the name right as seen from that host?",
+    // sshd answers so too where AllowStreamLocalForwarding forbids a unix socket.
+    hint: "Does the service listen there, is the name right as seen from that host, and does its sshd allow it?",
   },
 };
 

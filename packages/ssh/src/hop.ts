@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { CodedError, isCodedError } from "@farside/protocol";
+import { abortable, CodedError, isCodedError } from "@farside/protocol";
 import type { Client, ClientChannel } from "ssh2";
 import { ChannelStream } from "./channel-stream.ts";
 import { asHopFailure, connectionFailure, dialFailure, execFailure, unreachable } from "./errors-of-ssh2.ts";
@@ -229,9 +229,10 @@ async function dialHost(options: HopOptions, where: string, signal: AbortSignal)
     attempt.abort(new CodedError("hop.unreachable", message, { hint, leg }));
   }, connectTimeoutMs);
   try {
-    if (dial !== undefined) return await dial(attempt.signal);
+    attempt.signal.throwIfAborted();
     const { addressFamily: family, bindAddress: localAddress } = options;
-    return await dialTcp(host, port, attempt.signal, { family, localAddress });
+    const dialled = dial?.(attempt.signal) ?? dialTcp(host, port, attempt.signal, { family, localAddress });
+    return await abortable(dialled, attempt.signal, (late) => late.destroy());
   } catch (error) {
     if (attempt.signal.aborted) throw attempt.signal.reason;
     throw isCodedError(error) ? asHopFailure(error, where, leg) : unreachable(error, where, leg);

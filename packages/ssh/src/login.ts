@@ -3,6 +3,7 @@ import { CodedError } from "@farside/protocol";
 import { Client } from "ssh2";
 import { offeredAlgorithms } from "./algorithms.ts";
 import { connectionFailure, type Phase } from "./errors-of-ssh2.ts";
+import { fingerprint } from "./fingerprint.ts";
 import { harmlessLines } from "./harmless-lines.ts";
 import type { HopOptions } from "./hop-options.ts";
 import type { HostKeyPlace } from "./host-key.ts";
@@ -70,7 +71,7 @@ export function logIn(
     };
     const tooLate = (waitsFor: WaitsFor, ms: number, doing: string) => {
       const silence = `nothing came from the ${waitsFor} within ${ms / 1000} s`;
-      if (phase === "identification")
+      if (phaseNow() === "identification")
         return new CodedError(
           "hop.unreachable",
           `connecting to ${where}: no SSH identification within ${ms / 1000} s`,
@@ -115,7 +116,8 @@ export function logIn(
     /** Called in every key exchange: the first one decides, later ones must show the same key. */
     const verifyHostKey = (shown: Buffer, answer: (isAccepted: boolean) => void) => {
       if (serverHostKey !== undefined) {
-        answer(serverHostKey.equals(shown));
+        if (serverHostKey.equals(shown)) answer(true);
+        else login.onViolation(changedMidway(shown, where, leg));
         return;
       }
       const proof = tap.proof;
@@ -181,6 +183,14 @@ export function logIn(
       ),
     );
   });
+}
+
+function changedMidway(shown: Buffer, where: string, leg: "jump" | "hop"): CodedError {
+  return new CodedError(
+    "host-key.changed",
+    `the connection to ${where} was ended: in a later key exchange the host showed another key, ${fingerprint(shown)}`,
+    { leg, data: { fingerprint: fingerprint(shown) } },
+  );
 }
 
 /** Verifiers don't know which leg they work for. */
