@@ -1,0 +1,31 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { program } from "./program.ts";
+import { temporaryFolder } from "./temporary-folder.ts";
+
+/** A real ssh-agent with a socket of its own. Disposing ends it. */
+export interface SshAgent extends AsyncDisposable {
+  readonly socketPath: string;
+  readonly pid: number;
+  /** ssh-add, with any arguments. */
+  add(...args: string[]): Promise<string>;
+}
+
+export async function startSshAgent(): Promise<SshAgent> {
+  const folder = await temporaryFolder();
+  const socketPath = folder.file("agent");
+  const child = spawn("ssh-agent", ["-D", "-a", socketPath], { stdio: ["ignore", "pipe", "ignore"] });
+  // It says where it listens once it does.
+  await once(child.stdout, "data");
+  return {
+    socketPath,
+    pid: child.pid ?? 0,
+    add: (...args) => program("ssh-add", args, { env: { ...process.env, SSH_AUTH_SOCK: socketPath } }),
+    async [Symbol.asyncDispose]() {
+      const gone = once(child, "exit");
+      child.kill();
+      await gone;
+      await folder[Symbol.asyncDispose]();
+    },
+  };
+}
