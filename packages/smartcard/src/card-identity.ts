@@ -8,10 +8,12 @@ import {
   verifySignature,
 } from "@farside/ssh";
 import type { CardDeadlines } from "./deadlines.ts";
-import { type CardKey, fittingKeys, type KeyWish, noKeyError } from "./key-choice.ts";
+import { type CardKey, fittingKeys, type KeyWish, noKeyError, usableKeys } from "./key-choice.ts";
 import { enterPin, hasPinPad, needsLogin, type PinReason, type PinSource } from "./pin.ts";
 import { isAlreadyLoggedIn, isLoginLost, isSessionGone, toCardError } from "./pkcs11-error.ts";
+import { printable } from "./printable.ts";
 import { planSignature, toSshSignature } from "./signature.ts";
+import type { ObjectFacts } from "./signer-messages.ts";
 import type { TokenSession } from "./token-session.ts";
 import { Turnstile } from "./turnstile.ts";
 
@@ -60,7 +62,7 @@ export class CardIdentity implements Identity {
 
   /** Label of the token, safe to print. */
   get tokenLabel(): string {
-    return this.#session.token.label;
+    return printable(this.#session.token.label);
   }
 
   /** PIN entries that the card accepted so far. */
@@ -84,14 +86,12 @@ export class CardIdentity implements Identity {
    */
   prepare({ eager, signal }: { eager: boolean; signal?: AbortSignal | undefined }): Promise<void> {
     return this.#turnstile.run(async () => {
-      await this.#readKeys();
+      const objects = await this.#readKeys();
+      const hidesKeys = usableKeys(objects).length === 0 && needsLogin(this.#session.token);
+      if (this.#keys.length === 0 && !hidesKeys) throw this.#noKey(objects);
       if (this.#keys.length > 0 && !eager) return;
-      const isHidden = this.#keys.length === 0 && needsLogin(this.#session.token);
-      if (this.#keys.length === 0 && !isHidden)
-        throw noKeyError(await this.#session.objects(), this.#parts.keyWish, this.#session.token);
       await this.#ensureLogin(signal);
-      if (this.#keys.length === 0)
-        throw noKeyError(await this.#session.objects(), this.#parts.keyWish, this.#session.token);
+      if (this.#keys.length === 0) throw this.#noKey(await this.#session.objects());
     }, signal);
   }
 
@@ -146,8 +146,7 @@ export class CardIdentity implements Identity {
     for (let isSecondTime = false; ; isSecondTime = true) {
       await this.#ensureLogin(signal);
       const key = this.#keys.find(isWanted);
-      if (key === undefined)
-        throw noKeyError(await this.#session.objects(), this.#parts.keyWish, this.#session.token);
+      if (key === undefined) throw this.#noKey(await this.#session.objects());
       try {
         return await this.#signOnce(key, algorithm, data, signal);
       } catch (error) {
@@ -257,9 +256,14 @@ export class CardIdentity implements Identity {
     );
   }
 
-  async #readKeys(): Promise<void> {
+  async #readKeys(): Promise<readonly ObjectFacts[]> {
     const objects = await this.#session.objects();
     this.#keys = fittingKeys(objects, this.#parts.keyWish, this.#session.token);
+    return objects;
+  }
+
+  #noKey(objects: readonly ObjectFacts[]): CodedError {
+    return noKeyError(objects, this.#parts.keyWish, this.#session.token);
   }
 
   #warnOfAlwaysAuthenticate(): void {

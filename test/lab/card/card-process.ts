@@ -67,6 +67,7 @@ async function main(options: CardProcessOptions): Promise<void> {
     Object.assign(card.counters, { verifies: 0, signs: {}, apdus: 0 });
   };
   const insert = async (): Promise<void> => {
+    if (reader.isPresent) return;
     await reader.insert();
     await until("the token is visible", TOKEN_TIMEOUT_MS, tokenIsVisible);
   };
