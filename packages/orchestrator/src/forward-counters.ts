@@ -12,3 +12,12 @@ export interface ForwardCounters {
 export function zeroCounters(): ForwardCounters {
   return { openRelays: 0, totalRelays: 0, refusedRelays: 0, bytesIn: 0, bytesOut: 0 };
 }
+
+/** All forwards together. */
+export function sumCounters(all: readonly Readonly<ForwardCounters>[]): ForwardCounters {
+  const sum = zeroCounters();
+  for (const counters of all) {
+    for (const name of Object.keys(sum) as (keyof ForwardCounters)[]) sum[name] += counters[name];
+  }
+  return sum;
+}

@@ -38,9 +38,12 @@ describe("a session's folder", () => {
     const folder = await create();
     await folder.making({ made: "agent", nonce });
     await folder.making({ made: "listener", port: 4444 });
+    await folder.making({ made: "listener", port: 5555 });
+    await folder.undone({ made: "listener", port: 5555 });
     await folder.making({ made: "socket", path: "/tmp/a\nb" });
     await appendFile(join(folder.path, "undo.jsonl"), '{"made":"lis');
-    expect((await readSession(root, "calm-otter-3f9a"))?.undo).toEqual([
+    expect((await readSession(root, "calm-otter-3f9a"))?.undo).toEqual(folder.undo);
+    expect(folder.undo).toEqual([
       { made: "agent", nonce },
       { made: "listener", port: 4444 },
       { made: "socket", path: "/tmp/a\nb" },

@@ -1,4 +1,4 @@
-import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { CodedError, receipt } from "@farside/protocol";
@@ -46,6 +46,8 @@ const undoEntry = v.variant("made", [
 ]);
 /** One thing that a session makes on the jump host, written down before it is made. */
 export type UndoEntry = v.InferOutput<typeof undoEntry>;
+/** A line of the undo log: what is about to be made, or what was not made after all. */
+const undoLine = v.union([undoEntry, v.object({ undone: undoEntry })]);
 
 /** A session as the workstation's folders show it. */
 export interface StoredSession {
@@ -71,8 +73,10 @@ export function stateFolder(environment: Readonly<Record<string, string | undefi
 export class SessionFolder {
   readonly path: string;
   #record: SessionRecord;
+  #undo: UndoEntry[] = [];
   #writing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
+  #isFinished = false;
   readonly #intervalMs: number;
   readonly #onFailure: (error: unknown) => void;
 
@@ -123,13 +127,26 @@ export class SessionFolder {
     return this.#record;
   }
 
+  /** What was or may have been made. */
+  get undo(): readonly UndoEntry[] {
+    return this.#undo;
+  }
+
   /** Writes down what is about to be made; make it only when this has resolved. */
   async making(entry: UndoEntry): Promise<void> {
-    await appendFile(join(this.path, "undo.jsonl"), `${JSON.stringify(entry)}\n`, { mode: 0o600 });
+    this.#undo = remaining(this.#undo, entry);
+    await this.#append(entry);
+  }
+
+  /** Takes back what was not made: somebody else has that port. */
+  async undone(entry: UndoEntry): Promise<void> {
+    this.#undo = remaining(this.#undo, { undone: entry });
+    await this.#append({ undone: entry });
   }
 
   /** Changes the record; the file follows within the interval. Never throws: the session is worth more than its record. */
   update(changes: Partial<SessionRecord>): void {
+    if (this.#isFinished) return;
     this.#record = { ...this.#record, ...changes };
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
@@ -139,6 +156,7 @@ export class SessionFolder {
 
   /** The end: removes the folder after a clean one, else leaves the last record for `teardown`. */
   async finish(changes: Partial<SessionRecord>, isClean: boolean): Promise<void> {
+    this.#isFinished = true;
     clearTimeout(this.#timer);
     await this.#writing;
     this.#record = { ...this.#record, ...changes };
@@ -148,6 +166,10 @@ export class SessionFolder {
     } catch (error) {
       this.#onFailure(error);
     }
+  }
+
+  async #append(line: v.InferOutput<typeof undoLine>): Promise<void> {
+    await appendFile(join(this.path, "undo.jsonl"), `${JSON.stringify(line)}\n`, { mode: 0o600 });
   }
 
   async #write(): Promise<void> {
@@ -166,13 +188,19 @@ async function takeName(root: string, path: string, name: string): Promise<void>
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
   const session = await readSession(root, name);
-  if (session?.isLive !== false) {
+  if (session === undefined ? await isFresh(path) : session.isLive) {
     throw new CodedError("session.name-in-use", `cannot name the session ${name}: a live one has that name`, {
       hint: `End it with: farside teardown ${name}`,
     });
   }
   await rm(path, { recursive: true, force: true });
   await mkdir(path, { mode: 0o700 });
+}
+
+/** Whether a folder without a record may be one that another process is just making. */
+async function isFresh(path: string): Promise<boolean> {
+  const { mtimeMs } = await stat(path);
+  return Date.now() - mtimeMs < 10_000;
 }
 
 /** The sessions in `root`, by name; folders that hold none are left out. */
@@ -192,9 +220,16 @@ export async function readSession(root: string, name: string): Promise<StoredSes
   const log = await readFile(join(folder, "undo.jsonl"), "utf8").catch(() => "");
   const undo = log
     .split("\n")
-    .map((line) => v.safeParse(undoEntry, parseJson(line)))
-    .flatMap((entry) => (entry.success ? [entry.output] : []));
+    .map((line) => v.safeParse(undoLine, parseJson(line)))
+    .flatMap((line) => (line.success ? [line.output] : []))
+    .reduce<UndoEntry[]>(remaining, []);
   return { record, undo, isLive: await isRunning(record), folder };
+}
+
+function remaining(entries: UndoEntry[], line: v.InferOutput<typeof undoLine>): UndoEntry[] {
+  if (!("undone" in line)) return [...entries, line];
+  const undone = JSON.stringify(line.undone);
+  return entries.filter((entry) => JSON.stringify(entry) !== undone);
 }
 
 /** The value in `text`; undefined for the torn last line of a crash. */

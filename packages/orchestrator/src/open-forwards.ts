@@ -1,0 +1,108 @@
+import { type BindAddress, CodedError, isCodedError } from "@farside/protocol";
+import type { AgentLink } from "./agent-link.ts";
+import { formatHop } from "./delegated-signing.ts";
+import type { DeclaredHop } from "./destination-guard.ts";
+import { type ForwardSpec, formatBind } from "./forward-spec.ts";
+import type { OpenForward, SessionPlan } from "./session-plan.ts";
+import type { UndoEntry } from "./session-store.ts";
+
+/** Host keys that may be learned while one route is opened: one for each hop, and one more for a host that changes its mind. */
+const MAX_REPORTED_KEYS = 9;
+
+export interface OpenForwardsOptions {
+  readonly plan: Pick<
+    SessionPlan,
+    "forwards" | "admission" | "maxRelays" | "judgeHostKey" | "host" | "folder"
+  >;
+  readonly link: Pick<AgentLink, "openForward">;
+  readonly route: readonly DeclaredHop[];
+  readonly onOpen: (forward: OpenForward) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Opens every forward, one after the other: the first connects the hops that all share. Where the jump host reports a host
+ * key that was not declared, it is judged, and declared if it may be.
+ */
+export async function openForwards(options: OpenForwardsOptions): Promise<void> {
+  const { plan, link, onOpen, signal } = options;
+  let { route } = options;
+  let learned = 0;
+  const judge = async (error: unknown) => {
+    const reported = reportedKey(error, route);
+    learned += 1;
+    if (reported === undefined || learned > MAX_REPORTED_KEYS) throw error;
+    await plan.judgeHostKey(reported.hop, reported.blob, signal);
+    const declared = { ...reported.hop, hostKeys: [...reported.hop.hostKeys, reported.blob] };
+    route = route.map((hop) => (hop === reported.hop ? declared : hop));
+  };
+  for (const [index, { bind, target }] of plan.forwards.entries()) {
+    const id = String(index + 1);
+    const { admission, maxRelays, folder } = plan;
+    const open = async (): Promise<readonly BindAddress[]> => {
+      for (;;) {
+        try {
+          return await link.openForward({ forwardId: id, bind, target, route, admission, maxRelays }, signal);
+        } catch (error) {
+          await judge(error);
+        }
+      }
+    };
+    const entry = undoEntryOf(bind);
+    if (entry !== undefined) await folder.making(entry);
+    let bound: readonly BindAddress[];
+    try {
+      bound = await open();
+    } catch (error) {
+      // The agent has answered, so it listens nowhere; when it is gone instead, nobody knows.
+      const isAnswered = isCodedError(error) && error.code !== "agent.gone" && !signal.aborted;
+      if (entry !== undefined && isAnswered) await folder.undone(entry);
+      throw error;
+    }
+    const found = bound.map(undoEntryOf)[0];
+    if (entry === undefined && found !== undefined) await folder.making(found);
+    checkBound(bind, bound, plan.host);
+    onOpen({ id, bound, target, via: route.map(formatHop) });
+  }
+}
+
+/** What the undo log has for `bind`; undefined for a port that is not known yet. */
+function undoEntryOf(bind: BindAddress): UndoEntry | undefined {
+  if (bind.kind === "unix") return { made: "socket", path: bind.path };
+  return bind.port === 0 ? undefined : { made: "listener", port: bind.port };
+}
+
+/** The key that a failed open reports for a hop of the route, which is known by its address. */
+function reportedKey(error: unknown, route: readonly DeclaredHop[]) {
+  if (!isCodedError(error) || !error.code.startsWith("host-key.")) return undefined;
+  const { hostKey, host, port } = error.data ?? {};
+  if (typeof hostKey !== "string") return undefined;
+  const blob = Buffer.from(hostKey, "base64");
+  const hop = route.find(
+    (candidate) =>
+      candidate.host === host &&
+      candidate.port === port &&
+      !candidate.hostKeys.some((key) => blob.equals(key)),
+  );
+  return hop === undefined ? undefined : { hop, blob };
+}
+
+/** The agent may not have opened something else than it was asked for. */
+function checkBound(bind: ForwardSpec["bind"], bound: readonly BindAddress[], host: string): void {
+  const isAsked = (address: BindAddress): boolean => {
+    if (bind.kind === "unix" || address.kind === "unix") {
+      return bind.kind === "unix" && address.kind === "unix" && bind.path === address.path;
+    }
+    if (address.port === 0 || (bind.port !== 0 && bind.port !== address.port)) return false;
+    if (bind.kind !== "loopback") return address.kind === "tcp";
+    return address.kind === "loopback" || ["127.0.0.1", "::1"].includes(address.address);
+  };
+  if (bound.every(isAsked)) return;
+  throw new CodedError(
+    "protocol.bad-message",
+    `the agent on ${host} listens elsewhere than on ${formatBind(bind)}`,
+    {
+      leg: "bind",
+    },
+  );
+}

@@ -1,0 +1,290 @@
+import {
+  type AgentDescription,
+  CodedError,
+  harmless,
+  type Receipt,
+  type SessionEvent,
+  toCodedError,
+} from "@farside/protocol";
+import { fingerprint, type JumpChain } from "@farside/ssh";
+import { AgentLink } from "./agent-link.ts";
+import { type Deployment, deploy } from "./deploy.ts";
+import { endAgent } from "./end-agent.ts";
+import type { EventLog, SessionEventDraft, SessionEventListener } from "./event-log.ts";
+import { type ForwardCounters, sumCounters } from "./forward-counters.ts";
+import { LogLines } from "./log-lines.ts";
+import { openForwards } from "./open-forwards.ts";
+import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
+import { makeReceipt } from "./receipt.ts";
+import { failureOf, type SessionEnd } from "./session-end.ts";
+import { forwardFields, type OpenForward, type SessionPlan } from "./session-plan.ts";
+import { initialState, isRunning, next, type SessionState, type SessionTransition } from "./session-state.ts";
+import { tracesOf } from "./traces.ts";
+
+/** What open relays get at the end, where nothing else is asked for. */
+export const DEFAULT_GRACE_MS = 10_000;
+
+/**
+ * One session, from its first hop to torn down. It starts by itself, ends when it is closed or fails, and in every case
+ * tears down first and tells afterwards. Whoever starts it closes it.
+ */
+export class Session implements AsyncDisposable {
+  readonly name: string;
+  /** `user@host` of the jump host. */
+  readonly host: string;
+  /** Resolves when every forward is open. Rejects, after the teardown, with why it never was (`canceled`: it was closed). */
+  readonly ready: Promise<void>;
+  /** Resolves when everything is over; never rejects. */
+  readonly closed: Promise<SessionEnd>;
+  readonly #plan: SessionPlan;
+  readonly #log: EventLog;
+  readonly #forwards: OpenForward[] = [];
+  /** Each aborts when the session goes on to what its name says. */
+  readonly #leaving = new AbortController();
+  readonly #escalated = new AbortController();
+  readonly #killed = new AbortController();
+  #state: SessionState = initialState;
+  #chain: JumpChain | undefined;
+  #deployment: Deployment | undefined;
+  #link: AgentLink | undefined;
+  #isHopGone = false;
+  #wasReady = false;
+  #settleReady: { resolve: () => void; reject: (error: CodedError) => void } | undefined;
+
+  /** Starts a session; `plan` is its own from now on, and `log` gets its events and is ended with it. */
+  constructor(plan: SessionPlan, log: EventLog) {
+    this.#plan = plan;
+    this.#log = log;
+    this.name = plan.name;
+    this.host = plan.host;
+    this.ready = new Promise((resolve, reject) => {
+      this.#settleReady = { resolve, reject };
+    });
+    // Who only waits for `closed` learns the same there.
+    this.ready.catch(() => {});
+    this.closed = this.#run();
+  }
+
+  get state(): SessionState {
+    return this.#state;
+  }
+
+  /** The forwards that are open so far. */
+  get forwards(): readonly OpenForward[] {
+    return this.#forwards;
+  }
+
+  /** What went through the session so far; bytes are those of ended relays. */
+  get counters(): ForwardCounters {
+    return sumCounters([...(this.#link?.counters.values() ?? [])]);
+  }
+
+  /** What the agent is and does now, with the bytes of open relays. Rejects with `agent.gone` where there is none. */
+  async describe(options: { readonly signal: AbortSignal }): Promise<AgentDescription> {
+    if (this.#link === undefined) throw new CodedError("agent.gone", "there is no agent", { leg: "jump" });
+    return this.#link.describe(options.signal);
+  }
+
+  /** Calls `listener` with each event from now on. */
+  subscribe(listener: SessionEventListener): () => void {
+    return this.#log.subscribe(listener);
+  }
+
+  /** The events from now on, until the session is closed. */
+  events(): AsyncIterableIterator<SessionEvent> {
+    return this.#log.read();
+  }
+
+  /**
+   * Ends the session: listeners close at once, open relays get `graceMs` (default 10 s). Resolves when all is over, with
+   * how it ended. Idempotent: the first call's grace counts, unless `escalate` ends it.
+   */
+  close({ graceMs = DEFAULT_GRACE_MS }: { readonly graceMs?: number | undefined } = {}): Promise<SessionEnd> {
+    this.#dispatch({ type: "stop", graceMs });
+    return this.closed;
+  }
+
+  /** Ends the session without grace, also one that is in its grace now. */
+  escalate(): void {
+    this.#dispatch({ type: "escalate" });
+  }
+
+  /** Drops everything at once. The receipt says that nobody looked. */
+  kill(): void {
+    this.escalate();
+    const reason = new CodedError("canceled", "the session was killed");
+    this.#killed.abort(reason);
+    this.#chain?.last.abort(reason);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #run(): Promise<SessionEnd> {
+    // After the constructor, so that its caller can subscribe.
+    await Promise.resolve();
+    try {
+      await this.#start(this.#leaving.signal);
+      this.#becomeReady();
+    } catch (error) {
+      if (isRunning(this.#state)) this.#dispatch({ type: "failed", failure: toCodedError(error) });
+    }
+    await this.#left();
+    this.#plan.startDeadline[Symbol.dispose]();
+    await removeReadyFile(this.#plan.readyFile);
+    await this.#endAgent();
+    this.#dispatch({ type: "agent-ended" });
+    const receipt = await this.#look();
+    this.#dispatch({ type: "looked", ...(receipt && { receipt }) });
+    await this.#chain?.close().catch(() => {});
+    return this.#finish(receipt);
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
+    const { plan, host, emit } = { plan: this.#plan, host: this.host, emit: this.#emit };
+    this.#chain = await plan.connect({
+      signal,
+      onConnected: ({ user, host: name, port }, hop) => {
+        const hostKey = fingerprint(hop.serverHostKey);
+        emit({ event: "hop.connected", leg: "jump", user, host: name, port, hostKey });
+      },
+    });
+    void this.#chain.last.closed.then((error) => this.#lostHop(error));
+    signal.throwIfAborted();
+    const route = await plan.route(signal);
+    this.#dispatch({ type: "connected" });
+    const deployStartedAt = performance.now();
+    const log = plan.onAgentLog && new LogLines(plan.onAgentLog);
+    this.#deployment = await deploy({
+      ...{ hop: this.#chain.last, host, bundle: plan.bundle, remoteNode: plan.remoteNode, signal },
+      onLog: log && ((chunk) => log.push(chunk)),
+      onStart: async (nonce) => {
+        await plan.folder.making({ made: "agent", nonce });
+        plan.folder.update({ nonce });
+      },
+    });
+    const link = await AgentLink.connect({
+      ...{ stream: this.#deployment.stream, host, digest: plan.bundle.digest, identity: plan.identity },
+      ...{ hello: { ...plan.hello, session: this.name }, emit, signal },
+    });
+    this.#link = link;
+    void link.closed.then((failure) => failure && this.#dispatch({ type: "failed", failure }));
+    signal.throwIfAborted();
+    this.#announceAgent(link, this.#deployment, performance.now() - deployStartedAt);
+    this.#dispatch({ type: "agent-answered", forwards: plan.forwards.length });
+    await openForwards({ plan, link, route, signal, onOpen: (forward) => this.#opened(forward) });
+    signal.throwIfAborted();
+    if (plan.readyFile !== undefined) {
+      const forwards = this.#forwards.map(forwardFields);
+      await writeReadyFile(plan.readyFile, { session: this.name, pid: process.pid, host, forwards });
+    }
+    signal.throwIfAborted();
+  }
+
+  #announceAgent({ hello }: AgentLink, { uploadBytes }: Deployment, durationMs: number): void {
+    this.#plan.folder.update({ agentPid: hello.pid });
+    this.#emit({
+      event: "agent.ready",
+      host: this.host,
+      pid: hello.pid,
+      node: harmless(hello.node, 64),
+      agentVersion: harmless(hello.agentVersion, 64),
+      digest: hello.digest,
+      deploy: { method: "memory", bytes: uploadBytes, durationMs: Math.round(durationMs) },
+    });
+  }
+
+  #opened(forward: OpenForward): void {
+    this.#forwards.push(forward);
+    const fields = forwardFields(forward);
+    this.#plan.folder.update({ forwards: this.#forwards.map(forwardFields) });
+    this.#emit({ event: "forward.open", ...fields });
+    this.#dispatch({ type: "forward-opened" });
+  }
+
+  #becomeReady(): void {
+    this.#plan.startDeadline[Symbol.dispose]();
+    this.#wasReady = true;
+    this.#emit({ event: "ready", session: this.name, forwards: this.#forwards.map(forwardFields) });
+    this.#settleReady?.resolve();
+  }
+
+  #lostHop(error: CodedError | undefined): void {
+    this.#isHopGone = true;
+    const message = `the connection to ${this.host} was closed`;
+    this.#dispatch({
+      type: "failed",
+      failure: error ?? new CodedError("hop.lost", message, { leg: "jump" }),
+    });
+  }
+
+  async #endAgent(): Promise<void> {
+    const { state, link, deployment } = {
+      state: this.#state,
+      link: this.#link,
+      deployment: this.#deployment,
+    };
+    if (link === undefined || deployment === undefined) return deployment?.stream.close();
+    const graceMs = state.phase === "draining" ? state.graceMs : 0;
+    await endAgent({ link, ended: deployment.ended, graceMs, escalated: this.#escalated.signal });
+  }
+
+  async #look(): Promise<Receipt | undefined> {
+    const traces = tracesOf(this.#plan.folder.undo);
+    if (traces === undefined) return undefined;
+    const leaseS = this.#plan.hello.leaseMs / 1000;
+    return makeReceipt({
+      ...{ session: this.name, host: this.host, traces, signal: this.#killed.signal },
+      ...(this.#isHopGone
+        ? {
+            hop: undefined,
+            whyNot: `the connection to it is gone; its agent ends when its lease of ${leaseS} s is over`,
+          }
+        : { hop: this.#chain?.last }),
+    });
+  }
+
+  async #finish(receipt: Receipt | undefined): Promise<SessionEnd> {
+    const { name, host } = this;
+    const failure = failureOf({ name, host, state: this.#state, wasReady: this.#wasReady, receipt });
+    await this.#plan.release().catch(() => {});
+    const { openRelays: _, refusedRelays: __, ...counters } = this.counters;
+    const isClean = receipt?.clean !== false;
+    await this.#plan.folder.finish(
+      { phase: "closed", openRelays: 0, ...counters, ...(receipt && !isClean && { receipt }) },
+      isClean,
+    );
+    if (receipt !== undefined) this.#emit({ event: "receipt", ...receipt });
+    if (failure !== undefined) {
+      const { code, message, hint, leg } = failure;
+      this.#emit({ event: "error", code, message, ...(hint !== undefined && { hint }), ...(leg && { leg }) });
+      this.#settleReady?.reject(failure);
+    }
+    this.#log.end();
+    return { failure, receipt };
+  }
+
+  #dispatch(transition: SessionTransition): void {
+    this.#state = next(this.#state, transition);
+    this.#plan.folder.update({ phase: this.#state.phase });
+    if (isRunning(this.#state)) return;
+    if (this.#state.phase === "draining" && this.#state.graceMs === 0) this.#escalated.abort();
+    const reason = "failure" in this.#state ? this.#state.failure : undefined;
+    this.#leaving.abort(reason ?? new CodedError("canceled", "the session was stopped"));
+  }
+
+  /** Resolves when the session is no longer on its way to ready, or there. */
+  #left(): Promise<void> {
+    const { signal } = this.#leaving;
+    if (signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  }
+
+  readonly #emit = (event: SessionEventDraft): void => {
+    this.#log.emit(event);
+    if (!event.event.startsWith("relay.")) return;
+    const { refusedRelays: _, ...counters } = this.counters;
+    this.#plan.folder.update(counters);
+  };
+}
