@@ -88,6 +88,13 @@ describe("the preamble", () => {
     expect(scan([Buffer.concat([noise, Buffer.from("n"), preamble])])).toBe("protocol.no-preamble");
   });
 
+  test("keeps all that follows it in a chunk that is larger than what it may keep itself", () => {
+    const noise = Buffer.alloc(MAX_PREAMBLE_NOISE_BYTES - 10, "n");
+    const frames = Buffer.alloc(100_000, "f");
+    const found = scan([Buffer.concat([noise, encodePreamble(NONCE, "agent"), frames])]) as Found;
+    expect(found.rest).toBe(frames.toString());
+  });
+
   test("fails soon on endless noise, and on a status without an end", () => {
     const scanner = new PreambleScanner(NONCE);
     const flood = () => {
