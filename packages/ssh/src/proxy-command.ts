@@ -15,6 +15,7 @@ export class ProxyCommandStream extends Duplex {
   readonly #command: string;
   #stderr = "";
   #isGone = false;
+  #hasEnded = false;
 
   /** `command` goes to the user's shell, as ssh does it: `$SHELL -c "exec command"`. */
   constructor(command: string) {
@@ -29,7 +30,11 @@ export class ProxyCommandStream extends Duplex {
     child.stdout.on("data", (chunk: Buffer) => {
       if (!this.push(chunk)) child.stdout.pause();
     });
-    child.stdout.on("end", () => this.push(null));
+    // The exit follows at once, as a rule, and says why; only a command that lives on without stdout is a plain end.
+    child.stdout.on("end", () => {
+      const timer = setTimeout(() => this.#endReading(), endTimeoutMs);
+      child.once("close", () => clearTimeout(timer));
+    });
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
       this.#stderr = (this.#stderr + chunk).slice(-keptStderrBytes);
     });
@@ -39,9 +44,8 @@ export class ProxyCommandStream extends Duplex {
     child.on("close", (code, signal) => {
       this.#isGone = true;
       if (this.destroyed) return;
-      if (code === 0 || signal !== null)
-        this.destroy(this.#failure(`it ended${signal === null ? "" : ` by ${signal}`}`));
-      else this.destroy(this.#failure(`it ended with ${code}`));
+      if (code === 0) this.#endReading();
+      else this.destroy(this.#failure(`it ended with ${signal ?? code}`));
     });
   }
 
@@ -62,6 +66,11 @@ export class ProxyCommandStream extends Duplex {
     const timer = setTimeout(() => this.#kill("SIGKILL"), endTimeoutMs);
     this.#child.once("close", () => clearTimeout(timer));
     done(error);
+  }
+
+  #endReading(): void {
+    if (!this.#hasEnded) this.push(null);
+    this.#hasEnded = true;
   }
 
   #kill(signal: NodeJS.Signals): void {

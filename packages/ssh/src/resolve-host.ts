@@ -87,11 +87,16 @@ function askSsh(alias: string, options: ResolveOptions): Promise<string | undefi
       finish(() => (error.code === "ENOENT" ? resolve(undefined) : reject(failure(error.message)))),
     );
     child.on("close", (code) => {
-      const lines = output.stderr.trim().split("\n");
       if (code === 0) finish(() => resolve(output.stdout));
-      else finish(() => reject(failure(harmless(lines.at(-1) ?? "") || `ssh -G ended with ${code}`)));
+      else finish(() => reject(failure(complaintOf(output.stderr) || `ssh -G ended with ${code}`)));
     });
   });
+}
+
+/** The first line of ssh's that is about the configuration. */
+function complaintOf(stderr: string): string {
+  const line = stderr.split("\n").find((text) => text !== "" && !text.startsWith("Pseudo-terminal"));
+  return harmless(line?.trim() ?? "", 300);
 }
 
 function killGroup(pid: number): void {
