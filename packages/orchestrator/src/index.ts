@@ -1,1 +1,33 @@
-export {};
+// The call
+
+// Parts
+export type { AgentBundle } from "./deploy.ts";
+export { deployAndForward, startSession } from "./deploy-and-forward.ts";
+export {
+  type DeclaredHop,
+  DestinationGuard,
+  type GuardDecision,
+  type RefusalReason,
+} from "./destination-guard.ts";
+export type { SessionEventDraft, SessionEventListener } from "./event-log.ts";
+export type { ForwardCounters } from "./forward-counters.ts";
+export { DEFAULTS, type ForwardOptions, type IdentityContext } from "./forward-options.ts";
+// What is written on the command line
+export { type ForwardSpec, formatBind, formatTarget, parseForwardSpec } from "./forward-spec.ts";
+export { formatHopSpec, type HopSpec, parseHopList, parseHopSpec } from "./hop-spec.ts";
+export { type AskHostKey, type HostKeyCheck, parsePinnedKeys } from "./host-keys.ts";
+export type { IdentityChoice } from "./identity-choice.ts";
+export { type CloseOptions, Session } from "./session.ts";
+export type { SessionEnd } from "./session-end.ts";
+export { checkSessionName } from "./session-name.ts";
+export type { OpenForward } from "./session-plan.ts";
+export type { SessionPhase, SessionState } from "./session-state.ts";
+// Sessions of this workstation
+export {
+  listSessions,
+  readSession,
+  type SessionRecord,
+  type StoredSession,
+  stateFolder,
+} from "./session-store.ts";
+export { type TeardownOptions, teardownSession } from "./teardown-session.ts";

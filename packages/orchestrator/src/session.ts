@@ -12,6 +12,7 @@ import { type Deployment, deploy } from "./deploy.ts";
 import { endAgent } from "./end-agent.ts";
 import type { EventLog, SessionEventDraft, SessionEventListener } from "./event-log.ts";
 import { type ForwardCounters, sumCounters } from "./forward-counters.ts";
+import { DEFAULTS } from "./forward-options.ts";
 import { LogLines } from "./log-lines.ts";
 import { openForwards } from "./open-forwards.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
@@ -21,8 +22,10 @@ import { forwardFields, type OpenForward, type SessionPlan } from "./session-pla
 import { initialState, isRunning, next, type SessionState, type SessionTransition } from "./session-state.ts";
 import { tracesOf } from "./traces.ts";
 
-/** What open relays get at the end, where nothing else is asked for. */
-export const DEFAULT_GRACE_MS = 10_000;
+export interface CloseOptions {
+  /** What open relays get to finish, in ms; default 10 s. */
+  readonly graceMs?: number | undefined;
+}
 
 /**
  * One session, from its first hop to torn down. It starts by itself, ends when it is closed or fails, and in every case
@@ -99,7 +102,7 @@ export class Session implements AsyncDisposable {
    * Ends the session: listeners close at once, open relays get `graceMs` (default 10 s). Resolves when all is over, with
    * how it ended. Idempotent: the first call's grace counts, unless `escalate` ends it.
    */
-  close({ graceMs = DEFAULT_GRACE_MS }: { readonly graceMs?: number | undefined } = {}): Promise<SessionEnd> {
+  close({ graceMs = DEFAULTS.graceMs }: CloseOptions = {}): Promise<SessionEnd> {
     this.#dispatch({ type: "stop", graceMs });
     return this.closed;
   }

@@ -1,0 +1,50 @@
+import { CodedError } from "@farside/protocol";
+import { EventLog } from "./event-log.ts";
+import type { ForwardOptions } from "./forward-options.ts";
+import { planSession } from "./plan-session.ts";
+import { Session } from "./session.ts";
+
+/**
+ * Starts a session and returns it at once, while it connects: await `ready`, and `close` it in any case. Rejects where it can't
+ * even be planned, having left nothing, with `usage.invalid`, `config.invalid`, `identity.*` or `session.name-in-use`.
+ */
+export async function startSession(options: ForwardOptions): Promise<Session> {
+  const { signal, onEvent } = options;
+  signal?.throwIfAborted();
+  const log = new EventLog();
+  if (onEvent !== undefined) log.subscribe(onEvent);
+  const session = new Session(await planSession(options, log), log);
+  const stop = () => void session.close({ graceMs: 0 });
+  if (signal?.aborted === true) stop();
+  signal?.addEventListener("abort", stop, { once: true });
+  const unlink = () => signal?.removeEventListener("abort", stop);
+  session.ready.then(unlink, unlink);
+  return session;
+}
+
+/**
+ * Logs in to the jump host, puts the agent there in memory, opens the listeners there, and resolves when all of them are
+ * open. Closing the session (or leaving the scope of `await using`) tears everything down and looks whether anything is
+ * left. Rejects, after the teardown, with a CodedError that says which leg failed.
+ *
+ * ```ts
+ * await using session = await deployAndForward({
+ *   jump: "builder@build", forwards: "4444:localhost:4444", via: "signer@sign",
+ * });
+ * ```
+ */
+export async function deployAndForward(options: ForwardOptions): Promise<Session> {
+  const session = await startSession(options);
+  try {
+    await session.ready;
+  } catch (error) {
+    // A stop by the caller's own signal is told with the caller's own reason.
+    if (options.signal?.aborted === true && isCanceled(error)) throw options.signal.reason;
+    throw error;
+  }
+  return session;
+}
+
+function isCanceled(error: unknown): boolean {
+  return error instanceof CodedError && error.code === "canceled";
+}

@@ -1,0 +1,101 @@
+import type { OrchestratorHello } from "@farside/protocol";
+import type { HostConfig, Identity, KeyboardPrompts, KeyFileOptions } from "@farside/ssh";
+import type { AgentBundle } from "./deploy.ts";
+import type { SessionEventDraft, SessionEventListener } from "./event-log.ts";
+import type { ForwardSpec } from "./forward-spec.ts";
+import type { AskHostKey, HostKeyCheck } from "./host-keys.ts";
+import type { IdentityChoice } from "./identity-choice.ts";
+
+/** What an identity that is opened for a session learns about it. */
+export interface IdentityContext {
+  /** ssh_config of the jump host. */
+  readonly config: HostConfig;
+  /** Tells the session's listeners: a card's login. */
+  readonly emit: (event: SessionEventDraft) => void;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What `deployAndForward` is told. Only `jump` and `forwards` must be given; ssh_config fills in the rest. */
+export interface ForwardOptions {
+  /** `[user@]host[:port]`, an alias of ssh_config, or `ssh://…`. */
+  readonly jump: string;
+  /** One `-L` or several, as ssh(1) has them; the listeners are on the jump host. */
+  readonly forwards: string | ForwardSpec | readonly (string | ForwardSpec)[];
+  /** Hops from the jump host on; targets are dialled from the last. A comma list, or a list. Default: none. */
+  readonly via?: string | readonly string[] | undefined;
+  /** Host keys of `via` by fingerprint, `HOST=SHA256:…` each. Default: known_hosts alone. */
+  readonly viaHostKeys?: readonly string[] | undefined;
+  /** Hops on the way to the jump host (`-J`). Default: ProxyJump. */
+  readonly jumps?: string | readonly string[] | undefined;
+
+  /**
+   * What logs in, to the jump host and the hops behind it: `agent` for the ssh-agent, a key file's path, an Identity (which
+   * stays the caller's), or a function that opens one (which the session then closes). Default: the ssh-agent and the key
+   * files that ssh would try.
+   */
+  readonly identity?: IdentityChoice | ((context: IdentityContext) => Promise<Identity>) | undefined;
+  /** Asks for the passphrase of an encrypted key file. Default: such keys can't be used. */
+  readonly passphrase?: KeyFileOptions["passphrase"];
+  /** Answers what a host asks after the key (a one-time password). Default: such logins fail. */
+  readonly keyboardInteractive?:
+    | ((prompts: KeyboardPrompts, options: { signal: AbortSignal }) => Promise<readonly string[]>)
+    | undefined;
+
+  /** Instead of the user's ssh_config (`-F`). */
+  readonly configFile?: string | undefined;
+  /** `-o` options, for the jump host. */
+  readonly sshOptions?: Readonly<Record<string, string>> | undefined;
+  /** Instead of UserKnownHostsFile. */
+  readonly knownHostsFiles?: readonly string[] | undefined;
+  /** Default: StrictHostKeyChecking of ssh_config. `accept-new` never applies to hops of `via`. */
+  readonly hostKeyCheck?: HostKeyCheck | undefined;
+  /** Asks about an unknown host key. Default: unknown keys are refused. */
+  readonly askHostKey?: AskHostKey | undefined;
+  /** What a host shows before the login: harmless text. */
+  readonly onBanner?: ((text: string) => void) | undefined;
+
+  /** Path of the Node.js to use on the jump host. Default: search. */
+  readonly remoteNode?: string | undefined;
+
+  /** Name of the session; default: a generated one. */
+  readonly name?: string | undefined;
+  /** Users of the jump host who may connect to loopback listeners besides the login's own and root. */
+  readonly allowUsers?: readonly string[] | undefined;
+  /** Every user may. Default false. */
+  readonly allowAnyUser?: boolean | undefined;
+  /** Relays of a forward at a time; above it, clients wait. Default 0: no limit. */
+  readonly maxRelays?: number | undefined;
+  /** The agent ends by itself when it hears nothing for so long; at least 1 s, default 15 s. */
+  readonly leaseMs?: number | undefined;
+  /** The session ends after this time. Default 0: never. */
+  readonly ttlMs?: number | undefined;
+  /** It ends after this time without an open relay. Default 0: never. */
+  readonly idleMs?: number | undefined;
+  /** Time for the machines to get ready, waits for people and cards not counted. Default 30 s. */
+  readonly startTimeoutMs?: number | undefined;
+  /** Written as JSON once every forward is open, removed at the end. */
+  readonly readyFile?: string | undefined;
+  readonly logLevel?: OrchestratorHello["logLevel"] | undefined;
+  /** Lines of the agent's log: JSON, harmless. */
+  readonly onAgentLog?: ((line: string) => void) | undefined;
+  /** Hears every event from the start on. */
+  readonly onEvent?: SessionEventListener | undefined;
+  /** Stops the start; has no effect once the session is ready. */
+  readonly signal?: AbortSignal | undefined;
+
+  /** Where sessions are kept; default `stateFolder()`. */
+  readonly stateFolder?: string | undefined;
+  /** The agent; default: the one of this installation. */
+  readonly bundle?: AgentBundle | undefined;
+}
+
+/** What applies where an option is not given. Times in ms. */
+export const DEFAULTS = {
+  leaseMs: 15_000,
+  ttlMs: 0,
+  idleMs: 0,
+  graceMs: 10_000,
+  startTimeoutMs: 30_000,
+  maxRelays: 0,
+  logLevel: "warn",
+} as const;

@@ -1,0 +1,201 @@
+import { agentBundle } from "@farside/agent/bundle";
+import { CodedError, MAX_FORWARDS, Scope } from "@farside/protocol";
+import {
+  connectChain,
+  type HopOptions,
+  type HostConfig,
+  type Identity,
+  ProxyCommandStream,
+} from "@farside/ssh";
+import type { EventLog } from "./event-log.ts";
+import { DEFAULTS, type ForwardOptions } from "./forward-options.ts";
+import { type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
+import { parseHopList, parseHopSpec } from "./hop-spec.ts";
+import { type HostKeyOptions, loadKnownHosts, parsePinnedKeys } from "./host-keys.ts";
+import { openIdentity } from "./identity-choice.ts";
+import { resolveJumpRoute } from "./jump-route.ts";
+import { judgeReportedKey } from "./reported-host-key.ts";
+import { checkSessionName, generateSessionName } from "./session-name.ts";
+import type { SessionPlan } from "./session-plan.ts";
+import { SessionFolder, stateFolder } from "./session-store.ts";
+import { patientIdentity, StartDeadline } from "./start-deadline.ts";
+import { offerKeys, resolveViaRoute, type ViaHop } from "./via-route.ts";
+
+/**
+ * Decides everything about a session: reads the options, ssh_config and known_hosts, opens the identity and takes the
+ * session's name. Connects to nothing. What it opened is released by the session, or at once where it fails. Rejects with
+ * `usage.invalid`, `config.invalid`, `identity.*`, `session.name-in-use` and what opening the identity rejects with.
+ */
+export async function planSession(options: ForwardOptions, log: EventLog): Promise<SessionPlan> {
+  const forwards = readForwards(options.forwards);
+  const name = options.name === undefined ? generateSessionName() : checkSessionName(options.name);
+  const numbers = readNumbers(options);
+  const jumpSpec = parseHopSpec(options.jump, "the jump host");
+  const viaSpecs = parseHopList(options.via ?? [], "--via");
+  const pinned = parsePinnedKeys(options.viaHostKeys ?? []);
+  const { configFile, signal, askHostKey } = options;
+  const warn = (message: string) => log.emit({ event: "warning", message });
+
+  const configs = await resolveJumpRoute({
+    ...{ jump: jumpSpec, jumps: parseHopList(options.jumps ?? [], "-J") },
+    ...{ configFile, overrides: options.sshOptions, signal },
+  });
+  const jump = configs.at(-1);
+  if (jump === undefined) throw new Error("a route without a host");
+  for (const { alias, unsupported } of configs) {
+    for (const option of unsupported) warn(`${option} of ssh_config is not kept for ${alias}`);
+  }
+  // Only starts to run with the session: before that, nobody but the operator is waited for.
+  let start: StartDeadline | undefined;
+  const during = <T>(wait: () => Promise<T>) => start?.during(wait) ?? wait();
+  const hostKeys: HostKeyOptions = {
+    knownHostsFiles: options.knownHostsFiles,
+    check: options.hostKeyCheck,
+    ask: askHostKey && ((question, rest) => during(() => askHostKey(question, rest))),
+    onWarning: warn,
+  };
+  const via = await resolveViaRoute(
+    { via: viaSpecs, pinned, hostKeys, resolve: { configFile, signal } },
+    jump,
+  );
+  const host = `${jump.user}@${jump.hostName}`;
+  const bundle = options.bundle ?? agentBundle();
+
+  const scope = new Scope();
+  try {
+    const identity = scope.use(await openFor(options, [...via.map(({ config }) => config), ...configs], log));
+    signal?.throwIfAborted();
+    const root = options.stateFolder ?? stateFolder();
+    const folder = await SessionFolder.create(
+      root,
+      { name, jump: options.jump, host },
+      { onFailure: (error) => warn(`the session's state can't be kept: ${(error as Error).message}`) },
+    );
+    const deadline = new StartDeadline(
+      numbers.startTimeoutMs,
+      `starting the session on ${host} took longer than ${numbers.startTimeoutMs / 1000} s`,
+    );
+    start = deadline;
+    const patient = patientIdentity(identity, deadline);
+    return {
+      ...{ name, host, forwards, folder, bundle, startDeadline: deadline, identity: patient },
+      connect: async ({ signal: connectSignal, onConnected }) => {
+        const hops = await Promise.all(
+          configs.map((config) => hopOptions(config, options, hostKeys, patient, deadline)),
+        );
+        let connected = 0;
+        return connectChain(hops, {
+          signal: connectSignal,
+          onConnected: (hop) => {
+            const place = hops[connected];
+            connected += 1;
+            if (place !== undefined) onConnected(place, hop);
+          },
+        });
+      },
+      route: async (routeSignal) => {
+        if (via.length === 0) return [];
+        return offerKeys(via, await patient.publicKeys({ signal: routeSignal })).map(({ hop }) => hop);
+      },
+      judgeHostKey: (hop, blob, judgeSignal) =>
+        judgeReportedKey({
+          via: viaOf(via, hop.hopId),
+          blob,
+          reportedBy: host,
+          hostKeys,
+          signal: judgeSignal,
+        }),
+      admission: { allowUsers: [...(options.allowUsers ?? [])], allowAnyUser: options.allowAnyUser ?? false },
+      maxRelays: numbers.maxRelays,
+      hello: {
+        ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, idleMs: numbers.idleMs },
+        logLevel: options.logLevel ?? DEFAULTS.logLevel,
+      },
+      ...{ remoteNode: options.remoteNode, readyFile: options.readyFile, onAgentLog: options.onAgentLog },
+      release: () => scope.close(),
+    };
+  } catch (error) {
+    await scope.close().catch(() => {});
+    throw error;
+  }
+}
+
+function readForwards(forwards: ForwardOptions["forwards"]): ForwardSpec[] {
+  const list: readonly (string | ForwardSpec)[] = Array.isArray(forwards) ? forwards : [forwards];
+  if (list.length === 0) throw new CodedError("usage.invalid", "there is no forward: give -L at least once");
+  if (list.length > MAX_FORWARDS) {
+    throw new CodedError("usage.invalid", `${list.length} forwards, at most ${MAX_FORWARDS} are possible`);
+  }
+  return list.map((forward) => (typeof forward === "string" ? parseForwardSpec(forward) : forward));
+}
+
+function readNumbers(options: ForwardOptions) {
+  const read = (name: "leaseMs" | "ttlMs" | "idleMs" | "startTimeoutMs" | "maxRelays", min: number) => {
+    const value = options[name] ?? DEFAULTS[name];
+    if (Number.isSafeInteger(value) && value >= min) return value;
+    throw new CodedError("usage.invalid", `${name} must be a whole number, at least ${min}: ${value}`);
+  };
+  return {
+    leaseMs: read("leaseMs", 1_000),
+    ttlMs: read("ttlMs", 0),
+    idleMs: read("idleMs", 0),
+    startTimeoutMs: read("startTimeoutMs", 1),
+    maxRelays: read("maxRelays", 0),
+  };
+}
+
+/** The identity, as something that closing releases what was opened here. */
+async function openFor(
+  options: ForwardOptions,
+  configs: readonly HostConfig[],
+  log: EventLog,
+): Promise<Identity> {
+  const { identity: choice, passphrase, signal } = options;
+  const config = configs.at(-1);
+  if (typeof choice === "function" && config !== undefined) {
+    return choice({ config, emit: (event) => log.emit(event), signal });
+  }
+  if (typeof choice === "function") throw new Error("an identity for no host");
+  const { identity, close } = await openIdentity({ choice, configs, passphrase });
+  return {
+    kind: identity.kind,
+    publicKeys: (keyOptions) => identity.publicKeys(keyOptions),
+    sign: (request) => identity.sign(request),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+async function hopOptions(
+  config: HostConfig,
+  options: ForwardOptions,
+  hostKeys: HostKeyOptions,
+  identity: Identity,
+  start: StartDeadline,
+): Promise<HopOptions> {
+  const { proxyCommand } = config;
+  const { keyboardInteractive } = options;
+  return {
+    ...{ user: config.user, host: config.hostName, port: config.port, leg: "jump", identity },
+    hostKeyAlias: config.hostKeyAlias,
+    hostKeys: await loadKnownHosts(config, hostKeys),
+    ...{
+      addressFamily: config.addressFamily,
+      bindAddress: config.bindAddress,
+      algorithms: config.algorithms,
+    },
+    connectTimeoutMs: config.connectTimeoutMs,
+    keepaliveIntervalMs: config.serverAliveIntervalMs,
+    keepaliveCountMax: config.serverAliveCountMax,
+    onBanner: options.onBanner,
+    dial: proxyCommand === undefined ? undefined : async () => new ProxyCommandStream(proxyCommand),
+    keyboardInteractive:
+      keyboardInteractive && ((prompts, rest) => start.during(() => keyboardInteractive(prompts, rest))),
+  };
+}
+
+function viaOf(via: readonly ViaHop[], hopId: string): ViaHop {
+  const found = via.find(({ hop }) => hop.hopId === hopId);
+  if (found === undefined) throw new Error(`no hop ${hopId}`);
+  return found;
+}

@@ -1,0 +1,96 @@
+import { rm } from "node:fs/promises";
+import { setTimeout as wait } from "node:timers/promises";
+import { CodedError, deadline, type Receipt, toCodedError } from "@farside/protocol";
+import type { JumpChain } from "@farside/ssh";
+import { isRunning } from "./process-start.ts";
+import { makeReceipt, unverified } from "./receipt.ts";
+import { readSession, type StoredSession, stateFolder } from "./session-store.ts";
+import { tracesOf } from "./traces.ts";
+
+/** Beyond the session's grace, how long its orchestrator may take to tear down. */
+const TEARDOWN_MARGIN_MS = 15_000;
+const POLL_INTERVAL_MS = 50;
+
+export interface TeardownOptions {
+  /** Default `stateFolder()`. */
+  readonly stateFolder?: string | undefined;
+  /** How long to wait for a live orchestrator; default: the default grace and 15 s. */
+  readonly timeoutMs?: number | undefined;
+  /** Logs in to the jump host of a session whose orchestrator is dead, to look and to end what is left. Without it, nobody looks. */
+  readonly connect?: ((session: StoredSession, signal: AbortSignal) => Promise<JumpChain>) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Ends a session of this workstation and says what is left of it. A live orchestrator gets SIGTERM and tears down itself; for a dead
+ * one, its jump host is looked at where that is possible. Idempotent while something is left; once nothing is, the
+ * session is gone. Rejects with `session.not-found` or `timeout`.
+ */
+export async function teardownSession(name: string, options: TeardownOptions = {}): Promise<Receipt> {
+  const root = options.stateFolder ?? stateFolder();
+  const session = await readSession(root, name);
+  if (session === undefined) {
+    throw new CodedError(
+      "session.not-found",
+      `tearing down ${name}: there is no such session on this workstation`,
+      {
+        hint: "farside status lists them.",
+      },
+    );
+  }
+  if (session.isLive) return stopLive(session, root, options);
+  return endDead(session, options);
+}
+
+async function stopLive({ record }: StoredSession, root: string, options: TeardownOptions): Promise<Receipt> {
+  const { name, host, pid } = record;
+  const timeoutMs = options.timeoutMs ?? 10_000 + TEARDOWN_MARGIN_MS;
+  const late = new CodedError(
+    "timeout",
+    `tearing down ${name}: its orchestrator (pid ${pid}) did not end in time`,
+    {
+      hint: "Its open relays may have a longer grace; try again.",
+    },
+  );
+  const limit = deadline(timeoutMs, () => late, { signal: options.signal });
+  try {
+    process.kill(pid, "SIGTERM");
+    while (await isRunning(record)) await wait(POLL_INTERVAL_MS, undefined, { signal: limit.signal });
+  } catch (error) {
+    limit.signal.throwIfAborted();
+    // It ended by itself in between.
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  } finally {
+    limit.release();
+  }
+  const after = await readSession(root, name);
+  if (after === undefined)
+    return { session: name, host, processes: [], listeners: [], files: [], clean: true };
+  return after.record.receipt ?? endDead(after, options);
+}
+
+/** What a dead orchestrator may have left: its agent ends with the connection, so mostly nothing. */
+async function endDead(session: StoredSession, options: TeardownOptions): Promise<Receipt> {
+  const { record, undo, folder } = session;
+  const { name, host } = record;
+  const traces = tracesOf(undo);
+  const signal = options.signal ?? new AbortController().signal;
+  let receipt: Receipt;
+  if (traces === undefined) {
+    receipt = { session: name, host, processes: [], listeners: [], files: [], clean: true };
+  } else if (options.connect === undefined) {
+    receipt = unverified(name, host, "its orchestrator is dead and nobody can log in to look");
+  } else {
+    let chain: JumpChain | undefined;
+    try {
+      chain = await options.connect(session, signal);
+      receipt = await makeReceipt({ session: name, host, hop: chain.last, traces, signal });
+    } catch (error) {
+      receipt = unverified(name, host, toCodedError(error).message);
+    } finally {
+      await chain?.close().catch(() => {});
+    }
+  }
+  if (receipt.clean) await rm(folder, { recursive: true, force: true });
+  return receipt;
+}

@@ -1,0 +1,21 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type AgentBundle, agentBundle } from "@farside/agent/bundle";
+
+export interface BuiltAgent extends AsyncDisposable {
+  readonly bundle: AgentBundle;
+}
+
+/** The agent's bundle, made of the source as it is now, in a folder of its own. */
+export async function buildAgent(): Promise<BuiltAgent> {
+  // The scripts are no part of the package: its own build knows nothing of them.
+  const { href } = new URL("../../../../scripts/bundle.ts", import.meta.url);
+  const { bundleAgent } = (await import(href)) as { bundleAgent(folder: string): Promise<unknown> };
+  const folder = await mkdtemp(join(tmpdir(), "farside-agent-"));
+  await bundleAgent(`${folder}/`);
+  return {
+    bundle: agentBundle(`${folder}/`),
+    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+  };
+}
