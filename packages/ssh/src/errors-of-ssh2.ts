@@ -63,6 +63,10 @@ export function asHopFailure(error: CodedError, where: string, leg: "jump" | "ho
   return new CodedError(code, `connecting to ${where}: ${error.message}`, { hint, data, leg, cause: error });
 }
 
+function quoted(text = ""): string {
+  return text === "" ? "" : ` ("${harmless(text, 200)}")`;
+}
+
 /** How far a connection had come when it failed. */
 export type Phase = "identification" | "key exchange" | "login" | "connected";
 
@@ -114,7 +118,7 @@ export function connectionFailure(
   phase: Phase,
   where: string,
   leg: "jump" | "hop",
-  tap?: Pick<KexTap, "offer" | "ident">,
+  tap?: Pick<KexTap, "offer" | "greeting">,
 ): CodedError {
   // What a ProxyCommand or the hop before said is known already.
   if (isCodedError(error) && phase !== "connected") return asHopFailure(error, where, leg);
@@ -128,7 +132,7 @@ export function connectionFailure(
     case "identification":
       return new CodedError(
         "hop.unreachable",
-        `connecting to ${where}: ${reason} before it identified itself`,
+        `connecting to ${where}: ${reason} before it identified itself${quoted(tap?.greeting)}`,
         {
           hint: "Is it an SSH server, and does it take more connections (MaxStartups, PerSourcePenalties)?",
           leg,

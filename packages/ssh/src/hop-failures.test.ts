@@ -374,6 +374,25 @@ describe("a host that overruns a channel's window", () => {
   });
 });
 
+test("a host that says yes and breaks off in one breath is a hop that is lost at once", async () => {
+  await using server = await ssh2Server((connection) => {
+    connection.on("authentication", (context) => {
+      letAnybodyIn(context);
+      sendPayload(connection, Buffer.of(channelData));
+      connection.end();
+    });
+  });
+  await using hop = await Hop.connect(
+    await hopOptionsFor(sshd, {
+      port: server.port,
+      hostKeys: anyHostKey,
+      identity: silentIdentity([sshd.userKey]),
+    }),
+  );
+  expect(await hop.closed).toMatchObject({ code: "hop.lost" });
+  expect(await failureOf(hop.exec("true"))).toMatchObject({ code: "hop.lost" });
+});
+
 describe("channels that are refused", () => {
   test("AllowTcpForwarding no is target.forbidden", async () => {
     await using strict = await startSshd({

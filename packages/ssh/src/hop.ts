@@ -67,12 +67,9 @@ export class Hop implements AsyncDisposable {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
-    login.onViolation = (error) => this.abort(error);
-    this.#client.removeAllListeners("error");
-    this.#client.on("error", (error) => this.abort(connectionFailure(error, "connected", name, leg)));
-    this.#client.on("close", () => {
-      this.#end(connectionFailure(undefined, "connected", name, leg), true);
-      this.#resolveClosed(this.#isFailure ? this.#endReason : undefined);
+    login.handOver({
+      failed: (reason) => this.abort(reason),
+      closed: () => this.#resolveClosed(this.#isFailure ? this.#endReason : undefined),
     });
   }
 

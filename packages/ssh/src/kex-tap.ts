@@ -24,6 +24,8 @@ export interface ServerOffer {
 export class KexTap {
   /** The server's identification line without its line end, or undefined before it came. */
   ident: string | undefined;
+  /** The last line before it, raw: an sshd that takes nobody says why there. */
+  greeting = "";
   offer: ServerOffer | undefined;
   /** Set before ssh2 sees the packet that it came in; fixed once the server has sent NEWKEYS. */
   proof: KeyExchangeProof | undefined;
@@ -62,6 +64,7 @@ export class KexTap {
       const line = rest.toString("latin1", 0, lineEnd).replace(/\r$/u, "");
       rest = rest.subarray(length);
       if (line.startsWith("SSH-")) this.ident = line;
+      else this.greeting = line;
     }
     while (rest.length >= 5) {
       const packetLength = rest.readUInt32BE();

@@ -8,181 +8,287 @@ import { harmlessLines } from "./harmless-lines.ts";
 import type { HopOptions } from "./hop-options.ts";
 import type { HostKeyPlace } from "./host-key.ts";
 import { KexTap } from "./kex-tap.ts";
-import { enforceWindows, internalsOf } from "./ssh2-internals.ts";
+import { enforceLimits, internalsOf } from "./ssh2-internals.ts";
 import { UserAuth, type WaitsFor } from "./user-auth.ts";
 
-const defaults = { handshakeTimeoutMs: 20_000, authenticationTimeoutMs: 600_000 } as const;
-/** Bytes of banner that are shown, and that are tolerated. */
-const shownBannerBytes = 8 * 1024;
-const maxBannerBytes = 64 * 1024;
+const defaultHandshakeTimeoutMs = 20_000;
+const defaultAuthenticationTimeoutMs = 600_000;
+/** Characters of banner that are shown, and that are tolerated. */
+const maxShownBanner = 8 * 1024;
+const maxBanner = 64 * 1024;
+
+/** Who is told how an authenticated connection ends. */
+export interface LoginOwner {
+  /** The connection broke, or the host broke the rules: what uses it must end now. May be called again; the first counts. */
+  failed(reason: CodedError): void;
+  /** The stream is closed. Channels have not been told yet. */
+  closed(): void;
+}
 
 /** An authenticated client on which nothing was opened yet. */
 export interface Login {
   readonly client: Client;
   readonly serverHostKey: Uint8Array;
-  /** Tells the owner why the connection ends when the host breaks the protocol; set it at once. */
-  onViolation: (error: CodedError) => void;
+  /** Names the owner, once; what has happened since the login is told at once. */
+  handOver(owner: LoginOwner): void;
 }
 
 /**
  * From a connected stream to an authenticated ssh2 client: identification, key exchange, host key, user. Takes over
- * `stream` and destroys it on every failure; nothing is left running when it rejects.
+ * `stream` and destroys it on every failure; nothing is left running when it rejects. Rejects as `Hop.connect` does.
  */
-export function logIn(
+export async function logIn(
   stream: Duplex,
   options: HopOptions,
   where: string,
   signal: AbortSignal,
 ): Promise<Login> {
-  return new Promise((resolve, reject) => {
-    const { leg, user, hostKeys } = options;
-    const place = placeOf(options);
-    const inner = new AbortController();
-    const client = new Client();
-    let phase: Phase = "identification";
-    let deadline: NodeJS.Timeout | undefined;
-    let serverHostKey: Buffer | undefined;
-    let auth: UserAuth | undefined;
-    let isSettled = false;
+  return new LoginAttempt(stream, options, where).run(signal);
+}
 
-    const fail = (error: unknown) => {
-      if (isSettled) return;
-      settle();
-      inner.abort(error);
-      stream.destroy();
-      reject(error);
-    };
-    const settle = () => {
-      isSettled = true;
-      clearTimeout(deadline);
-      signal.removeEventListener("abort", aborted);
-      tap.stop();
-    };
-    const aborted = () => fail(signal.reason);
-    const failHandshake = (what: string) =>
-      fail(new CodedError("hop.handshake-failed", `connecting to ${where}: the host sent ${what}`, { leg }));
-    const waitFor = (waitsFor: WaitsFor, doing: string) => {
-      clearTimeout(deadline);
-      const ms =
-        waitsFor === "host"
-          ? (options.handshakeTimeoutMs ?? defaults.handshakeTimeoutMs)
-          : (options.authenticationTimeoutMs ?? defaults.authenticationTimeoutMs);
-      deadline = setTimeout(() => fail(tooLate(waitsFor, ms, doing)), ms);
-    };
-    const tooLate = (waitsFor: WaitsFor, ms: number, doing: string) => {
-      const silence = `nothing came from the ${waitsFor} within ${ms / 1000} s`;
-      if (phaseNow() === "identification")
-        return new CodedError(
-          "hop.unreachable",
-          `connecting to ${where}: no SSH identification within ${ms / 1000} s`,
-          {
-            hint: "Something listens there, but it does not speak SSH, or is overloaded.",
-            leg,
-          },
-        );
-      return new CodedError("timeout", `${doing} ${where}: ${silence}`, { leg });
-    };
+class LoginAttempt {
+  readonly #stream: Duplex;
+  readonly #options: HopOptions;
+  readonly #where: string;
+  readonly #place: HostKeyPlace;
+  readonly #client = new Client();
+  readonly #tap: KexTap;
+  /** Ends what we wait for when the attempt ends. */
+  readonly #over = new AbortController();
+  #phase: Phase = "identification";
+  #deadline: NodeJS.Timeout | undefined;
+  #serverHostKey: Buffer | undefined;
+  #auth: UserAuth | undefined;
+  #bannerLength = 0;
+  #settle: { resolve: (login: Login) => void; reject: (error: unknown) => void } | undefined;
+  #owner: LoginOwner | undefined;
+  /** What happened to the connection between the login and `handOver`. */
+  #early: { failure?: CodedError; isClosed?: boolean } = {};
 
+  constructor(stream: Duplex, options: HopOptions, where: string) {
+    this.#stream = stream;
+    this.#options = options;
+    this.#where = where;
+    this.#place = placeOf(options);
     stream.pause();
-    const tap = new KexTap(stream, failHandshake);
+    this.#tap = new KexTap(stream, (what) => this.#failHandshake(what));
+  }
+
+  async run(signal: AbortSignal): Promise<Login> {
+    const aborted = () => this.#fail(signal.reason);
     signal.addEventListener("abort", aborted, { once: true });
-    if (signal.aborted) return aborted();
-    waitFor("host", "connecting to");
-
-    const phaseNow = (): Phase =>
-      phase === "identification" && tap.ident !== undefined ? "key exchange" : phase;
-    client.on("error", (error) => {
-      const isDisconnect = typeof (error as { code?: unknown }).code === "number";
-      if (phase === "login" && isDisconnect && auth !== undefined) fail(auth.refusedBy(error.message));
-      else fail(connectionFailure(error, phaseNow(), where, leg, tap));
-    });
-    client.on("close", () => fail(connectionFailure(undefined, phaseNow(), where, leg, tap)));
-    client.once("ready", () => {
-      if (isSettled) return;
-      if (serverHostKey === undefined) return failHandshake("a login before a key exchange");
-      phase = "connected";
-      settle();
-      client.removeAllListeners("close");
-      resolve(login);
-    });
-
-    let bannerBytes = 0;
-    client.on("banner", (text) => {
-      bannerBytes += text.length;
-      if (bannerBytes > maxBannerBytes) return failHandshake(`more than ${maxBannerBytes} bytes of banners`);
-      if (bannerBytes <= shownBannerBytes) options.onBanner?.(harmlessLines(text));
-    });
-
-    /** Called in every key exchange: the first one decides, later ones must show the same key. */
-    const verifyHostKey = (shown: Buffer, answer: (isAccepted: boolean) => void) => {
-      if (serverHostKey !== undefined) {
-        if (serverHostKey.equals(shown)) answer(true);
-        else login.onViolation(changedMidway(shown, where, leg));
-        return;
-      }
-      const proof = tap.proof;
-      phase = "key exchange";
-      if (proof === undefined || !shown.equals(proof.hostKey))
-        return failHandshake("an ambiguous key exchange");
-      waitFor("operator", "checking the host key of");
-      hostKeys.verify(shown, place, { signal: inner.signal }).then(
-        () => {
-          if (isSettled) return;
-          waitFor("host", "connecting to");
-          serverHostKey = Buffer.from(shown);
-          answer(true);
-        },
-        (error: unknown) => fail(withLeg(error, leg)),
-      );
-    };
-    const startLogin = () => {
-      const proof = tap.proof;
-      if (isSettled || proof === undefined) return;
-      phase = "login";
-      auth = new UserAuth({
-        ...options,
-        protocol: internals._protocol,
-        where,
-        proof,
-        signal: inner.signal,
-        onWait: (waitsFor) => waitFor(waitsFor, "logging in to"),
-        onFailure: fail,
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#settle = { resolve, reject };
+        if (signal.aborted) aborted();
+        else if (this.#stream.destroyed) this.#fail(this.#failure(this.#stream.errored ?? undefined));
+        else this.#start();
       });
-      auth.run().catch(fail);
-    };
+    } finally {
+      signal.removeEventListener("abort", aborted);
+    }
+  }
 
-    client.connect({
-      sock: stream as never,
+  #start(): void {
+    const client = this.#client;
+    client.on("error", (error) => this.#failed(error));
+    client.on("close", () => this.#closed());
+    client.on("banner", (text) => this.#showBanner(text));
+    client.once("ready", () => this.#ready());
+    // A half-open connection is of no use to SSH, and a stream that came through another hop would stay so.
+    this.#stream.once("end", () => this.#stream.destroy());
+    this.#waitFor("host", "connecting to");
+    try {
+      this.#connect();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #connect(): void {
+    const { user, hostKeys, keepaliveIntervalMs = 5_000, keepaliveCountMax = 3 } = this.#options;
+    const algorithms = offeredAlgorithms(hostKeys.keyTypes(this.#place), this.#options.algorithms);
+    this.#client.connect({
+      // Its types name a Readable; any Duplex does, and their lists of algorithms lag behind the code.
+      sock: this.#stream as never,
+      algorithms: algorithms as never,
       username: user,
       ident: "farside",
-      algorithms: offeredAlgorithms(hostKeys.keyTypes(place), options.algorithms) as never,
-      hostVerifier: verifyHostKey,
-      // ssh2 asks for a first method when the host is ready for the login; no method from here means it waits for us.
-      authHandler: startLogin as never,
-      readyTimeout: 0,
-      keepaliveInterval: options.keepaliveIntervalMs ?? 5_000,
-      keepaliveCountMax: options.keepaliveCountMax ?? 3,
-    });
-    const internals = internalsOf(client);
-    const login: Login = {
-      client,
-      get serverHostKey() {
-        return serverHostKey ?? Buffer.alloc(0);
+      hostVerifier: (shown: Buffer, answer: (isAccepted: boolean) => void) => {
+        this.#verifyHostKey(shown, answer);
       },
-      onViolation: fail,
-    };
-    enforceWindows(internals, () =>
-      login.onViolation(
-        new CodedError(
-          "hop.lost",
-          `the connection to ${where} was ended: the host overran a channel's window`,
-          {
-            leg,
-          },
-        ),
+      // ssh2 asks for a first method when the host is ready for the login; no answer means that it waits for us.
+      authHandler: (() => this.#startAuth()) as never,
+      readyTimeout: 0,
+      keepaliveInterval: keepaliveIntervalMs,
+      keepaliveCountMax,
+    });
+    enforceLimits(internalsOf(this.#client), this.#stream, (what) =>
+      this.#broken(
+        new CodedError("hop.lost", `the connection to ${this.#where} was ended: the host ${what}`, {
+          leg: this.#options.leg,
+        }),
       ),
     );
-  });
+  }
+
+  /** Called in every key exchange: the first one decides, later ones must show the same key. */
+  #verifyHostKey(shown: Buffer, answer: (isAccepted: boolean) => void): void {
+    const { leg, hostKeys } = this.#options;
+    if (this.#serverHostKey !== undefined) {
+      if (this.#serverHostKey.equals(shown)) answer(true);
+      else this.#broken(changedMidway(shown, this.#where, leg));
+      return;
+    }
+    this.#phase = "key exchange";
+    const proof = this.#tap.proof;
+    if (proof === undefined || !shown.equals(proof.hostKey)) {
+      this.#failHandshake("an ambiguous key exchange");
+      return;
+    }
+    this.#waitFor("operator", "checking the host key of");
+    hostKeys.verify(shown, this.#place, { signal: this.#over.signal }).then(
+      () => {
+        if (this.#isOver) return;
+        this.#waitFor("host", "connecting to");
+        this.#serverHostKey = Buffer.from(shown);
+        answer(true);
+      },
+      (error: unknown) => this.#fail(withLeg(error, leg)),
+    );
+  }
+
+  #startAuth(): undefined {
+    const proof = this.#tap.proof;
+    if (this.#isOver || proof === undefined || this.#auth !== undefined) return;
+    this.#phase = "login";
+    this.#auth = new UserAuth({
+      ...this.#options,
+      protocol: internalsOf(this.#client)._protocol,
+      where: this.#where,
+      proof,
+      signal: this.#over.signal,
+      onWait: (waitsFor) => this.#waitFor(waitsFor, "logging in to"),
+      onFailure: (error) => this.#fail(error),
+    });
+    this.#auth.run().catch((error: unknown) => this.#fail(error));
+  }
+
+  #ready(): void {
+    if (this.#isOver) return;
+    const serverHostKey = this.#serverHostKey;
+    // ssh2 takes a yes at any time.
+    if (serverHostKey === undefined || this.#auth === undefined) {
+      this.#failHandshake("a yes to no login");
+      return;
+    }
+    this.#phase = "connected";
+    this.#end(new CodedError("canceled", "the login is over"));
+    this.#settle?.resolve({
+      client: this.#client,
+      serverHostKey,
+      handOver: (owner) => {
+        this.#owner = owner;
+        if (this.#early.failure !== undefined) owner.failed(this.#early.failure);
+        if (this.#early.isClosed === true) owner.closed();
+      },
+    });
+  }
+
+  #showBanner(text: string): void {
+    if (this.#isOver) return;
+    this.#bannerLength += text.length;
+    if (this.#bannerLength > maxBanner) this.#failHandshake(`more than ${maxBanner} bytes of banners`);
+    else if (this.#bannerLength <= maxShownBanner) this.#options.onBanner?.(harmlessLines(text));
+  }
+
+  #waitFor(waitsFor: WaitsFor, doing: string): void {
+    if (this.#isOver) return;
+    clearTimeout(this.#deadline);
+    const {
+      handshakeTimeoutMs = defaultHandshakeTimeoutMs,
+      authenticationTimeoutMs = defaultAuthenticationTimeoutMs,
+    } = this.#options;
+    const ms = waitsFor === "host" ? handshakeTimeoutMs : authenticationTimeoutMs;
+    this.#deadline = setTimeout(() => this.#fail(this.#tooLate(waitsFor, ms, doing)), ms);
+  }
+
+  #tooLate(waitsFor: WaitsFor, ms: number, doing: string): CodedError {
+    const { leg } = this.#options;
+    if (this.#phaseNow !== "identification")
+      return new CodedError(
+        "timeout",
+        `${doing} ${this.#where}: nothing came from the ${waitsFor} within ${ms / 1000} s`,
+        { leg },
+      );
+    return new CodedError(
+      "hop.unreachable",
+      `connecting to ${this.#where}: no SSH identification within ${ms / 1000} s`,
+      { hint: "Something listens there, but it does not speak SSH, or is overloaded.", leg },
+    );
+  }
+
+  get #isOver(): boolean {
+    return this.#over.signal.aborted;
+  }
+
+  get #phaseNow(): Phase {
+    return this.#phase === "identification" && this.#tap.ident !== undefined ? "key exchange" : this.#phase;
+  }
+
+  /** ssh2's errors; a numeric code is a DISCONNECT, which in the login means no (MaxAuthTries). */
+  #failed(error: Error): void {
+    const isDisconnect = typeof (error as { code?: unknown }).code === "number";
+    if (this.#phase === "login" && isDisconnect && this.#auth !== undefined)
+      this.#fail(this.#auth.refusedBy(error.message));
+    else this.#broken(this.#failure(error));
+  }
+
+  #closed(): void {
+    this.#broken(this.#failure(undefined));
+    this.#early.isClosed = true;
+    this.#owner?.closed();
+  }
+
+  /** What ends the connection, whether the login is over or not. */
+  #broken(error: CodedError): void {
+    if (this.#phase !== "connected") {
+      this.#fail(error);
+      return;
+    }
+    this.#early.failure ??= error;
+    this.#owner?.failed(error);
+  }
+
+  #failure(error: Error | undefined): CodedError {
+    return connectionFailure(error, this.#phaseNow, this.#where, this.#options.leg, this.#tap);
+  }
+
+  #failHandshake(what: string): void {
+    this.#fail(
+      new CodedError("hop.handshake-failed", `connecting to ${this.#where}: the host sent ${what}`, {
+        leg: this.#options.leg,
+      }),
+    );
+  }
+
+  #fail(error: unknown): void {
+    if (this.#isOver) return;
+    this.#end(error);
+    this.#stream.destroy();
+    this.#settle?.reject(error);
+  }
+
+  #end(reason: unknown): void {
+    clearTimeout(this.#deadline);
+    this.#tap.stop();
+    this.#over.abort(reason);
+  }
+}
+
+/** An alias is looked up by itself, whatever the port, as in ssh(1). */
+function placeOf({ hostKeyAlias, host, port }: HopOptions): HostKeyPlace {
+  return hostKeyAlias === undefined ? { host, port } : { host: hostKeyAlias, port: 22 };
 }
 
 function changedMidway(shown: Buffer, where: string, leg: "jump" | "hop"): CodedError {
@@ -198,9 +304,4 @@ function withLeg(error: unknown, leg: "jump" | "hop"): unknown {
   if (!(error instanceof CodedError) || error.leg !== undefined) return error;
   const { code, message, hint, data } = error;
   return new CodedError(code, message, { hint, leg, data, cause: error });
-}
-
-/** An alias is looked up by itself, whatever the port, as in ssh(1). */
-function placeOf({ hostKeyAlias, host, port }: HopOptions): HostKeyPlace {
-  return hostKeyAlias === undefined ? { host, port } : { host: hostKeyAlias, port: 22 };
 }

@@ -27,6 +27,8 @@ export class ProxyCommandStream extends Duplex {
       detached: true,
     });
     this.#child = child;
+    // It may fail before anybody listens.
+    this.on("error", () => {});
     child.stdout.on("data", (chunk: Buffer) => {
       if (!this.push(chunk)) child.stdout.pause();
     });

@@ -39,6 +39,9 @@ export interface Ssh2Handlers {
   ) => void;
   CHANNEL_DATA: (protocol: unknown, channel: number, data: Buffer) => void;
   CHANNEL_EXTENDED_DATA: (protocol: unknown, channel: number, data: Buffer, type: number) => void;
+  GLOBAL_REQUEST: (...args: unknown[]) => void;
+  CHANNEL_OPEN: (...args: unknown[]) => void;
+  CHANNEL_REQUEST: (...args: unknown[]) => void;
 }
 
 const handlerNames = [
@@ -50,6 +53,9 @@ const handlerNames = [
   "USERAUTH_INFO_REQUEST",
   "CHANNEL_DATA",
   "CHANNEL_EXTENDED_DATA",
+  "GLOBAL_REQUEST",
+  "CHANNEL_OPEN",
+  "CHANNEL_REQUEST",
 ] as const satisfies readonly (keyof Ssh2Handlers)[];
 
 /** The internals of a client whose `connect` was called; a plain `Error` where ssh2 is not as expected. */
@@ -66,26 +72,45 @@ export function internalsOf(client: Client): Ssh2Internals {
   return internals;
 }
 
+/** What may wait for a host that does not read. Ours is bounded by its windows; answers to its questions are not. */
+const maxUnreadBytes = 64 * 1024 * 1024;
+
 /**
- * Holds the server to the windows of its channels: ssh2 would buffer whatever comes. `onViolation` is called once for
- * the first packet that overruns one, and neither that packet nor any later one is taken.
+ * Holds the host to what ssh2 does not: the windows of its channels (ssh2 would buffer whatever comes), and reading our
+ * answers before it asks on. `onViolation` is called once, with what the host did; from then on nothing of it is taken.
  */
-export function enforceWindows({ _protocol, _chanMgr }: Ssh2Internals, onViolation: () => void): void {
+export function enforceLimits(
+  { _protocol, _chanMgr }: Ssh2Internals,
+  stream: { readonly writableLength: number },
+  onViolation: (what: string) => void,
+): void {
   const handlers = _protocol._handlers;
-  const { CHANNEL_DATA, CHANNEL_EXTENDED_DATA } = handlers;
+  const { CHANNEL_DATA, CHANNEL_EXTENDED_DATA, GLOBAL_REQUEST, CHANNEL_OPEN, CHANNEL_REQUEST } = handlers;
   let isViolated = false;
-  const fits = (id: number, length: number) => {
-    const channel = _chanMgr.get(id) as { incoming?: { window?: number } } | undefined;
-    const window = channel?.incoming?.window;
-    if (!isViolated && (window === undefined || length <= window)) return true;
-    if (!isViolated) onViolation();
+  const holds = (isKept: boolean, what: string) => {
+    if (isKept && !isViolated) return true;
+    if (!isViolated) onViolation(what);
     isViolated = true;
     return false;
   };
+  const fits = (id: number, { length }: Buffer) => {
+    const channel = _chanMgr.get(id) as { incoming?: { window?: number } } | undefined;
+    return holds(length <= (channel?.incoming?.window ?? length), "overran a channel's window");
+  };
+  const reads = () => holds(stream.writableLength <= maxUnreadBytes, "asks and does not read the answers");
   handlers.CHANNEL_DATA = (protocol, id, data) => {
-    if (fits(id, data.length)) CHANNEL_DATA(protocol, id, data);
+    if (fits(id, data)) CHANNEL_DATA(protocol, id, data);
   };
   handlers.CHANNEL_EXTENDED_DATA = (protocol, id, data, type) => {
-    if (fits(id, data.length)) CHANNEL_EXTENDED_DATA(protocol, id, data, type);
+    if (fits(id, data)) CHANNEL_EXTENDED_DATA(protocol, id, data, type);
+  };
+  handlers.GLOBAL_REQUEST = (...args) => {
+    if (reads()) GLOBAL_REQUEST(...args);
+  };
+  handlers.CHANNEL_OPEN = (...args) => {
+    if (reads()) CHANNEL_OPEN(...args);
+  };
+  handlers.CHANNEL_REQUEST = (...args) => {
+    if (reads()) CHANNEL_REQUEST(...args);
   };
 }

@@ -60,6 +60,8 @@ export class UserAuth {
       this.#serverAlgorithms ??= extensions.find(({ name }) => name === "server-sig-algs")?.algs;
     };
     handlers.USERAUTH_SUCCESS = (protocol) => {
+      // Whatever is answered from now on is not about the login.
+      this.#take = undefined;
       if (options.requireSignature === true && !this.#hasSigned) options.onFailure(this.#noSignature());
       else letIn(protocol);
     };
