@@ -1,3 +1,4 @@
+import type { SessionEvent } from "@farside/protocol";
 import { type CardIdentity, listKeys, listTokens, openCard, testSignature } from "@farside/smartcard";
 import { publicKeyLine } from "@farside/ssh";
 import type { CommandContext } from "../command-context.ts";
@@ -50,7 +51,9 @@ export async function runCard(
       ...choice,
       pinSource: source,
       pinPad: argv["pin-pad"] ?? false,
-      events: cardEvents(reporter),
+      events: cardEvents((event) =>
+        reporter.event({ ...event, at: new Date().toISOString() } as SessionEvent),
+      ),
       watchIntervalMs: 0,
       signal: interrupts.signal,
     });

@@ -6,7 +6,7 @@ const { identity: _, ...pkcs11Options } = identityOptions;
 const cardOptions = { ...pkcs11Options, ...jsonOption, ...logOption } as const;
 
 /** `farside card …` as yargs read it. */
-export type CardArguments = InferredOptionTypes<typeof cardOptions>;
+export type CardArguments = Partial<InferredOptionTypes<typeof cardOptions>>;
 
 const subcommands = [
   ["list", "Show the readers and cards, and the keys on them; asks for no PIN"],

@@ -17,7 +17,9 @@ export const allForwardOptions = {
 } as const;
 
 /** `farside forward` as yargs read it. */
-export type ForwardArguments = InferredOptionTypes<typeof allForwardOptions> & { readonly jump: string };
+export type ForwardArguments = Partial<InferredOptionTypes<typeof allForwardOptions>> & {
+  readonly jump: string;
+};
 
 export function forwardCommand(context: CommandContext, take: TakeExitCode): CommandModule {
   return {

@@ -13,7 +13,7 @@ export const statusOptions = {
 } as const;
 
 /** `farside status` as yargs read it. */
-export type StatusArguments = InferredOptionTypes<typeof statusOptions>;
+export type StatusArguments = Partial<InferredOptionTypes<typeof statusOptions>>;
 
 export function statusCommand(context: CommandContext, take: TakeExitCode): CommandModule {
   return {

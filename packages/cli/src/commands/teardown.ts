@@ -12,7 +12,7 @@ export const teardownOptions = {
 } as const;
 
 /** `farside teardown` as yargs read it. */
-export type TeardownArguments = InferredOptionTypes<typeof teardownOptions> & {
+export type TeardownArguments = Partial<InferredOptionTypes<typeof teardownOptions>> & {
   readonly session?: readonly string[] | undefined;
 };
 

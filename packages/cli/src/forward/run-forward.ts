@@ -1,4 +1,168 @@
-export async function runForward(...args: unknown[]): Promise<number> {
-  process.stdout.write(`${JSON.stringify(args.slice(0, -1))}\n`);
-  return 0;
+import {
+  DEFAULTS,
+  type ForwardOptions,
+  parseHopSpec,
+  type Session,
+  startSession,
+} from "@farside/orchestrator";
+import { type CodedError, isCodedError, type SessionEvent, toCodedError } from "@farside/protocol";
+import { openCard } from "@farside/smartcard";
+import { resolveHost } from "@farside/ssh";
+import { cardEvents } from "../card/card-events.ts";
+import type { CommandContext } from "../command-context.ts";
+import type { ForwardArguments } from "../commands/forward.ts";
+import { exitCodeOf } from "../exit-code.ts";
+import { chooseIdentity, type IdentityChoice } from "../identity/choose-identity.ts";
+import { openingIdentity } from "../identity/opening-identity.ts";
+import { JsonReporter } from "../output/json-reporter.ts";
+import { openDescriptor } from "../output/line-sink.ts";
+import { peopleReporter } from "../output/open-reporter.ts";
+import type { PeopleReporter } from "../output/people-reporter.ts";
+import { type Reporter, reportToAll } from "../output/reporter.ts";
+import { choosePrompter } from "../prompt/choose-prompter.ts";
+import { pinSource } from "../prompt/pin-source.ts";
+import type { Prompter } from "../prompt/prompter.ts";
+import { askHostKey, askKeyboardInteractive, askPassphrase } from "../prompt/questions.ts";
+import { sessionOptionsOf } from "./forward-options.ts";
+
+const LIVE_INTERVAL_MS = 1000;
+
+/** `farside forward`: runs until a signal or the session's own end, and says on every way what is left. */
+export async function runForward(argv: ForwardArguments, context: CommandContext): Promise<number> {
+  const { interrupts, env, stdout } = context;
+  const people = peopleReporter(argv, context);
+  const reporters: Reporter[] = [people];
+  if (argv.json === true) reporters.push(new JsonReporter(stdout));
+  if (argv.events !== undefined) reporters.push(new JsonReporter(openDescriptor(argv.events, "--events")));
+  const reporter = reportToAll(reporters);
+  const origin = argv["pin-source"];
+  const prompter = choosePrompter({
+    env,
+    only: origin?.kind === "tty" || origin?.kind === "askpass" ? origin.kind : undefined,
+    pause: () => reporter.pause(),
+    onInterrupt: () => interrupts.take("SIGINT"),
+  });
+  // Takes `env:NAME` out of the environment: before the first child, which reads ssh_config.
+  const pins = pinSource({ origin, prompter, env });
+  try {
+    const options = sessionOptionsOf(argv);
+    reporter.step(`connecting to ${argv.jump}`);
+    const choice = await identityChoice(argv, options, context);
+    const source =
+      choice.kind === "card" && choice.pinOrigin !== origin
+        ? pinSource({ origin: choice.pinOrigin, prompter, env })
+        : pins;
+    const session = await startSession({
+      ...options,
+      ...questions(prompter),
+      identity:
+        choice.kind === "ssh"
+          ? choice.identity
+          : async ({ emit }) =>
+              openingIdentity("card", (signal) =>
+                openCard({
+                  provider: choice.provider,
+                  uri: choice.uri,
+                  token: argv.token,
+                  key: argv.key,
+                  pinSource: source,
+                  pinPad: argv["pin-pad"] ?? false,
+                  login: "on-sign",
+                  events: cardEvents(emit),
+                  signal,
+                }),
+              ),
+      stateFolder: undefined,
+      logLevel: argv["log-level"] ?? DEFAULTS.logLevel,
+      onAgentLog: (line) => reporter.log("debug", `agent: ${line}`),
+      onBanner: (text) => {
+        for (const line of text.trimEnd().split("\n")) reporter.log("info", line);
+      },
+      onEvent: (event) => tell(event, reporter, argv),
+      signal: interrupts.signal,
+    });
+    return await endOf(session, argv, context, people);
+  } catch (error) {
+    // Nothing was started. What a session itself ends with has been told by its events.
+    const coded = toCodedError(error);
+    reporter.error(coded);
+    return exitCodeOf(coded, interrupts.first);
+  } finally {
+    await reporter.close();
+  }
+}
+
+/** Decides what logs in. Only ssh_config of the jump host can say that a card does where the command line does not. */
+async function identityChoice(
+  argv: ForwardArguments,
+  { jump, configFile, sshOptions }: ForwardOptions,
+  { env, interrupts }: CommandContext,
+): Promise<IdentityChoice> {
+  const { host, user, port } = parseHopSpec(jump, "the jump host");
+  const config = await resolveHost(host, {
+    ...{ configFile, user, port, overrides: sshOptions },
+    signal: interrupts.signal,
+  });
+  return chooseIdentity(argv, config, env);
+}
+
+/** What a person can be asked; without one, what needs an answer fails with its own error. */
+function questions(
+  prompter: Prompter | undefined,
+): Pick<ForwardOptions, "passphrase" | "askHostKey" | "keyboardInteractive"> {
+  if (prompter === undefined) return {};
+  return {
+    passphrase: (file, options) => askPassphrase(prompter, file, options),
+    askHostKey: (question, { signal }) => askHostKey(prompter, question, { signal }),
+    keyboardInteractive: (prompts, options) => askKeyboardInteractive(prompter, prompts, options),
+  };
+}
+
+/** Tells one event, and what comes next. */
+function tell(event: SessionEvent, reporter: Reporter, argv: ForwardArguments): void {
+  reporter.event(event);
+  if (event.event === "hop.connected" && event.leg === "jump") reporter.step("starting the agent");
+  if (event.event === "agent.ready") {
+    const hops = argv.via === undefined ? "" : " and logging in to the hops behind it";
+    reporter.step(`opening the listeners${hops}`);
+  }
+}
+
+/** Waits for the session's end, which the signals bring about, and turns it into the exit code. */
+async function endOf(
+  session: Session,
+  argv: ForwardArguments,
+  { interrupts }: CommandContext,
+  people: PeopleReporter,
+): Promise<number> {
+  const off = interrupts.onStep((step) => {
+    if (step === "kill") session.kill();
+    else if (step === "hurry") session.escalate();
+    else {
+      people.step("ending the session");
+      void session.close({ graceMs: argv.grace });
+    }
+  });
+  const live = setInterval(() => void showLive(session, people), LIVE_INTERVAL_MS);
+  try {
+    const { failure } = await session.closed;
+    return failure === undefined ? 0 : exitCodeOf(failure satisfies CodedError, interrupts.first);
+  } finally {
+    clearInterval(live);
+    off();
+  }
+}
+
+/** The bytes of relays that are still open, which no event tells. */
+async function showLive(session: Session, people: PeopleReporter): Promise<void> {
+  if (!people.showsOpenRelays) return;
+  try {
+    const { forwards } = await session.describe({ signal: AbortSignal.timeout(LIVE_INTERVAL_MS) });
+    const sum = (count: "bytesIn" | "bytesOut") =>
+      forwards.reduce((total, forward) => total + forward[count], 0);
+    people.bytes(sum("bytesIn"), sum("bytesOut"));
+  } catch (error) {
+    // An agent that is gone or slow is told of elsewhere.
+    if (!isCodedError(error) && !(error instanceof DOMException)) throw error;
+  }
 }

@@ -1,12 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { chooseIdentity, type IdentityConfig } from "./choose-identity.ts";
 
-const config: IdentityConfig = {
-  identityFiles: ["/home/me/.ssh/id_rsa", "/home/me/.ssh/id_ed25519"],
-  identitiesOnly: false,
-  identityAgent: undefined,
-  pkcs11Provider: undefined,
-};
+const config: IdentityConfig = { pkcs11Provider: undefined };
 const agentEnv = { SSH_AUTH_SOCK: "/run/agent" };
 
 describe("without --identity", () => {
@@ -32,19 +27,7 @@ describe("without --identity", () => {
   });
 
   test("else what ssh would use", () => {
-    expect(chooseIdentity({}, config, agentEnv)).toEqual({
-      kind: "usual",
-      socketPath: "/run/agent",
-      files: config.identityFiles,
-      isExplicit: false,
-      onlyFiles: false,
-    });
-    const named = { ...config, identityFiles: ["/keys/build"], identitiesOnly: true, identityAgent: "none" };
-    expect(chooseIdentity({}, named, agentEnv)).toMatchObject({
-      socketPath: undefined,
-      isExplicit: true,
-      onlyFiles: true,
-    });
+    expect(chooseIdentity({}, config, agentEnv)).toEqual({ kind: "ssh", identity: undefined });
   });
 });
 
@@ -54,14 +37,13 @@ describe("--identity", () => {
       kind: "card",
       provider: undefined,
     });
-    const withAgent = { ...config, identityAgent: "/my/agent" };
-    expect(chooseIdentity({ identity: "agent" }, withAgent, agentEnv)).toEqual({
-      kind: "agent",
-      socketPath: "/my/agent",
+    expect(chooseIdentity({ identity: "agent" }, config, agentEnv)).toEqual({
+      kind: "ssh",
+      identity: "agent",
     });
     expect(chooseIdentity({ identity: "./card" }, config, agentEnv)).toEqual({
-      kind: "file",
-      path: "./card",
+      kind: "ssh",
+      identity: "./card",
     });
   });
 

@@ -1,5 +1,4 @@
-import { basename } from "node:path";
-import { parsePkcs11Uri } from "@farside/smartcard";
+import { isPkcs11Uri, parsePkcs11Uri } from "@farside/smartcard";
 import type { HostConfig } from "@farside/ssh";
 import type { PinOrigin } from "../options/pin-source.ts";
 
@@ -13,10 +12,7 @@ export interface IdentityWish {
   readonly "pin-pad"?: boolean | undefined;
 }
 
-export type IdentityConfig = Pick<
-  HostConfig,
-  "identityFiles" | "identitiesOnly" | "identityAgent" | "pkcs11Provider"
->;
+export type IdentityConfig = Pick<HostConfig, "pkcs11Provider">;
 
 /** What is to log in, decided before anything is opened. */
 export type IdentityChoice =
@@ -24,20 +20,11 @@ export type IdentityChoice =
       readonly kind: "card";
       readonly provider: string | undefined;
       readonly uri: string | undefined;
-      /** `pin-source` of a pkcs11: URI, where the command line has none. */
+      /** `--pin-source`, else that of the pkcs11: URI. */
       readonly pinOrigin: PinOrigin | undefined;
     }
-  | { readonly kind: "agent"; readonly socketPath: string | undefined }
-  | { readonly kind: "file"; readonly path: string }
-  /** As ssh: the agent's keys where it has any, else the key files; those that ssh_config names come first. */
-  | {
-      readonly kind: "usual";
-      readonly socketPath: string | undefined;
-      readonly files: readonly string[];
-      /** ssh_config names the files. */
-      readonly isExplicit: boolean;
-      readonly onlyFiles: boolean;
-    };
+  /** The orchestrator opens these: the ssh-agent, a key file, or what ssh would use. */
+  | { readonly kind: "ssh"; readonly identity: string | undefined };
 
 /** Decides what logs in, by the command line, ssh_config for the jump host, and the environment. Throws `usage.invalid`. */
 export function chooseIdentity(
@@ -47,18 +34,16 @@ export function chooseIdentity(
 ): IdentityChoice {
   const provider =
     wish["pkcs11-provider"] ?? config.pkcs11Provider ?? (env["FARSIDE_PKCS11_PROVIDER"] || undefined);
-  const socketPath = agentSocket(config, env);
   const pinOrigin = wish["pin-source"];
   const { identity } = wish;
   if (identity === undefined) {
     const isCardWish =
       [wish.token, wish.key, pinOrigin].some((value) => value !== undefined) || wish["pin-pad"] === true;
     if (provider !== undefined || isCardWish) return { kind: "card", provider, uri: undefined, pinOrigin };
-    return usual(config, socketPath);
+    return { kind: "ssh", identity };
   }
   if (identity === "card") return { kind: "card", provider, uri: undefined, pinOrigin };
-  if (identity === "agent") return { kind: "agent", socketPath };
-  if (!/^pkcs11:/i.test(identity)) return { kind: "file", path: identity };
+  if (!isPkcs11Uri(identity)) return { kind: "ssh", identity };
   const uri = parsePkcs11Uri(identity);
   const file = uri.pinSource?.replace(/^file:/, "");
   return {
@@ -68,31 +53,4 @@ export function chooseIdentity(
     uri: identity,
     pinOrigin: pinOrigin ?? (file === undefined ? undefined : { kind: "file", path: file }),
   };
-}
-
-function usual(config: IdentityConfig, socketPath: string | undefined): IdentityChoice {
-  const { identityFiles: files, identitiesOnly: onlyFiles } = config;
-  return {
-    kind: "usual",
-    socketPath,
-    files,
-    isExplicit: files.some((file) => !isDefaultFile(file)),
-    onlyFiles,
-  };
-}
-
-/** The key files that ssh(1) tries where none is configured. */
-function isDefaultFile(path: string): boolean {
-  return (
-    /\/\.ssh\/[^/]+$/.test(path) &&
-    /^id_(rsa|dsa|ecdsa|ecdsa_sk|ed25519|ed25519_sk|xmss)$/.test(basename(path))
-  );
-}
-
-function agentSocket(
-  { identityAgent }: IdentityConfig,
-  env: Readonly<Record<string, string | undefined>>,
-): string | undefined {
-  if (identityAgent === "none") return undefined;
-  return identityAgent ?? (env["SSH_AUTH_SOCK"] || undefined);
 }

@@ -113,6 +113,12 @@ export const forwardOptions = {
       "SSH hops from JUMP to the target, [user@]host[:port],…; each is signed for by the identity here",
     coerce: once("--via", asText),
   },
+  "via-host-key": {
+    ...value,
+    group: "Forward:",
+    describe: "Host key of a hop of --via that is not in known_hosts, HOST=SHA256:…; repeatable",
+    coerce: repeated("--via-host-key", asText),
+  },
   "max-relays": {
     ...value,
     group: "Forward:",

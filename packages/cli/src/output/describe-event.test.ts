@@ -31,10 +31,14 @@ describe("describeReceipt", () => {
     expect(left.hint).toContain("farside teardown calm-otter");
   });
 
-  test("a look that failed is not called clean", () => {
-    expect(describeReceipt({ ...receipt, clean: false }).text).toBe(
-      "could not look at builder@172.16.16.158 for what is left there",
-    );
+  test("a look that failed is not called clean, and counts nothing", () => {
+    const line = "unknown: builder@jump could not be looked at: the connection is gone";
+    const unknown = { ...receipt, processes: [line], listeners: [line], files: [line], clean: false };
+    expect(describeReceipt(unknown)).toMatchObject({
+      tone: "warning",
+      text: "what is left is not known: builder@jump could not be looked at: the connection is gone",
+    });
+    expect(describeReceipt({ ...receipt, clean: false }).text).toContain("could not be looked at");
   });
 });
 

@@ -75,6 +75,9 @@ export function describeEvent(event: SessionEvent): Description | undefined {
   }
 }
 
+/** How the receipt of a host that could not be looked at begins each of its lists. */
+const UNKNOWN = "unknown: ";
+
 /** The receipt in plain words; what is left is listed, an item a line. */
 export function describeReceipt(receipt: Receipt): Description {
   const { processes, listeners, files, host, clean } = receipt;
@@ -84,19 +87,18 @@ export function describeReceipt(receipt: Receipt): Description {
     times(files.length, "file", "files"),
   ].join(", ");
   if (clean) return done(`nothing left on ${host}: ${counts}`);
+  const hint = `Run farside teardown ${receipt.session}, or look at the host.`;
+  const unknown = processes.find((item) => item.startsWith(UNKNOWN));
+  if (unknown !== undefined || processes.length + listeners.length + files.length === 0) {
+    const why = unknown?.slice(UNKNOWN.length) ?? `${host} could not be looked at`;
+    return { level: "error", tone: "warning", text: `what is left is not known: ${why}`, hint };
+  }
   const items = [
     ...processes.map((item) => `process ${item}`),
     ...listeners.map((item) => `listener ${item}`),
     ...files.map((item) => `file ${item}`),
   ];
-  return {
-    level: "error",
-    tone: "warning",
-    text:
-      items.length === 0 ? `could not look at ${host} for what is left there` : `left on ${host}: ${counts}`,
-    items,
-    hint: `Run farside teardown ${receipt.session}, or look at the host.`,
-  };
+  return { level: "error", tone: "warning", text: `left on ${host}: ${counts}`, items, hint };
 }
 
 export function times(count: number, one: string, many: string): string {

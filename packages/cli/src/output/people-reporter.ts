@@ -44,7 +44,8 @@ export class PeopleReporter implements Reporter {
     if (description !== undefined) this.#describe(description);
     const tally = tallyAfter(this.#tally, event);
     if (this.#isReady && (tally !== this.#tally || event.event === "ready")) {
-      this.#live?.show(this.#colors.green("●"), tallyText(tally));
+      this.#tally = tally;
+      this.#showTally();
     }
     this.#tally = tally;
   }
@@ -56,6 +57,17 @@ export class PeopleReporter implements Reporter {
       text: `error[${error.code}]: ${error.message}`,
       hint: error.hint,
     });
+  }
+
+  /** Whether there is a live line with open relays in it, whose bytes `bytes` brings up to date. */
+  get showsOpenRelays(): boolean {
+    return this.#live !== undefined && this.#isReady && this.#tally.open > 0;
+  }
+
+  /** What went through all relays so far, those that are open included. */
+  bytes(bytesIn: number, bytesOut: number): void {
+    this.#tally = { ...this.#tally, bytesIn, bytesOut };
+    this.#showTally();
   }
 
   warn(text: string): void {
@@ -73,6 +85,10 @@ export class PeopleReporter implements Reporter {
   close(): Promise<void> {
     this.#live?.close();
     return this.#sink.flush(1000);
+  }
+
+  #showTally(): void {
+    this.#live?.show(this.#colors.green("●"), tallyText(this.#tally));
   }
 
   #shows(level: LogLevel): boolean {

@@ -42,6 +42,8 @@ test("an unknown host key is shown with its fingerprint, and only yes accepts it
   expect(await askHostKey(prompter, question, { signal: undefined })).toBe(false);
   expect(asked[0]?.before?.join(" ")).toContain("[jump]:2222");
   expect(asked[0]?.before?.join(" ")).toContain("ssh-ed25519 SHA256:abc");
+  await askHostKey(prompter, { ...question, reportedBy: "me@jump" }, {});
+  expect(asked[2]?.before?.join(" ")).toContain("That is what me@jump reports");
 });
 
 test("a passphrase that was wrong is said to be", async () => {

@@ -11,15 +11,19 @@ export function askPassphrase(
   return prompter.askSecret({ before, message: `Passphrase of ${file}:`, signal });
 }
 
-/** Whether to trust a host key that nobody knows yet: only an explicit yes does. */
+/** Whether to trust a host key that nobody knows yet. `reportedBy`: the jump host, where only it has seen the key. */
 export function askHostKey(
   prompter: Prompter,
-  { place, type, fingerprint }: HostKeyQuestion,
-  { signal }: { signal: AbortSignal | undefined },
+  { place, type, fingerprint, reportedBy }: HostKeyQuestion & { readonly reportedBy?: string | undefined },
+  { signal }: { readonly signal?: AbortSignal | undefined },
 ): Promise<boolean> {
   const name = place.port === 22 ? place.host : `[${place.host}]:${place.port}`;
+  const before = [`The host key of ${name} is not known yet.`, `It is ${type} ${fingerprint}.`];
+  // This workstation has not seen the host: a hostile jump host could show a key of its own.
+  if (reportedBy !== undefined)
+    before.push(`That is what ${reportedBy} reports: compare it before you say yes.`);
   return prompter.askYes({
-    before: [`The host key of ${name} is not known yet.`, `It is ${type} ${fingerprint}.`],
+    before,
     message: "Is that the right one? Then it is added to known_hosts.",
     signal,
   });

@@ -1,0 +1,53 @@
+import type { StoredSession } from "@farside/orchestrator";
+import { expect, test } from "vitest";
+import { ageText, sessionFacts, sessionTable } from "./describe-session.ts";
+
+const now = new Date("2026-01-01T00:10:00.000Z");
+const session: StoredSession = {
+  record: {
+    version: 1,
+    name: "calm-otter",
+    pid: 42,
+    start: "1",
+    startedAt: "2026-01-01T00:00:00.000Z",
+    jump: "build-1",
+    host: "builder@build-1",
+    phase: "ready",
+    nonce: "0123456789abcdef0123456789abcdef",
+    forwards: [{ id: "1", bind: ["127.0.0.1:4444", "[::1]:4444"], target: "localhost:4444", via: [] }],
+    openRelays: 1,
+    totalRelays: 3,
+    bytesIn: 1000,
+    bytesOut: 2_000_000,
+  },
+  undo: [],
+  isLive: true,
+  folder: "/state/calm-otter",
+};
+
+test("a session is one line: its name, state, host, age, relays, bytes and forwards", () => {
+  expect(sessionTable([session], now)).toEqual([
+    "SESSION     STATE  HOST             AGE  RELAYS  IN / OUT     FORWARDS",
+    "calm-otter  ready  builder@build-1  10m  1 of 3  1 kB / 2 MB  127.0.0.1:4444 > localhost:4444",
+  ]);
+  expect(sessionTable([], now)).toEqual(["no sessions"]);
+});
+
+test("a session whose orchestrator is dead is lost, whatever its record says", () => {
+  expect(sessionFacts({ ...session, isLive: false }).phase).toBe("lost");
+});
+
+test("what is printed holds no nonce", () => {
+  expect(JSON.stringify(sessionFacts(session))).not.toContain("0123456789abcdef");
+});
+
+test("ages are short", () => {
+  expect([500, 59_000, 60_000, 3_600_000, 90_000_000, Number.NaN].map(ageText)).toEqual([
+    "0s",
+    "59s",
+    "1m",
+    "1h",
+    "1d",
+    "?",
+  ]);
+});
