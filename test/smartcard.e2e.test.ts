@@ -1,6 +1,8 @@
+import { execFile } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import {
   type CardIdentity,
   listKeys,
@@ -171,6 +173,15 @@ describe("a PIV card behind pcscd and OpenSC", () => {
     await expect(testSignature(card)).rejects.toMatchObject({ code: "card.crashed" });
     await expect(testSignature(card)).resolves.toBeDefined();
     expect(reasons(pinSource)).toEqual(["first", "signer-restarted"]);
+  });
+
+  test("asks for the PIN again, and says why, when another program has reset it", async () => {
+    const pinSource = pins([lab.card.pin]);
+    await using card = await lab.open(pinSource);
+    await promisify(execFile)("opensc-tool", ["--reset"], { env: lab.env() });
+    await expect(testSignature(card)).resolves.toBeDefined();
+    expect(reasons(pinSource)).toEqual(["first", "card-reset"]);
+    expect(await lab.card.counters()).toMatchObject({ verifies: 2, signs: { "9a": 1 } });
   });
 
   test("asks for the PIN at each signature with a 9C key, which is offered last", async () => {

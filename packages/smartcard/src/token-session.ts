@@ -21,6 +21,7 @@ export class TokenSession implements AsyncDisposable {
   /** Why the next PIN entry is needed. */
   reason: PinReason = "first";
   readonly #options: TokenSessionOptions;
+  #starting: Promise<SignerProcess> | undefined;
   #signer: SignerProcess | undefined;
   #token: TokenFacts | undefined;
   #mechanisms: readonly number[] = [];
@@ -38,7 +39,7 @@ export class TokenSession implements AsyncDisposable {
   }
 
   get signerPid(): number | undefined {
-    return this.#signer?.pid;
+    return this.#signer?.isAlive === true ? this.#signer.pid : undefined;
   }
 
   /** CKM_* values of the token. */
@@ -157,7 +158,8 @@ export class TokenSession implements AsyncDisposable {
   /** Lets go of the card, which resets it. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    await this.#signer?.close();
+    const started = await this.#starting?.catch(() => undefined);
+    await started?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -168,7 +170,8 @@ export class TokenSession implements AsyncDisposable {
     if (this.#signer?.isAlive === true) return;
     await this.#forgetDeadSigner();
     this.#throwIfClosed();
-    const signer = await SignerProcess.start(this.#options);
+    this.#starting = SignerProcess.start(this.#options);
+    const signer = await this.#starting;
     this.#signer = signer;
     // close() may have come while the process started.
     if (this.#isClosed) {

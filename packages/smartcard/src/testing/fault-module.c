@@ -2,7 +2,7 @@
  * A PKCS#11 module in front of another one (P11_REAL) that hangs, crashes, ends its process or fails inside a function.
  * The file that P11_FAULT names says which: "C_Sign hang", "C_Login crash", "C_Sign exit", "C_Login 5" (an error), or
  * "C_Sign slow 1200" (milliseconds). It is read at each call, and the names of the functions called are appended to
- * P11_CALLS.
+ * P11_CALLS. With P11_PIN_PAD, the token has a PIN pad on which that PIN is typed.
  */
 #include <dlfcn.h>
 #include <stdio.h>
@@ -45,8 +45,19 @@ static CK_RV fault(const char *function) {
   return (CK_RV)atoi(kind);
 }
 
+static CK_RV faulty_token_info(CK_SLOT_ID slot, CK_TOKEN_INFO_PTR info) {
+  CK_RV result = real->C_GetTokenInfo(slot, info);
+  if (!result && getenv("P11_PIN_PAD")) info->flags |= CKF_PROTECTED_AUTHENTICATION_PATH;
+  return result;
+}
+
 static CK_RV faulty_login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR_PTR pin, CK_ULONG length) {
   CK_RV result = fault("C_Login");
+  char *pad = getenv("P11_PIN_PAD");
+  if (pad && length == 0) {
+    pin = (CK_UTF8CHAR_PTR)pad;
+    length = strlen(pad);
+  }
   return result ? result : real->C_Login(session, user, pin, length);
 }
 
@@ -64,6 +75,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
   get = (CK_RV(*)(CK_FUNCTION_LIST_PTR_PTR))dlsym(library, "C_GetFunctionList");
   if ((result = get(&real)) != CKR_OK) return result;
   functions = *real;
+  functions.C_GetTokenInfo = faulty_token_info;
   functions.C_Login = faulty_login;
   functions.C_Sign = faulty_sign;
   *list = &functions;

@@ -6,13 +6,12 @@ import { dirname, join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import type { ProviderOptions } from "../open-card.ts";
 import { type SoftHsm, startSoftHsm } from "./soft-hsm.ts";
 
 /** A SoftHSM2 token with one P-256 key, behind a module that fails on demand. */
 export interface FaultyCard extends AsyncDisposable {
   /** What `openCard` needs for it. */
-  readonly options: Required<Pick<ProviderOptions, "provider" | "env" | "passEnvironment">>;
+  readonly options: { provider: string; env: NodeJS.ProcessEnv; passEnvironment: readonly string[] };
   /** From the next call on: `C_Sign hang`, `C_Login crash`, `C_Sign exit`, `C_Sign slow 1200`, `C_Login 48`; "" for none. */
   fail(how: string): Promise<void>;
   /** The functions that were called so far, of C_Login and C_Sign. */

@@ -13,6 +13,8 @@ export interface SoftHsmKey {
   readonly type: string;
   readonly id: string;
   readonly label: string;
+  /** Shown to nobody who hasn't logged in, its public half too. */
+  readonly isHidden?: boolean;
 }
 
 /** A SoftHSM2 token in a folder of its own. */
@@ -45,9 +47,10 @@ export async function startSoftHsm(label: string, keys: readonly SoftHsmKey[]): 
   const addToken: SoftHsm["addToken"] = async (name, wanted) => {
     const pins = ["--pin", softHsmPin, "--so-pin", "87654321"];
     await run("softhsm2-util", ["--init-token", "--free", "--label", name, ...pins], { env });
-    for (const { type, id, label } of wanted) {
+    for (const { type, id, label, isHidden } of wanted) {
       const login = ["--module", provider, "--token-label", name, "--login", "--pin", softHsmPin];
       const key = ["--keypairgen", "--key-type", type, "--id", id, "--label", label, "--usage-sign"];
+      if (isHidden === true) key.push("--private");
       await run("pkcs11-tool", [...login, ...key], { env });
     }
   };
