@@ -1,4 +1,5 @@
 import { CodedError, type ErrorCode, harmless, isCodedError } from "@farside/protocol";
+import { fingerprint } from "./fingerprint.ts";
 import type { KexTap, ServerOffer } from "./kex-tap.ts";
 
 /** What an errno says to people. */
@@ -191,4 +192,20 @@ export function execFailure(error: unknown, where: string, leg: "jump" | "hop"):
     leg,
     cause: error,
   });
+}
+
+/** The error for a host that shows another key when keys are exchanged anew. */
+export function changedMidway(shown: Buffer, where: string, leg: "jump" | "hop"): CodedError {
+  return new CodedError(
+    "host-key.changed",
+    `the connection to ${where} was ended: in a later key exchange the host showed another key, ${fingerprint(shown)}`,
+    { leg, data: { fingerprint: fingerprint(shown) } },
+  );
+}
+
+/** Verifiers don't know which leg they work for. */
+export function withLeg(error: unknown, leg: "jump" | "hop"): unknown {
+  if (!(error instanceof CodedError) || error.leg !== undefined) return error;
+  const { code, message, hint, data } = error;
+  return new CodedError(code, message, { hint, leg, data, cause: error });
 }

@@ -16,7 +16,6 @@ const exchanges = [
   "ecdh-sha2-nistp521",
   "diffie-hellman-group14-sha256",
   "diffie-hellman-group16-sha512",
-  "diffie-hellman-group-exchange-sha256",
 ] as const;
 const signatureAlgorithms = {
   ed25519: "ssh-ed25519",

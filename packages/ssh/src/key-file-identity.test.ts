@@ -4,7 +4,7 @@ import { KeyFileIdentity } from "./key-file-identity.ts";
 import { signatureBlob, verifySignature } from "./ssh-signature.ts";
 import { describeIdentity } from "./testing/describe-identity.ts";
 import { failureOf } from "./testing/failure-of.ts";
-import { type KeyKind, makeKeyPair } from "./testing/key-pair.ts";
+import { type KeyKind, type KeyPair, makeKeyPair } from "./testing/key-pair.ts";
 import { type TemporaryFolder, temporaryFolder } from "./testing/temporary-folder.ts";
 
 const kinds: readonly KeyKind[] = ["ed25519", "ecdsa-256", "ecdsa-384", "ecdsa-521", "rsa-2048"];
@@ -20,9 +20,11 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]();
 });
 
+let pairs: Promise<KeyPair[]> | undefined;
+
 describeIdentity("key files of every kind", async () => {
-  const pairs = await Promise.all(kinds.map((kind) => makeKeyPair(freshPath(), kind)));
-  const identity = await KeyFileIdentity.open({ files: pairs.map(({ path }) => path) });
+  pairs ??= Promise.all(kinds.map((kind) => makeKeyPair(freshPath(), kind)));
+  const identity = await KeyFileIdentity.open({ files: (await pairs).map(({ path }) => path) });
   return { identity, [Symbol.asyncDispose]: () => identity.close() };
 });
 

@@ -2,8 +2,7 @@ import type { Duplex } from "node:stream";
 import { CodedError } from "@farside/protocol";
 import { Client } from "ssh2";
 import { offeredAlgorithms } from "./algorithms.ts";
-import { connectionFailure, type Phase } from "./errors-of-ssh2.ts";
-import { fingerprint } from "./fingerprint.ts";
+import { changedMidway, connectionFailure, type Phase, withLeg } from "./errors-of-ssh2.ts";
 import { harmlessLines } from "./harmless-lines.ts";
 import type { HopOptions } from "./hop-options.ts";
 import type { HostKeyPlace } from "./host-key.ts";
@@ -289,19 +288,4 @@ class LoginAttempt {
 /** An alias is looked up by itself, whatever the port, as in ssh(1). */
 function placeOf({ hostKeyAlias, host, port }: HopOptions): HostKeyPlace {
   return hostKeyAlias === undefined ? { host, port } : { host: hostKeyAlias, port: 22 };
-}
-
-function changedMidway(shown: Buffer, where: string, leg: "jump" | "hop"): CodedError {
-  return new CodedError(
-    "host-key.changed",
-    `the connection to ${where} was ended: in a later key exchange the host showed another key, ${fingerprint(shown)}`,
-    { leg, data: { fingerprint: fingerprint(shown) } },
-  );
-}
-
-/** Verifiers don't know which leg they work for. */
-function withLeg(error: unknown, leg: "jump" | "hop"): unknown {
-  if (!(error instanceof CodedError) || error.leg !== undefined) return error;
-  const { code, message, hint, data } = error;
-  return new CodedError(code, message, { hint, leg, data, cause: error });
 }

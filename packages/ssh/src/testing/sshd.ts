@@ -73,7 +73,7 @@ async function startOn(
   await mkdir("/run/sshd", { recursive: true }).catch(() => {});
   const log = folder.file("sshd.log");
   const child = spawn("/usr/sbin/sshd", ["-D", "-f", folder.file("sshd_config"), "-E", log], {
-    stdio: ["ignore", "ignore", "inherit"],
+    stdio: "ignore",
   });
   await untilListening(child, port, log);
   return {
