@@ -45,7 +45,9 @@ export async function makeReceipt(options: ReceiptOptions): Promise<Receipt> {
       await wait(Math.max(0, startedAt + afterMs - performance.now()), undefined, signal && { signal });
       const limit = deadline(LOOK_TIMEOUT_MS, "the look took too long", { signal });
       try {
-        found = await lookForLeftovers(hop, traces, mode, limit.signal);
+        // Nobody is left who would remove them.
+        const isOrphaned = found.processes.length === 0 && found.files.length > 0;
+        found = await lookForLeftovers(hop, traces, isOrphaned ? "kill" : mode, limit.signal);
       } finally {
         limit.release();
       }

@@ -1,13 +1,14 @@
 import { once } from "node:events";
-import { readdir, readFile } from "node:fs/promises";
-import { type AddressInfo, connect, createServer } from "node:net";
-import { type SessionEvent, sessionEvents } from "@farside/protocol";
+import { readdir, readFile, stat } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { sessionEvents } from "@farside/protocol";
 import * as v from "valibot";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { deployAndForward } from "./deploy-and-forward.ts";
-import type { Session } from "./session.ts";
+import { deployAndForward, startSession } from "./deploy-and-forward.ts";
 import { type BuiltAgent, buildAgent } from "./testing/build-agent.ts";
+import { startEchoServer } from "./testing/echo-server.ts";
 import { type JumpHost, startJumpHost } from "./testing/jump-host.ts";
+import { boundPort, codeOf, eventsNamed, exchange } from "./testing/session-probe.ts";
 
 let agent: BuiltAgent;
 let host: JumpHost;
@@ -20,44 +21,19 @@ afterAll(async () => {
   await agent[Symbol.asyncDispose]();
 });
 
-/** Answers every line with the line, and the end with the end. */
-async function echoServer() {
-  const server = createServer({ allowHalfOpen: true }, (socket) => socket.pipe(socket));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  return {
-    port,
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-    },
-  };
-}
+const clean = { processes: [], listeners: [], files: [], clean: true };
+const states = () => readdir(host.sshd.folder.file("state"));
 
-function boundPort(session: Session): number {
-  const [address] = session.forwards[0]?.bound ?? [];
-  if (address === undefined || address.kind === "unix") throw new Error("no port");
-  return address.port;
-}
-
-async function exchange(port: number, text: string): Promise<string> {
-  const socket = connect(port, "127.0.0.1");
-  socket.end(text);
-  let answer = "";
-  for await (const chunk of socket) answer += String(chunk);
-  return answer;
-}
-
-const named = <E extends SessionEvent["event"]>(events: SessionEvent[], name: E) =>
-  events.filter((event): event is Extract<SessionEvent, { event: E }> => event.event === name);
-
-async function states() {
-  return readdir(host.sshd.folder.file("state"));
+/** The agent of a session, which runs on this machine. */
+function agentPid(events: Parameters<typeof eventsNamed>[0]): number {
+  const [ready] = eventsNamed(events, "agent.ready");
+  if (ready === undefined) throw new Error("no agent");
+  return ready.pid;
 }
 
 describe("a session", () => {
   it("opens, relays, and closes with a clean receipt", async () => {
-    await using echo = await echoServer();
+    await using echo = await startEchoServer();
     const readyFile = host.sshd.folder.file("ready.json");
     const options = host.options({ forwards: `0:127.0.0.1:${echo.port}`, readyFile, name: "first" });
     await using session = await deployAndForward(options);
@@ -70,7 +46,7 @@ describe("a session", () => {
 
     const { failure, receipt } = await session.close();
     expect(failure).toBeUndefined();
-    expect(receipt).toMatchObject({ session: "first", processes: [], listeners: [], files: [], clean: true });
+    expect(receipt).toMatchObject({ session: "first", ...clean });
     expect(await states()).toEqual([]);
     await expect(readFile(readyFile)).rejects.toThrow(/ENOENT/);
     await expect(exchange(boundPort(session), "x")).rejects.toThrow(/ECONNREFUSED/);
@@ -85,13 +61,138 @@ describe("a session", () => {
       "relay.close",
       "receipt",
     ]);
-    for (const event of options.events)
+    for (const event of options.events) {
       expect(v.safeParse(sessionEvents[event.event], event).issues).toBeUndefined();
-    expect(named(options.events, "relay.close")[0]).toMatchObject({
-      forward: "1",
-      bytesIn: 5,
-      bytesOut: 5,
-      reason: "end",
+    }
+    const [relay] = eventsNamed(options.events, "relay.close");
+    expect(relay).toMatchObject({ forward: "1", bytesIn: 5, bytesOut: 5, reason: "end" });
+    expect(session.counters).toMatchObject({ totalRelays: 1, openRelays: 0, bytesIn: 5, bytesOut: 5 });
+  });
+
+  it("gives open relays their grace, and ends it at once when it is escalated", async () => {
+    await using echo = await startEchoServer();
+    const options = host.options({ forwards: `0:127.0.0.1:${echo.port}` });
+    await using session = await deployAndForward(options);
+    const client = connect(boundPort(session), "127.0.0.1");
+    client.on("error", () => {});
+    client.write("a");
+    await once(client, "data");
+    const closing = session.close({ graceMs: 60_000 });
+    await expect.poll(() => codeOf(exchange(boundPort(session), "x"))).toBe("ECONNREFUSED");
+    client.write("b");
+    expect(String((await once(client, "data"))[0])).toBe("b");
+    expect(session.state).toEqual({ phase: "draining", graceMs: 60_000 });
+    const gone = new Promise((resolve) => client.once("close", resolve));
+    session.escalate();
+    await gone;
+    expect(await closing).toMatchObject({ failure: undefined, receipt: clean });
+  });
+
+  it("ends when the last relay does, before the grace is over", async () => {
+    await using echo = await startEchoServer();
+    await using session = await deployAndForward(host.options({ forwards: `0:127.0.0.1:${echo.port}` }));
+    const client = connect(boundPort(session), "127.0.0.1");
+    client.write("a");
+    await once(client, "data");
+    const closing = session.close({ graceMs: 60_000 });
+    client.end("b");
+    expect(await closing).toMatchObject({ failure: undefined, receipt: clean });
+  });
+
+  it("listens on a socket, and removes it even when its agent was killed", async () => {
+    await using echo = await startEchoServer();
+    const path = host.sshd.folder.file("in.sock");
+    const options = host.options({ forwards: `${path}:127.0.0.1:${echo.port}` });
+    await using session = await deployAndForward(options);
+    expect(await exchange(path, "hello")).toBe("hello");
+    process.kill(agentPid(options.events), "SIGKILL");
+    const { failure, receipt } = await session.closed;
+    expect(failure).toMatchObject({ code: "agent.gone", leg: "jump" });
+    expect(receipt).toMatchObject(clean);
+    await expect(stat(path)).rejects.toThrow(/ENOENT/);
+  });
+
+  it("fails with the reason when its agent is killed or told to end, and has looked before it says so", async () => {
+    for (const signal of ["SIGKILL", "SIGTERM"] as const) {
+      const options = host.options();
+      await using session = await deployAndForward(options);
+      process.kill(agentPid(options.events), signal);
+      expect(await session.closed).toMatchObject({ failure: { code: "agent.gone" }, receipt: clean });
+      expect(options.events.slice(-2).map(({ event }) => event)).toEqual(["receipt", "error"]);
+    }
+  });
+
+  it("ends at its ttl and when it is idle", async () => {
+    for (const limit of [{ ttlMs: 100 }, { idleMs: 100 }]) {
+      await using session = await deployAndForward(host.options(limit));
+      expect(await session.closed).toMatchObject({
+        failure: { code: "session.limit-reached" },
+        receipt: clean,
+      });
+    }
+  });
+
+  it("fails when its connection is lost, and does not claim that nothing is left", async () => {
+    await using other = await startJumpHost(agent.bundle);
+    const options = other.options();
+    await using session = await deployAndForward(options);
+    const pid = agentPid(options.events);
+    // The login's sshd, as a cut link would: the agent notices the end of its stdin.
+    const parent = Number((await readFile(`/proc/${pid}/stat`, "utf8")).split(") ")[1]?.split(" ")[1]);
+    process.kill(parent, "SIGKILL");
+    const { failure, receipt } = await session.closed;
+    expect(failure?.code).toBe("hop.lost");
+    expect(receipt?.clean).toBe(false);
+    expect(receipt?.processes[0]).toMatch(/^unknown: .* the connection to it is gone/);
+    expect(await readdir(other.sshd.folder.file("state"))).toEqual([session.name]);
+    await expect.poll(() => stat(`/proc/${pid}`).catch(() => "gone"), { timeout: 5_000 }).toBe("gone");
+  });
+
+  it("fails on a port that is taken, names its holder, and does not count it as left over", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const port = typeof address === "object" ? address?.port : 0;
+    const options = host.options({ forwards: ["0:127.0.0.1:9", `${port}:127.0.0.1:9`] });
+    await expect(deployAndForward(options)).rejects.toMatchObject({
+      code: "forward.port-in-use",
+      leg: "bind",
+      message: expect.stringContaining(String(process.pid)),
     });
+    expect(eventsNamed(options.events, "receipt")[0]).toMatchObject(clean);
+    server.close();
+  });
+
+  it("that is closed before it is ready has left nothing and says that it was stopped", async () => {
+    for (const phase of ["hop.connected", "agent.ready"] as const) {
+      const options = host.options();
+      const session = await startSession(options);
+      session.subscribe(({ event }) => {
+        if (event === phase) void session.close();
+      });
+      expect(await codeOf(session.ready)).toBe("canceled");
+      expect((await session.closed).receipt?.clean).toBe(phase === "agent.ready" ? true : undefined);
+      expect(await states()).toEqual([]);
+    }
+  });
+
+  it("stops for its caller's signal, with its reason", async () => {
+    const controller = new AbortController();
+    const reason = new Error("no more");
+    const options = host.options({
+      signal: controller.signal,
+      onEvent: ({ event }) => event === "agent.ready" && controller.abort(reason),
+    });
+    await expect(deployAndForward(options)).rejects.toBe(reason);
+    expect(await codeOf(startSession(host.options({ signal: AbortSignal.abort(reason) })))).toBeUndefined();
+    expect(await states()).toEqual([]);
+  });
+
+  it("can be killed at once, and says that nobody looked", async () => {
+    await using session = await deployAndForward(host.options());
+    session.kill();
+    const { receipt } = await session.closed;
+    expect(receipt).toMatchObject({ clean: false, processes: [expect.stringMatching(/^unknown/)] });
+    expect(await states()).toEqual([session.name]);
   });
 });

@@ -127,6 +127,10 @@ export class Session implements AsyncDisposable {
   async #run(): Promise<SessionEnd> {
     // After the constructor, so that its caller can subscribe.
     await Promise.resolve();
+    const late = this.#plan.startDeadline.signal;
+    late.addEventListener("abort", () => this.#dispatch({ type: "failed", failure: late.reason }), {
+      once: true,
+    });
     try {
       await this.#start(this.#leaving.signal);
       this.#becomeReady();
