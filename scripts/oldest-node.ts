@@ -5,12 +5,18 @@ import { access, mkdir, mkdtemp, readFile, rename, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
-const VERSION = "18.18.0";
-/** Of the packages that carry Node's own builds; npm checks only what the registry says. */
-const INTEGRITY: Readonly<Record<string, string>> = {
-  "linux-x64":
-    "sha512-L0xzAtQoDU7e+0IdJoA8mj4WaFbn/6o/Sm0tJy2SB3/LPyWgiajVgEy8/PtAQ2mi6ZM3SPb2GBal49hYCUE8aw==",
-  "linux-arm64": "",
+/** What the npm packages that carry Node's own builds have; npm checks only what the registry says. */
+const builds: Readonly<Record<string, { readonly version: string; readonly integrity: string }>> = {
+  "linux-x64": {
+    version: "18.18.0",
+    integrity:
+      "sha512-L0xzAtQoDU7e+0IdJoA8mj4WaFbn/6o/Sm0tJy2SB3/LPyWgiajVgEy8/PtAQ2mi6ZM3SPb2GBal49hYCUE8aw==",
+  },
+  "linux-arm64": {
+    version: "18.19.0",
+    integrity:
+      "sha512-3oVcZrhbtQmRPx7/57pXMQG/t11TM5ZjJxl8r/vo6pT3rAw6PQv7nhm1vxkgdflsuskgS/0PK5XZLI58yruy8g==",
+  },
 };
 const FETCH_TIMEOUT_MS = 120_000;
 
@@ -20,20 +26,21 @@ const cache = fileURLToPath(new URL("../node_modules/.cache/farside/", import.me
 /** Path of its binary. Rejects where there is no build for this platform, or no registry. */
 export async function oldestNode(): Promise<string> {
   const platform = `${process.platform}-${process.arch}`;
-  const integrity = INTEGRITY[platform];
-  if (integrity === undefined) throw new Error(`no Node.js ${VERSION} for ${platform}`);
-  const folder = `${cache}node-${VERSION}-${platform}`;
+  const build = builds[platform];
+  if (build === undefined) throw new Error(`no build of the oldest Node.js for ${platform}`);
+  const { version, integrity } = build;
+  const folder = `${cache}node-${version}-${platform}`;
   const binary = `${folder}/package/bin/node`;
   if (await exists(binary)) return binary;
   await mkdir(cache, { recursive: true });
   const unfinished = await mkdtemp(`${folder}-`);
   try {
-    const name = `node-${platform}@${VERSION}`;
+    const name = `node-${platform}@${version}`;
     await run("npm", ["pack", "--silent", "--pack-destination", unfinished, name], {
       cwd: unfinished,
       timeout: FETCH_TIMEOUT_MS,
     });
-    const archive = `${unfinished}/node-${platform}-${VERSION}.tgz`;
+    const archive = `${unfinished}/node-${platform}-${version}.tgz`;
     const digest = createHash("sha512")
       .update(await readFile(archive))
       .digest("base64");

@@ -1,5 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { TCP_STATE, type TcpTable, tcpEndpoint, visitTcpRows } from "./proc-net-tcp.ts";
+import { readProcFile } from "./read-proc-file.ts";
 
 /** An accepted connection, as our side of it sees it. */
 export interface ConnectionAddresses {
@@ -34,7 +34,9 @@ export class PeerUidLookup {
   #waiting: Question[] = [];
   #isReading = false;
 
-  constructor(readTable: (table: TcpTable) => Promise<Buffer> = (table) => readFile(`/proc/net/${table}`)) {
+  constructor(
+    readTable: (table: TcpTable) => Promise<Buffer> = (table) => readProcFile(`/proc/net/${table}`),
+  ) {
     this.#readTable = readTable;
   }
 
@@ -69,24 +71,23 @@ export class PeerUidLookup {
 
   /** Answers what `table` can answer and returns the rest. */
   async #answerFrom(table: TcpTable, asked: readonly Question[]): Promise<Question[]> {
-    const byKey = new Map<string, Question>();
+    const byKey = new Map<string, Question[]>();
     const rest: Question[] = [];
     for (const question of asked) {
       const key = clientKey(question.addresses, table);
       if (key === undefined) rest.push(question);
-      else byKey.set(key, question);
+      // Two may have the same ends: one that was reset, and a new one that came by its addresses.
+      else byKey.set(key, [...(byKey.get(key) ?? []), question]);
     }
     if (byKey.size === 0) return rest;
     const bytes = await this.#readTable(table).catch(() => Buffer.alloc(0));
     visitTcpRows(bytes, table, byKey, (row) => {
       const key = `${row.local} ${row.remote}`;
-      const question = byKey.get(key);
-      if (question === undefined) return;
-      byKey.delete(key);
       const isOwned = row.inode !== 0 && OWNED_STATES.has(row.state);
-      question.answer(isOwned ? row.uid : undefined);
+      for (const { answer } of byKey.get(key) ?? []) answer(isOwned ? row.uid : undefined);
+      byKey.delete(key);
     });
-    return [...rest, ...byKey.values()];
+    return [...rest, ...[...byKey.values()].flat()];
   }
 }
 

@@ -1,7 +1,6 @@
 import type net from "node:net";
 import { type CodedError, type Peer, relayClosed, relayOpened, toWire } from "@farside/protocol";
-import { Relay, type RelayOutcome } from "./relay.ts";
-import { relayEndOfAccepted } from "./relay-end.ts";
+import type { RelayOutcome } from "./relay.ts";
 import { resetStream } from "./reset-socket.ts";
 import type { Target } from "./target.ts";
 import { targetFailure } from "./target-failure.ts";
@@ -27,7 +26,7 @@ export class RelayRun {
   readonly closed: Promise<void>;
   readonly #options: RelayRunOptions;
   readonly #cutting = new AbortController();
-  #bytes = { in: 0, out: 0 };
+  #bytes: { readonly in: number; readonly out: number } = { in: 0, out: 0 };
 
   constructor(options: RelayRunOptions) {
     this.#options = options;
@@ -66,10 +65,14 @@ export class RelayRun {
     const { socket, target } = this.#options;
     const { signal } = this.#cutting;
     try {
-      const targetEnd = await target.dial(signal);
-      const relay = new Relay(relayEndOfAccepted(socket), targetEnd);
+      const dialled = await target.dial(signal);
+      if (signal.aborted || socket.destroyed) {
+        dialled.destroy();
+        signal.throwIfAborted();
+        return { reason: "reset" };
+      }
+      const relay = dialled.join(socket);
       this.#bytes = relay.bytes;
-      if (signal.aborted) relay.cut();
       signal.addEventListener("abort", () => relay.cut(), { once: true });
       const outcome = await relay.closed;
       if (outcome.reason !== "error") return outcome;

@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { TCP_STATE, type TcpTable, tcpEndpoint, visitTcpRows } from "./proc-net-tcp.ts";
+import { readProcFile } from "./read-proc-file.ts";
 import { userNameOf } from "./user-names.ts";
 
 /** Looking through all processes must not hold an answer up. */
@@ -21,8 +22,11 @@ export async function holderOfPort(address: string, port: number): Promise<strin
 
 /** Who listens on the unix socket at `path`; undefined where nobody does, or nobody can be named. Never rejects. */
 export async function holderOfUnixSocket(path: string): Promise<string | undefined> {
-  const table = await readFile("/proc/net/unix", "utf8").catch(() => "");
-  const row = table.split("\n").find((line) => line.endsWith(` ${path}`));
+  const table = await readProcFile("/proc/net/unix").catch(() => Buffer.alloc(0));
+  const row = table
+    .toString()
+    .split("\n")
+    .find((line) => line.endsWith(` ${path}`));
   const inode = Number(row?.trim().split(/ +/, 7)[6]);
   if (!Number.isSafeInteger(inode) || inode === 0) return undefined;
   return describeProcess(inode);
@@ -36,7 +40,7 @@ async function describeHolder(socket: ListeningSocket | undefined): Promise<stri
 async function findListeningSocket(address: string, port: number): Promise<ListeningSocket | undefined> {
   const found: ListeningSocket[] = [];
   for (const table of ["tcp", "tcp6"] as const) {
-    const bytes = await readFile(`/proc/net/${table}`).catch(() => Buffer.alloc(0));
+    const bytes = await readProcFile(`/proc/net/${table}`).catch(() => Buffer.alloc(0));
     const conflicting = conflictingEndpoints(address, port, table);
     visitTcpRows(bytes, table, undefined, ({ state, local, uid, inode }) => {
       if (state === TCP_STATE.listen && conflicting.has(local)) found.push({ uid, inode });

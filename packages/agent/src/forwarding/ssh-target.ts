@@ -1,7 +1,7 @@
 import { CodedError, deadline, isCodedError, type TargetAddress } from "@farside/protocol";
 import { formatEndpoint } from "./format-endpoint.ts";
 import type { Route } from "./route-pool.ts";
-import type { Target } from "./target.ts";
+import { dialledStream, type Target } from "./target.ts";
 
 const DIAL_TIMEOUT_MS = 30_000;
 
@@ -23,7 +23,7 @@ export function sshTarget(address: TargetAddress, route: Route): Target {
           address.kind === "unix"
             ? await hop.dialUnix(address.path, options)
             : await hop.dial(address.host, address.port, options);
-        return { stream };
+        return dialledStream({ stream });
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         throw isCodedError(error)

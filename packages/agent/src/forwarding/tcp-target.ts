@@ -4,7 +4,7 @@ import { abortable, deadline } from "@farside/protocol";
 import { connectSocket } from "./connect-socket.ts";
 import { formatEndpoint } from "./format-endpoint.ts";
 import type { RelayEnd } from "./relay-end.ts";
-import type { Target } from "./target.ts";
+import { dialledStream, type Target } from "./target.ts";
 import { targetFailure } from "./target-failure.ts";
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -37,7 +37,7 @@ export function tcpTarget(host: string, port: number, options: TcpTargetOptions 
       const limit = deadline(connectTimeoutMs, () => targetFailure({ code: "ETIMEDOUT" }, label), { signal });
       try {
         const found = await abortable(addresses(), limit.signal);
-        return await connectToFirst(found, port, limit.signal);
+        return dialledStream(await connectToFirst(found, port, limit.signal));
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         throw targetFailure(error, label);

@@ -1,6 +1,6 @@
 import { deadline } from "@farside/protocol";
 import { connectSocket } from "./connect-socket.ts";
-import type { Target } from "./target.ts";
+import { dialledStream, type Target } from "./target.ts";
 import { targetFailure } from "./target-failure.ts";
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -16,7 +16,7 @@ export function unixTarget(path: string): Target {
         signal,
       });
       try {
-        return await connectSocket({ path }, limit.signal);
+        return dialledStream(await connectSocket({ path }, limit.signal));
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         throw targetFailure(error, path);

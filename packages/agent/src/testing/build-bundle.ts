@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 
@@ -18,6 +18,8 @@ export interface BuiltBundle extends AsyncDisposable {
 export async function buildBundle(): Promise<BuiltBundle> {
   const { bundleAgent } = await script<{ bundleAgent(folder: string): Promise<unknown> }>("bundle.ts");
   const folder = await mkdtemp(path.join(os.tmpdir(), "farside-agent-"));
+  // Agents of other users read it, too.
+  await chmod(folder, 0o755);
   await bundleAgent(`${folder}/`);
   return {
     folder: `${folder}/`,

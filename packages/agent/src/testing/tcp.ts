@@ -6,20 +6,27 @@ export interface TestServer extends AsyncDisposable {
   readonly sockets: Set<net.Socket>;
   /** Connections accepted so far. */
   readonly accepted: number;
+  /** The first connection. */
+  readonly first: Promise<net.Socket>;
 }
 
 /** A server on 127.0.0.1 whose connections may be half closed; disposing cuts them. */
 export async function serveTcp(
-  onConnection: (socket: net.Socket) => void,
+  onConnection: (socket: net.Socket) => void = () => {},
   listen: net.ListenOptions = { host: "127.0.0.1", port: 0 },
 ): Promise<TestServer> {
   const sockets = new Set<net.Socket>();
   let accepted = 0;
+  let resolveFirst: (socket: net.Socket) => void;
+  const first = new Promise<net.Socket>((resolve) => {
+    resolveFirst = resolve;
+  });
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
     accepted += 1;
     sockets.add(socket);
     socket.on("error", () => {});
     socket.on("close", () => sockets.delete(socket));
+    resolveFirst(socket);
     onConnection(socket);
   });
   server.listen(listen);
@@ -28,6 +35,7 @@ export async function serveTcp(
   return {
     port: address !== null && typeof address === "object" ? address.port : 0,
     sockets,
+    first,
     get accepted() {
       return accepted;
     },
@@ -48,9 +56,15 @@ export async function connect(options: net.NetConnectOpts): Promise<net.Socket> 
   return socket;
 }
 
-/** Everything up to the end; rejects where the connection is reset. */
-export async function readAll(socket: net.Socket): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of socket) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks);
+/** Everything up to the end, which leaves the way back open; rejects where the connection breaks. */
+export function readAll(socket: net.Socket): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    socket.once("end", () => resolve(Buffer.concat(chunks)));
+    socket.once("error", reject);
+    socket.once("close", () => reject(new Error("closed before its end")));
+    if (socket.errored) reject(socket.errored);
+    else if (socket.destroyed) reject(new Error("closed before its end"));
+  });
 }

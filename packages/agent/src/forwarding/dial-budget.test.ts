@@ -1,0 +1,33 @@
+import { describe, expect, test } from "vitest";
+import { DialBudget } from "./dial-budget.ts";
+
+describe("the dials of a hop", () => {
+  test("pause after each failure for longer, up to half a minute, and not after a success", () => {
+    let now = 0;
+    const budget = new DialBudget(() => now);
+    const pauses: number[] = [];
+    for (let failure = 0; failure < 8; failure += 1) {
+      budget.failed();
+      pauses.push(budget.waitMs);
+      now += budget.waitMs;
+    }
+    expect(pauses).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
+    budget.failed();
+    budget.succeeded();
+    expect(budget.waitMs).toBe(0);
+  });
+
+  test("are eight a minute at most, however well they go", () => {
+    let now = 0;
+    const budget = new DialBudget(() => now);
+    for (let dial = 0; dial < 8; dial += 1) {
+      expect(budget.waitMs).toBe(0);
+      budget.spend();
+      budget.succeeded();
+      now += 1000;
+    }
+    expect(budget.waitMs).toBe(52_000);
+    now = 60_000;
+    expect(budget.waitMs).toBe(0);
+  });
+});

@@ -1,0 +1,142 @@
+import { CodedError, type HopDeclaration } from "@farside/protocol";
+import type { Hop } from "@farside/ssh";
+import { describe, expect, test } from "vitest";
+import { RoutePool } from "./route-pool.ts";
+
+const never = new AbortController().signal;
+
+/** Hops without a network: each connect is recorded, and answered by `answer`. */
+function fakeHops(answer: (hop: HopDeclaration) => Promise<void> = async () => {}) {
+  const connects: string[] = [];
+  const closes: string[] = [];
+  const connected: string[] = [];
+  const lost: string[] = [];
+  const live: { name: string; drop: (error?: CodedError) => void }[] = [];
+  const pool = new RoutePool({
+    connect: async (declaration, previous) => {
+      const name = `${previous === undefined ? "" : `${previous.name}>`}${declaration.host}`;
+      connects.push(name);
+      await answer(declaration);
+      let drop: (error?: CodedError) => void = () => {};
+      const closed = new Promise<CodedError | undefined>((resolve) => {
+        drop = resolve;
+      });
+      live.push({ name, drop });
+      const close = async () => {
+        closes.push(name);
+        drop();
+      };
+      return { name, serverHostKey: Buffer.from("key"), closed, close } as unknown as Hop;
+    },
+    onConnected: ({ hopId }) => connected.push(hopId),
+    onLost: ({ hopId }, error) => lost.push(`${hopId}: ${error.code}`),
+  });
+  return { pool, connects, closes, connected, lost, live };
+}
+
+function hop(host: string, changes: Partial<HopDeclaration> = {}): HopDeclaration {
+  const key = Buffer.from(`key of ${host}`);
+  return { hopId: `id-${host}`, user: "u", host, port: 22, hostKeys: [key], publicKeys: [key], ...changes };
+}
+
+describe("the hops of a session", () => {
+  test("are connected in order, once for all who need them at the same time", async () => {
+    const { pool, connects, connected } = fakeHops();
+    const route = pool.lease([hop("a"), hop("b")]);
+    const hops = await Promise.all(Array.from({ length: 50 }, () => route.lastHop(never)));
+    expect(new Set(hops).size).toBe(1);
+    expect(connects).toEqual(["a", "a>b"]);
+    expect(connected).toEqual(["id-a", "id-b"]);
+  });
+
+  test("are shared by routes that begin alike, and by nothing that differs", async () => {
+    const { pool, connects } = fakeHops();
+    for (const route of [
+      [hop("a"), hop("b")],
+      [hop("a"), hop("c")],
+      [hop("a")],
+      [hop("b")],
+      [hop("a", { user: "other" })],
+      [hop("a", { hostKeys: [Buffer.from("another")] })],
+    ]) {
+      await pool.lease(route).lastHop(never);
+    }
+    expect(connects).toEqual(["a", "a>b", "a>c", "b", "a", "a"]);
+  });
+
+  test("are closed when the last route that uses them is given back, the last hop first", async () => {
+    const { pool, closes, lost } = fakeHops();
+    const long = pool.lease([hop("a"), hop("b")]);
+    const short = pool.lease([hop("a")]);
+    await Promise.all([long.lastHop(never), short.lastHop(never)]);
+    await short.close();
+    await short.close();
+    expect(closes).toEqual([]);
+    await long.close();
+    expect(closes).toEqual(["a>b", "a"]);
+    await expect(long.lastHop(never)).rejects.toMatchObject({ code: "hop.lost" });
+    expect(lost).toEqual([]);
+  });
+
+  test("that are lost are told, and dialled again when they are needed", async () => {
+    const { pool, connects, lost, live } = fakeHops();
+    const route = pool.lease([hop("a"), hop("b")]);
+    await route.lastHop(never);
+    live[1]?.drop(new CodedError("hop.lost", "gone", { leg: "hop" }));
+    await expect.poll(() => lost).toEqual(["id-b: hop.lost"]);
+    await route.lastHop(never);
+    expect(connects).toEqual(["a", "a>b", "a>b"]);
+  });
+
+  test("that fail are not dialled again for each client that waits", async () => {
+    const { pool, connects } = fakeHops(() =>
+      Promise.reject(new CodedError("sign.refused", "no", { leg: "hop", hint: "ask" })),
+    );
+    const route = pool.lease([hop("a")]);
+    const failures = await Promise.allSettled(Array.from({ length: 1000 }, () => route.lastHop(never)));
+    expect(failures.every(({ status }) => status === "rejected")).toBe(true);
+    const again = { code: "sign.refused", hint: "ask", message: "no (dialled again in 1 s at the earliest)" };
+    await expect(route.lastHop(never)).rejects.toMatchObject(again);
+    await expect(route.lastHop(never)).rejects.toMatchObject(again);
+    expect(connects).toEqual(["a"]);
+  });
+
+  test("go on connecting for the others when one who waits gives up", async () => {
+    let letIn = () => {};
+    const { pool, connects } = fakeHops(
+      () =>
+        new Promise((resolve) => {
+          letIn = resolve;
+        }),
+    );
+    const route = pool.lease([hop("a")]);
+    const impatient = new AbortController();
+    const first = route.lastHop(impatient.signal);
+    const second = route.lastHop(never);
+    const reason = new Error("no more time");
+    impatient.abort(reason);
+    await expect(first).rejects.toBe(reason);
+    letIn();
+    expect((await second).name).toBe("a");
+    expect(connects).toEqual(["a"]);
+  });
+
+  test("that come up after the close are closed at once", async () => {
+    let letIn = () => {};
+    const { pool, closes, connected } = fakeHops(
+      () =>
+        new Promise((resolve) => {
+          letIn = resolve;
+        }),
+    );
+    const connecting = pool.lease([hop("a")]).lastHop(never);
+    const failed = expect(connecting).rejects.toMatchObject({ code: "hop.lost" });
+    await new Promise(setImmediate);
+    const closing = pool.close();
+    letIn();
+    await closing;
+    await failed;
+    expect(closes).toEqual(["a"]);
+    expect(connected).toEqual([]);
+  });
+});
