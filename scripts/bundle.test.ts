@@ -69,8 +69,12 @@ describe("the agent's bundle", () => {
     expect(bundled.manifest.compressedBytes).toBeLessThan(MAX_COMPRESSED_BYTES);
   });
 
-  test("is the same, byte for byte, when it is made again", async () => {
-    const again = await bundleAgent(folder);
-    expect(again.manifest).toEqual(bundled.manifest);
+  test("is the same, byte for byte, whoever makes it", async () => {
+    const other = `${folder}other/`;
+    const [one, two] = await Promise.all([bundleAgent(folder), bundleAgent(other)]);
+    expect(two.manifest).toEqual(one.manifest);
+    expect((await readFile(`${other}agent.cjs.br`)).equals(await readFile(`${folder}agent.cjs.br`))).toBe(
+      true,
+    );
   });
 });

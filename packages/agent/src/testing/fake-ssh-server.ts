@@ -1,6 +1,5 @@
-import { generateKeyPairSync } from "node:crypto";
-import { once } from "node:events";
-import ssh2, { type Connection } from "ssh2";
+import { readFile } from "node:fs/promises";
+import { letAnybodyIn, makeKeyPair, ssh2Server, temporaryFolder } from "@farside/ssh/testing";
 
 /** A server that lets anybody in without asking for a signature, as a redirected connection may meet. */
 export interface FakeSshServer extends AsyncDisposable {
@@ -14,46 +13,32 @@ export interface FakeSshServer extends AsyncDisposable {
 }
 
 export async function fakeSshServer(): Promise<FakeSshServer> {
-  const { privateKey } = generateKeyPairSync("rsa", {
-    modulusLength: 2048,
-    publicKeyEncoding: { type: "pkcs1", format: "pem" },
-    privateKeyEncoding: { type: "pkcs1", format: "pem" },
-  });
-  const parsed = ssh2.utils.parseKey(privateKey);
-  if (parsed instanceof Error) throw parsed;
+  await using folder = await temporaryFolder();
+  const key = await makeKeyPair(folder.file("host"), "rsa-2048");
+  const hostKeys = [await readFile(key.path)];
   let dials = 0;
   let received = 0;
-  const connections = new Set<Connection>();
-  const server = new ssh2.Server({ hostKeys: [privateKey] }, (connection) => {
-    connections.add(connection);
-    connection.on("error", () => {});
-    // What `accept` would answer to the question about a key is only that the key would do.
-    connection.on("authentication", (context) => {
-      (context as unknown as { _cbfinal(isAllowed: boolean): void })._cbfinal(true);
-    });
-    connection.on("tcpip", (accept) => {
-      dials += 1;
-      accept().on("data", (chunk: Buffer) => {
-        received += chunk.length;
+  const server = await ssh2Server(
+    (connection) => {
+      connection.on("authentication", letAnybodyIn);
+      connection.on("tcpip", (accept) => {
+        dials += 1;
+        accept().on("data", (chunk: Buffer) => {
+          received += chunk.length;
+        });
       });
-    });
-  });
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const address = server.address();
+    },
+    { hostKeys },
+  );
   return {
-    port: typeof address === "object" && address !== null ? address.port : 0,
-    hostKey: parsed.getPublicSSH(),
+    port: server.port,
+    hostKey: key.publicKey.blob,
     get dials() {
       return dials;
     },
     get received() {
       return received;
     },
-    async [Symbol.asyncDispose]() {
-      for (const connection of connections) connection.end();
-      server.close();
-      await once(server, "close");
-    },
+    [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }

@@ -4,6 +4,7 @@ export { hopOptionsFor } from "./hop-options-for.ts";
 export { type KeyKind, type KeyPair, makeKeyPair } from "./key-pair.ts";
 export { program } from "./program.ts";
 export { type SshAgent, startSshAgent } from "./ssh-agent.ts";
+export { letAnybodyIn, type Ssh2Server, ssh2Server } from "./ssh2-server.ts";
 export { type Sshd, type SshdOptions, startSshd } from "./sshd.ts";
 export { type TcpServer, tcpServer } from "./tcp-server.ts";
 export { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
