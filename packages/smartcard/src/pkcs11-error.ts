@@ -27,6 +27,8 @@ const sessionGone: readonly number[] = [
   ckr.slotIdInvalid,
 ];
 
+const vague: readonly number[] = [ckr.generalError, ckr.functionFailed, ckr.deviceError];
+
 const hasCode = (error: unknown, codes: readonly number[]): boolean =>
   error instanceof ModuleFailure && error.ckr !== undefined && codes.includes(error.ckr);
 
@@ -38,6 +40,11 @@ export const isAlreadyLoggedIn = (error: unknown): boolean => hasCode(error, [ck
 export const isLoginLost = (error: unknown): boolean => hasCode(error, [ckr.userNotLoggedIn]);
 /** The card is out, or was: sessions are dead, and a login with them. */
 export const isSessionGone = (error: unknown): boolean => hasCode(error, sessionGone);
+
+/** What modules say of anything, also of a card that was pulled out a moment ago. */
+export const isVague = (error: unknown): boolean => hasCode(error, vague);
+export const deviceRemoved = (method: string): ModuleFailure =>
+  new ModuleFailure({ code: ckr.deviceRemoved, message: "CKR_DEVICE_REMOVED", method });
 
 /** The error that the operator gets for a failure of the module while `attempt` ("sign with key 01"). */
 export function toCardError(error: unknown, attempt: string): unknown {

@@ -48,6 +48,8 @@ export const user = { normal: 1, contextSpecific: 2 } as const;
 
 /** Return values that mean something to farside; the rest is `card.failed`. */
 export const ckr = {
+  generalError: 0x05,
+  functionFailed: 0x06,
   deviceError: 0x30,
   deviceRemoved: 0x32,
   functionCanceled: 0x50,

@@ -1,11 +1,15 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { CodedError } from "@farside/protocol";
 import type { CardDeadlines } from "./deadlines.ts";
 import { type PinReason, triesLeftOf } from "./pin.ts";
 import { pivTriesLeft } from "./piv-tries.ts";
-import { isSessionGone, ModuleFailure, toCardError } from "./pkcs11-error.ts";
+import { deviceRemoved, isSessionGone, isVague, ModuleFailure, toCardError } from "./pkcs11-error.ts";
 import type { ObjectFacts, SignerCallName, SignerCalls, TokenFacts } from "./signer-messages.ts";
 import { type CallOptions, SignerProcess, type SignerProcessOptions } from "./signer-process.ts";
 import { describeToken } from "./token-choice.ts";
+
+const REMOVAL_NOTICE_MS = 1_500;
+const REMOVAL_LOOK_MS = 100;
 
 export interface TokenSessionOptions extends SignerProcessOptions {
   readonly modulePath: string;
@@ -122,10 +126,13 @@ export class TokenSession implements AsyncDisposable {
   /** Whether the card is in its reader; looks at the reader only. */
   async isPresent(): Promise<boolean> {
     if (!this.#isOpen || this.#signer?.isAlive !== true) return (await this.findAgain()) !== undefined;
-    return this.call("isPresent", { slot: this.token.slot }).catch((error) => {
-      if (error instanceof ModuleFailure) return false;
-      throw error;
-    });
+    const { otherMs } = this.#options.deadlines;
+    return this.#signer
+      .call("isPresent", { slot: this.token.slot }, { deadlineMs: otherMs })
+      .catch((error) => {
+        if (error instanceof ModuleFailure) return false;
+        throw error;
+      });
   }
 
   markLoggedIn(): void {
@@ -150,9 +157,20 @@ export class TokenSession implements AsyncDisposable {
     try {
       return await signer.call(name, params, { deadlineMs: this.#options.deadlines.otherMs, ...options });
     } catch (error) {
-      if (isSessionGone(error)) this.markLost("card-reinserted");
-      throw error;
+      const reason = isVague(error) && (await this.#goesAway()) ? deviceRemoved(name) : error;
+      if (isSessionGone(reason)) this.markLost("card-reinserted");
+      throw reason;
     }
+  }
+
+  /** The PC/SC daemon takes a moment to see that a card was pulled out. */
+  async #goesAway(): Promise<boolean> {
+    const deadline = Date.now() + REMOVAL_NOTICE_MS;
+    while (this.#isOpen && Date.now() < deadline) {
+      if (!(await this.isPresent().catch(() => true))) return true;
+      await delay(REMOVAL_LOOK_MS);
+    }
+    return false;
   }
 
   /** Lets go of the card, which resets it. Idempotent. */
