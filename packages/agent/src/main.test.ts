@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import net from "node:net";
 import os from "node:os";
@@ -369,8 +369,9 @@ test.runIf(hasOtherUsers)(
   "an agent of an ordinary user names the user who holds a port, and refuses root's only",
   async () => {
     await using service = await serveTcp((socket) => socket.end("for nobody and root"));
-    const wrapper = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "env", "-i"];
-    await using agent = await AgentProcess.start({ bundle: built.path, wrapper });
+    const drop = ["setpriv", `--reuid=${NOBODY}`, `--regid=${NOBODY}`, "--clear-groups", "env", "-i"];
+    const wrap = (command: readonly string[]) => [...drop, ...command];
+    await using agent = await AgentProcess.start({ bundle: built.path, wrap });
     expect(agent.hello).toMatchObject({ uid: NOBODY, user: "nobody" });
     const taken = open(agent, 1, { bind: { kind: "loopback", port: service.port } });
     await expect(taken).rejects.toMatchObject({
@@ -391,3 +392,75 @@ test.runIf(hasOtherUsers)(
     expect(await agent.event(relayRefused)).toMatchObject({ uid: 1, reason: "other-user" });
   },
 );
+
+test("an agent with few open files serves what it can, resets the rest and survives", async () => {
+  await using service = await serveTcp((socket) => socket.pipe(socket));
+  const wrap = (command: readonly string[]) => ["prlimit", "--nofile=160:160", ...command];
+  await using agent = await AgentProcess.start({ bundle: built.path, wrap });
+  const port = await open(agent, service.port);
+  const clients = Array.from({ length: 300 }, () => net.connect(port, "127.0.0.1"));
+  let served = 0;
+  let reset = 0;
+  for (const socket of clients) {
+    socket.write("!");
+    socket.once("data", () => {
+      served += 1;
+    });
+    socket.once("error", () => {
+      reset += 1;
+    });
+  }
+  await expect.poll(() => [served > 10, reset > 100]).toEqual([true, true]);
+  const { forwards } = await agent.peer.request(describeAgent, {});
+  expect(forwards[0]?.openRelays).toBeGreaterThan(10);
+  expect(forwards[0]?.openRelays).toBeLessThan(80);
+  expect(agent.warnings[0]).toContain("too many connections wait");
+  for (const socket of clients) socket.destroy();
+  await expect
+    .poll(async () => (await agent.peer.request(describeAgent, {})).forwards[0]?.openRelays)
+    .toBe(0);
+  const late = await relayed(port);
+  late.destroy();
+  await agent.peer.request(stopAgent, { graceMs: 0 });
+  expect(await agent.exit()).toEqual([0, null]);
+});
+
+test("an agent whose lease expires ends the SSH login that it runs in", async () => {
+  const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
+  const options = [
+    "-F",
+    "none",
+    "-o",
+    "StrictHostKeyChecking=no",
+    "-o",
+    "UserKnownHostsFile=/dev/null",
+    "-o",
+    "LogLevel=ERROR",
+  ];
+  const login = ["-i", key.path, "-p", `${sshd.port}`, `${sshd.user}@${sshd.host}`];
+  const wrap = (command: readonly string[]) => [
+    "ssh",
+    ...options,
+    ...login,
+    `exec ${command.map(quoted).join(" ")}`,
+  ];
+  await using agent = await AgentProcess.start({ bundle: built.path, wrap, hello: { leaseMs: 1000 } });
+  const parent = Number(
+    /^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${agent.hello.pid}/status`, "utf8"))?.[1],
+  );
+  expect(await readFile(`/proc/${parent}/cmdline`, "utf8")).toMatch(/^sshd(-session)?: /);
+  // 69 would be the agent's own exit code: that the login was cut is what 255 says.
+  expect(await agent.exit()).toEqual([255, null]);
+  await expect
+    .poll(() => [isRunning(parent), isRunning(agent.hello.pid)], { timeout: 5000 })
+    .toEqual([false, false]);
+});
+
+/** A process that has ended may still wait for its parent. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+  } catch {
+    return false;
+  }
+}

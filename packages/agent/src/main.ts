@@ -19,6 +19,8 @@ const SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 function run(): void {
   const log = new Log(process.stderr);
   redirectConsole(log);
+  process.removeAllListeners("warning");
+  process.on("warning", ({ name, message }) => log.warn(message, { name }));
   const facts = readHostFacts();
   setTitle("starting");
   const agent = new SessionAgent({

@@ -18,6 +18,8 @@ import { tcpTarget } from "./tcp-target.ts";
 import { unixTarget } from "./unix-target.ts";
 import { uidOfUser, userNameOf } from "./user-names.ts";
 
+const MAX_NAMES = 256;
+
 export interface ForwardTableOptions {
   /** The agent's own; it and root may always connect. */
   readonly uid: number;
@@ -32,6 +34,7 @@ export class ForwardTable implements AsyncDisposable {
   readonly #options: ForwardTableOptions;
   readonly #forwards = new Map<string, Forward>();
   readonly #lookup = new PeerUidLookup();
+  readonly #names = new Map<number, Promise<string>>();
   #lastRelayId = 0;
   #isClosed = false;
 
@@ -43,6 +46,12 @@ export class ForwardTable implements AsyncDisposable {
     let open = 0;
     for (const forward of this.#forwards.values()) open += forward.openRelays;
     return open;
+  }
+
+  get #waiting(): number {
+    let waiting = 0;
+    for (const forward of this.#forwards.values()) waiting += forward.waiting;
+    return waiting;
   }
 
   get counters(): ForwardCounters[] {
@@ -105,6 +114,7 @@ export class ForwardTable implements AsyncDisposable {
       admitFor: (listener) => this.#admitFor(listener, allowedUids, params.admission.allowAnyUser),
       maxRelays: params.maxRelays,
       mayStart: () => gate.mayStart(this.openRelays),
+      mayWait: () => gate.mayWait(this.#waiting),
       nextRelayId: () => {
         this.#lastRelayId += 1;
         return this.#lastRelayId;
@@ -121,8 +131,15 @@ export class ForwardTable implements AsyncDisposable {
 
   #admitFor(listener: Listener, allowedUids: ReadonlySet<number>, allowAnyUser: boolean): Admit {
     if (!listener.isLoopback) return admitAll;
-    return admitByUid({ allowedUids, allowAnyUser, lookup: this.#lookup, nameOf: userNameOf });
+    return admitByUid({ allowedUids, allowAnyUser, lookup: this.#lookup, nameOf: this.#nameOf });
   }
+
+  /** A user who is refused is likely to try again. */
+  readonly #nameOf = (uid: number): Promise<string> => {
+    const known = this.#names.get(uid) ?? userNameOf(uid);
+    if (this.#names.size < MAX_NAMES) this.#names.set(uid, known);
+    return known;
+  };
 
   #targetOf({ target, route }: OpenForwardParams): Target {
     if (route.length > 0) return sshTarget(target, this.#options.routes.lease(route));

@@ -8,9 +8,6 @@ import { RelayRun } from "./relay-run.ts";
 import { resetStream } from "./reset-socket.ts";
 import type { Target } from "./target.ts";
 
-/** Accepted connections that wait for their admission or for a free place; more are reset. */
-const MAX_WAITING = 4096;
-
 export interface ForwardOptions {
   readonly forwardId: string;
   readonly openListener: (options: ListenerOptions) => Promise<Listener>;
@@ -22,6 +19,8 @@ export interface ForwardOptions {
   readonly maxRelays: number;
   /** Whether the agent as a whole lets a further relay start. */
   readonly mayStart: () => boolean;
+  /** Whether it lets a further accepted connection wait. */
+  readonly mayWait: () => boolean;
   readonly nextRelayId: () => number;
   readonly emit: Peer["emit"];
   /** Called after a relay started or ended. */
@@ -79,6 +78,11 @@ export class Forward implements AsyncDisposable {
 
   get openRelays(): number {
     return this.#relays.size;
+  }
+
+  /** Accepted connections that wait for their admission or for a place. */
+  get waiting(): number {
+    return this.#undecided + this.#waiting.length;
   }
 
   get counters(): ForwardCounters {
@@ -170,9 +174,9 @@ export class Forward implements AsyncDisposable {
   async #accepted(socket: net.Socket, peer: string): Promise<void> {
     // The socket is paused and unread: what happens to it shows when it is used.
     socket.on("error", () => {});
-    if (this.#undecided + this.#waiting.length >= MAX_WAITING) {
+    if (!this.#options.mayWait()) {
       resetStream(socket);
-      this.#warn(`more than ${MAX_WAITING} connections wait: further ones are reset`);
+      this.#warn("too many connections wait: further ones are reset");
       return;
     }
     this.#undecided += 1;

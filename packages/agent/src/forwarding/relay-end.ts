@@ -12,16 +12,33 @@ export interface RelayEnd {
   readonly reader?: PooledReader | undefined;
 }
 
+/** A target whose network is gone is noticed within some minutes of silence. */
+const KEEPALIVE_DELAY_MS = 60_000;
+
 /** What a stream of `options` needs to be a fast relay end. */
 export interface PooledSocketOptions {
   readonly reader: PooledReader;
-  readonly options: { readonly onread: net.OnReadOpts; readonly allowHalfOpen: true; readonly noDelay: true };
+  readonly options: Pick<
+    net.TcpSocketConnectOpts,
+    "onread" | "noDelay" | "keepAlive" | "keepAliveInitialDelay"
+  > & {
+    readonly allowHalfOpen: true;
+  };
 }
 
 /** Options for `net.connect`, and the reader that belongs to them. */
 export function pooledSocketOptions(): PooledSocketOptions {
   const reader = new PooledReader(readPool);
-  return { reader, options: { onread: reader.onread, allowHalfOpen: true, noDelay: true } };
+  return {
+    reader,
+    options: {
+      onread: reader.onread,
+      allowHalfOpen: true,
+      noDelay: true,
+      keepAlive: true,
+      keepAliveInitialDelay: KEEPALIVE_DELAY_MS,
+    },
+  };
 }
 
 /** What Node does not document: the handle can be moved from one socket to another that is made with `onread`. */

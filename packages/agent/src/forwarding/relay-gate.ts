@@ -1,19 +1,32 @@
 import { readFileSync } from "node:fs";
 
-/** Descriptors for everything but relays: control channel, listeners, hops, /proc. */
-const RESERVED_DESCRIPTORS = 128;
+/** Descriptors for everything but clients: control channel, listeners, hops, /proc. */
+const RESERVED_DESCRIPTORS = 64;
 const DESCRIPTORS_PER_RELAY = 2;
+/** Accepted connections that wait for their admission or for a place. */
+const MAX_WAITING = 4096;
+/** Of the descriptors, what waiting connections may take. */
+const WAITING_SHARE = 0.25;
 
-/** Says whether a relay may start now; shared by all forwards of an agent. */
+/** Says what an agent has room for; shared by all its forwards, in whose sum it counts. */
 export interface RelayGate {
-  /** `openRelays`: of the whole agent. */
   mayStart(openRelays: number): boolean;
+  /** Whether a further accepted connection may wait; else it is reset. */
+  mayWait(waiting: number): boolean;
 }
 
-/** As many relays as the limit of open files allows, and only while `isLeaseHeld`. */
+/**
+ * As many relays and waiting connections as the limit of open files allows: past it the kernel would close connections
+ * unseen, and /proc could not be read. Relays start only while `isLeaseHeld`.
+ */
 export function relayGate(isLeaseHeld: () => boolean, descriptorLimit = readDescriptorLimit()): RelayGate {
-  const most = Math.max(1, Math.floor((descriptorLimit - RESERVED_DESCRIPTORS) / DESCRIPTORS_PER_RELAY));
-  return { mayStart: (openRelays) => openRelays < most && isLeaseHeld() };
+  const forClients = Math.max(4, descriptorLimit - RESERVED_DESCRIPTORS);
+  const mostWaiting = Math.min(MAX_WAITING, Math.floor(forClients * WAITING_SHARE));
+  const mostRelays = Math.floor((forClients - mostWaiting) / DESCRIPTORS_PER_RELAY);
+  return {
+    mayStart: (openRelays) => openRelays < mostRelays && isLeaseHeld(),
+    mayWait: (waiting) => waiting < mostWaiting,
+  };
 }
 
 /** Node raises the soft limit to the hard one at its start. */

@@ -34,8 +34,8 @@ export interface AgentProcessOptions {
   /** Undefined: no hello is sent. */
   readonly hello?: Partial<OrchestratorHello> | undefined;
   readonly sign?: (params: SignParams) => Promise<Uint8Array>;
-  /** A command that runs the agent: it gets node and its arguments behind its own. */
-  readonly wrapper?: readonly string[];
+  /** Makes another command of the agent's own: to run it as another user, through ssh … */
+  readonly wrap?: (command: readonly string[]) => readonly string[];
 }
 
 interface Received {
@@ -148,13 +148,10 @@ export class AgentProcess implements AsyncDisposable {
 }
 
 /** Starts the bundle as the loader does and waits for its preamble. */
-export async function startWithPreamble({
-  bundle,
-  node = process.execPath,
-  wrapper = [],
-}: AgentProcessOptions) {
+export async function startWithPreamble({ bundle, node = process.execPath, wrap }: AgentProcessOptions) {
   const boot = `globalThis[Symbol.for("farside.boot")]={nonce:"${NONCE}",digest:"${DIGEST}"};require(${JSON.stringify(bundle)})`;
-  const [command = node, ...args] = [...wrapper, node, "-e", boot];
+  const own = [node, "-e", boot];
+  const [command = node, ...args] = wrap?.(own) ?? own;
   const child = spawn(command, args, { stdio: "pipe" });
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
