@@ -1,12 +1,22 @@
 import type { ArgumentsCamelCase, Argv, CommandModule, InferredOptionTypes } from "yargs";
 import type { CommandContext, TakeExitCode } from "../command-context.ts";
-import { jsonOption, logOption } from "../options/definitions.ts";
+import {
+  sshOptions as allSshOptions,
+  identityOptions,
+  jsonOption,
+  logOption,
+} from "../options/definitions.ts";
+
+/** `-p` and `-J` are what the session was started with. */
+const { p: _, J: __, ...sshOptions } = allSshOptions;
 
 export const teardownOptions = {
   all: {
     type: "boolean",
     describe: "Every session of this workstation",
   },
+  ...identityOptions,
+  ...sshOptions,
   ...jsonOption,
   ...logOption,
 } as const;

@@ -1,22 +1,13 @@
 import { expect, test } from "vitest";
-import { sessionOptionsOf, sshOptionsOf } from "./forward-options.ts";
+import { sessionOptionsOf } from "./forward-options.ts";
 
-test("of a repeated -o key the first one counts, as in ssh", () => {
-  const o = [
-    ["User", "a"],
-    ["user", "b"],
-    ["Port", "22"],
-  ] as const;
-  expect(sshOptionsOf({ o })).toEqual({ User: "a", Port: "22" });
-});
-
-test("-p is the port of the jump host, and must not differ from the one it has", () => {
-  const base = { L: ["1:b:2"], jump: "me@jump" };
+test("everything that is wrong with the line is known before anything is started", () => {
+  const base = { jump: "me@jump", L: ["1:b:2"] };
   expect(sessionOptionsOf({ ...base, p: 2222 }).jump).toBe("me@jump:2222");
-  expect(sessionOptionsOf({ ...base, jump: "::1", p: 2222 }).jump).toBe("[::1]:2222");
-  expect(sessionOptionsOf(base).jump).toBe("me@jump");
-  expect(sessionOptionsOf({ ...base, jump: "jump:22", p: 22 }).jump).toBe("jump:22");
-  expect(() => sessionOptionsOf({ ...base, jump: "jump:22", p: 23 })).toThrow(/has port 22, and -p says 23/);
+  expect(() => sessionOptionsOf({ ...base, L: ["1:b:2", "x:b:2"] })).toThrow(/cannot read -L "x:b:2"/);
+  expect(() => sessionOptionsOf({ ...base, via: "a:b:c" })).toThrow(/cannot read --via "a:b:c"/);
+  expect(() => sessionOptionsOf({ ...base, J: "a,,b" })).toThrow(/cannot read -J/);
+  expect(() => sessionOptionsOf({ ...base, "via-host-key": ["sign"] })).toThrow(/cannot read --via-host-key/);
 });
 
 test("a --ready-file that can't be made is refused before anything is started", () => {

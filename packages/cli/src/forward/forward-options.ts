@@ -1,14 +1,18 @@
 import { accessSync, constants } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { type ForwardOptions, formatHopSpec, parseHopSpec } from "@farside/orchestrator";
+import { type ForwardOptions, parseForwardSpec, parseHopList, parsePinnedKeys } from "@farside/orchestrator";
 import type { ForwardArguments } from "../commands/forward.ts";
+import { jumpWithPort, sshOptionsOf } from "../options/ssh-arguments.ts";
 import { usageError } from "../usage-error.ts";
 
-/** What of the command line the orchestrator takes as it is. Throws `usage.invalid`. */
+/** What of the command line the orchestrator takes as it is. Throws `usage.invalid`, for everything that can be known now. */
 export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
+  parseHopList(argv.via ?? [], "--via");
+  parseHopList(argv.J ?? [], "-J");
+  parsePinnedKeys(argv["via-host-key"] ?? []);
   return {
-    jump: jumpOf(argv),
-    forwards: argv.L ?? [],
+    jump: jumpWithPort(argv.jump, argv.p),
+    forwards: (argv.L ?? []).map(parseForwardSpec),
     via: argv.via,
     viaHostKeys: argv["via-host-key"],
     jumps: argv.J,
@@ -27,25 +31,6 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     startTimeoutMs: argv["start-timeout"],
     readyFile: readyFileOf(argv),
   };
-}
-
-/** `-o` options by key; as in ssh the first one of a key counts. */
-export function sshOptionsOf({ o = [] }: Pick<ForwardArguments, "o">): Record<string, string> {
-  const options = new Map<string, readonly [string, string]>();
-  for (const [key, value] of o) {
-    const name = key.toLowerCase();
-    if (!options.has(name)) options.set(name, [key, value]);
-  }
-  return Object.fromEntries(options.values());
-}
-
-/** JUMP with the port of `-p`. */
-function jumpOf({ jump, p }: Pick<ForwardArguments, "jump" | "p">): string {
-  const spec = parseHopSpec(jump, "the jump host");
-  if (p === undefined || spec.port === p) return jump;
-  if (spec.port !== undefined)
-    throw usageError(`the jump host has port ${spec.port}, and -p says ${p}`, "Give one.");
-  return formatHopSpec({ ...spec, port: p });
 }
 
 /** Known to be of no use only once everything is open, it would come too late. */

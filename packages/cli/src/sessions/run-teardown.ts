@@ -1,4 +1,118 @@
-export async function runTeardown(...args: unknown[]): Promise<number> {
-  process.stdout.write(`${JSON.stringify(args.slice(0, -1))}\n`);
-  return 0;
+import { listSessions, stateFolder, teardownSession } from "@farside/orchestrator";
+import { isCodedError, type Receipt, type SessionEvent, toCodedError } from "@farside/protocol";
+import type { Identity } from "@farside/ssh";
+import { cardEvents } from "../card/card-events.ts";
+import type { CommandContext } from "../command-context.ts";
+import type { TeardownArguments } from "../commands/teardown.ts";
+import { exitCodeOf } from "../exit-code.ts";
+import { openIdentity } from "../identity/open-identity.ts";
+import { LineSink } from "../output/line-sink.ts";
+import { peopleReporter } from "../output/open-reporter.ts";
+import type { PeopleReporter } from "../output/people-reporter.ts";
+import { choosePrompter } from "../prompt/choose-prompter.ts";
+import { pinSource } from "../prompt/pin-source.ts";
+import { askPassphrase } from "../prompt/questions.ts";
+import { usageError } from "../usage-error.ts";
+import { connectJump } from "./connect-jump.ts";
+
+const LEFTOVERS_EXIT_CODE = 75;
+
+/** `farside teardown`: 0 when nothing is left, 75 and the list when something is, or when nobody could look. */
+export async function runTeardown(argv: TeardownArguments, context: CommandContext): Promise<number> {
+  const names = new Set(argv.session ?? []);
+  if (names.size === 0 && argv.all !== true)
+    throw usageError("say which session to end, or --all", "farside status lists them.");
+  if (names.size > 0 && argv.all === true)
+    throw usageError("sessions and --all do not go together", "Give one.");
+  const people = peopleReporter(argv, context);
+  const answer = new LineSink(context.stdout);
+  const connecting = lookingIn(argv, context, people);
+  const root = stateFolder(context.env);
+  try {
+    if (argv.all === true) for (const { record } of await listSessions(root)) names.add(record.name);
+    if (names.size > 0) people.step(`ending ${[...names].join(", ")}`);
+    const tell = (receipt: Receipt) => {
+      if (argv.json === true) answer.write(JSON.stringify(receipt));
+      people.event({ event: "receipt", at: now(), ...receipt });
+    };
+    const { connect } = connecting;
+    const codes = await Promise.all(
+      [...names].map((name) =>
+        endOne(
+          name,
+          { stateFolder: root, connect, signal: context.interrupts.signal },
+          tell,
+          people,
+          context,
+        ),
+      ),
+    );
+    return Math.max(0, ...codes);
+  } finally {
+    await connecting.close();
+    await Promise.all([people.close(), answer.flush(2000)]);
+  }
+}
+
+type TeardownOptions = Parameters<typeof teardownSession>[1];
+
+async function endOne(
+  name: string,
+  options: TeardownOptions,
+  tell: (receipt: Receipt) => void,
+  people: PeopleReporter,
+  { interrupts }: CommandContext,
+): Promise<number> {
+  try {
+    const receipt = await teardownSession(name, options);
+    tell(receipt);
+    return receipt.clean ? 0 : LEFTOVERS_EXIT_CODE;
+  } catch (error) {
+    const coded = toCodedError(error);
+    // Idempotent: what is gone is what was asked for.
+    if (isCodedError(error) && error.code === "session.not-found") {
+      people.warn(`there is no session ${name} on this workstation: nothing to end`);
+      return 0;
+    }
+    people.error(coded);
+    return exitCodeOf(coded, interrupts.first);
+  }
+}
+
+/** How the hosts of dead sessions are looked at: with one identity for all of them, so with one PIN. */
+function lookingIn(argv: TeardownArguments, context: CommandContext, people: PeopleReporter) {
+  const { env, interrupts } = context;
+  const origin = argv["pin-source"];
+  const prompter = choosePrompter({
+    env,
+    only: origin?.kind === "tty" || origin?.kind === "askpass" ? origin.kind : undefined,
+    pause: () => people.pause(),
+    onInterrupt: () => interrupts.take("SIGINT"),
+  });
+  const source = pinSource({ origin, prompter, env });
+  let opening: Promise<Identity> | undefined;
+  const emit = (event: object) => people.event({ ...event, at: now() } as SessionEvent);
+  return {
+    connect: ({ record }: { record: { jump: string } }, signal: AbortSignal) =>
+      connectJump({
+        ...{ jump: record.jump, argv, prompter, signal },
+        onWarning: (text) => people.warn(text),
+        identity: (config) => {
+          opening ??= openIdentity({
+            ...{ wish: argv, config, env, pinSource: source, signal: interrupts.signal },
+            cardEvents: cardEvents(emit),
+            passphrase: prompter && ((file, options) => askPassphrase(prompter, file, options)),
+          });
+          return opening;
+        },
+      }),
+    close: async () => {
+      const identity = await opening?.catch(() => undefined);
+      await identity?.close();
+    },
+  };
+}
+
+function now(): string {
+  return new Date().toISOString();
 }

@@ -1,0 +1,207 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, readdir, readFile, writeFile } from "node:fs/promises";
+import { connect, createServer } from "node:net";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor, within } from "../support/wait-for.ts";
+import { eventOf, eventsOf, type Loopback, portOf, startLoopback } from "./loopback.ts";
+import { CliRun, cliPath, runCli, startCli } from "./run-cli.ts";
+
+let loopback: Loopback;
+beforeAll(async () => {
+  loopback = await startLoopback();
+});
+afterAll(() => loopback[Symbol.asyncDispose]());
+
+async function roundTrip(port: number, text: string): Promise<string> {
+  const socket = connect(port, "127.0.0.1");
+  socket.end(text);
+  let answer = "";
+  for await (const chunk of socket) answer += String(chunk);
+  return answer;
+}
+
+describe("a forward until Ctrl-C", () => {
+  test("with --json: one event a line and nothing else, bytes go through, exit 0 with a clean receipt", async () => {
+    await using run = loopback.start("--json");
+    const ready = await eventOf(run, "ready");
+    expect(await roundTrip(portOf(ready), "hello")).toBe("hello");
+    await eventOf(run, "relay.close");
+    run.process.kill("SIGINT");
+    const { code, stdout, stderr } = await within(run.result, 15_000, "the end");
+    const events = eventsOf(stdout);
+    expect(events.map(({ event: name }) => name)).toEqual([
+      ...["hop.connected", "agent.ready", "forward.open", "ready", "relay.open", "relay.close", "receipt"],
+    ]);
+    expect(events.at(-1)).toMatchObject({
+      session: ready.session,
+      clean: true,
+      processes: [],
+      listeners: [],
+      files: [],
+    });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  });
+
+  test("for people: plain lines on stderr, nothing on stdout, and the receipt in words", async () => {
+    await using run = loopback.start();
+    await waitFor(() => run.stderr.includes("ready: session"), {
+      what: "ready",
+      withinMs: 20_000,
+      detail: () => run.stderr,
+    });
+    run.process.kill("SIGTERM");
+    const { code, stdout, stderr } = await within(run.result, 15_000, "the end");
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+    expect(stderr).toContain(`nothing left on ${loopback.host}: 0 processes, 0 listeners, 0 files\n`);
+    expect(stderr).not.toContain("\u001b");
+  });
+
+  test("two SIGINTs 50 ms apart are one Ctrl-C: an open connection keeps its grace", async () => {
+    await using run = loopback.start("--json", "--grace", "30s");
+    const socket = connect(portOf(await eventOf(run, "ready")), "127.0.0.1");
+    socket.write("a");
+    await once(socket, "data");
+    run.process.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    run.process.kill("SIGINT");
+    // Still served in its grace.
+    socket.write("b");
+    expect(String((await within(once(socket, "data"), 5000, "the echo"))[0])).toBe("b");
+    socket.end();
+    const { code, stdout } = await within(run.result, 15_000, "the end");
+    expect(code).toBe(0);
+    expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
+    expect(eventsOf(stdout).find((one) => one.event === "relay.close")).toMatchObject({ reason: "end" });
+  });
+
+  test("a second SIGINT after a second ends the grace at once", async () => {
+    await using run = loopback.start("--json", "--grace", "60s");
+    const socket = connect(portOf(await eventOf(run, "ready")), "127.0.0.1");
+    socket.on("error", () => undefined);
+    await eventOf(run, "relay.open");
+    run.process.kill("SIGINT");
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    run.process.kill("SIGINT");
+    const { code, stdout } = await within(run.result, 10_000, "the end");
+    expect(code).toBe(0);
+    expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
+  });
+
+  test("a stdout that is closed does not keep the teardown from its end", async () => {
+    await using run = loopback.start("--json");
+    await eventOf(run, "ready");
+    run.process.stdout?.destroy();
+    run.process.kill("SIGINT");
+    expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+    expect(await readdir(join(loopback.stateHome, "farside"))).toEqual([]);
+  });
+
+  test("events go to a descriptor, and a ready file is there while it is ready", async () => {
+    const readyFile = loopback.sshd.folder.file("ready");
+    const child = spawn(
+      process.execPath,
+      [cliPath, ...loopback.job("--events", "fd:3", "--ready-file", readyFile)],
+      {
+        env: loopback.environment,
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe", "pipe"],
+      },
+    );
+    await using run = new CliRun(child);
+    let text = "";
+    child.stdio[3]?.on("data", (chunk: Buffer) => {
+      text += String(chunk);
+    });
+    await waitFor(() => text.includes('"event":"ready"'), {
+      what: "ready",
+      withinMs: 20_000,
+      detail: () => run.stderr,
+    });
+    expect(JSON.parse(await readFile(readyFile, "utf8"))).toMatchObject({ forwards: [{ id: "1" }] });
+    child.kill("SIGINT");
+    const { code, stdout } = await within(run.result, 15_000, "the end");
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+    expect(eventsOf(text).at(-1)?.event).toBe("receipt");
+    await expect(access(readyFile)).rejects.toThrow(/ENOENT/);
+  });
+});
+
+describe("a forward that does not come about", () => {
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+    ["SIGHUP", 143],
+  ] as const)("%s before it is ready: exit %i, and nothing is left", async (signal, code) => {
+    // A host that answers nothing: there is no ready to race with.
+    const silent = createServer();
+    await once(silent.listen(0, "127.0.0.1"), "listening");
+    const address = silent.address();
+    const port = address !== null && typeof address === "object" ? address.port : 0;
+    const accepted = once(silent, "connection");
+    await using run = startCli(
+      [
+        "forward",
+        "me@127.0.0.1",
+        "-p",
+        String(port),
+        "-F",
+        "none",
+        "--identity",
+        loopback.sshd.userKey.path,
+        "-L",
+        "0:a:1",
+        "--json",
+      ],
+      { env: loopback.environment },
+    );
+    await within(accepted, 10_000, "the connection");
+    run.process.kill(signal);
+    const result = await within(run.result, 10_000, "the end");
+    silent.close();
+    expect(result.code).toBe(code);
+    expect(eventsOf(result.stdout).at(-1)).toMatchObject({ event: "error", code: "canceled" });
+    expect(result.stderr).toMatch(/^error\[canceled\]: /m);
+  });
+
+  test("an unknown host key: exit 77, the fingerprint, and no login", async () => {
+    const empty = loopback.sshd.folder.file("empty_known_hosts");
+    await writeFile(empty, "");
+    const argv = loopback.job("--json").map((word) => (word === loopback.knownHosts ? empty : word));
+    const { code, stdout, stderr } = await runCli(argv, { env: loopback.environment });
+    expect(code).toBe(77);
+    expect(eventsOf(stdout).map(({ event: name }) => name)).toEqual(["error"]);
+    expect(stderr).toMatch(/error\[host-key\.unknown\]: .*SHA256:/);
+  });
+
+  test("an unreachable host: exit 69 and one error line", async () => {
+    const { code, stderr } = await runCli(
+      [
+        "forward",
+        "me@127.0.0.1",
+        "-p",
+        "1",
+        "-F",
+        "none",
+        "--identity",
+        loopback.sshd.userKey.path,
+        "-L",
+        "0:a:1",
+      ],
+      { env: loopback.environment },
+    );
+    expect(code).toBe(69);
+    expect(stderr.match(/^error\[/gm)).toHaveLength(1);
+    expect(stderr).toContain("error[hop.unreachable]: ");
+  });
+
+  test("a card that isn't there: its own error, and the module is named", async () => {
+    const argv = loopback
+      .job("--json", "--pkcs11-provider", "/no/such/module.so")
+      .filter((word) => word !== "--identity" && word !== loopback.sshd.userKey.path);
+    const { code, stderr } = await runCli(argv, { env: loopback.environment });
+    expect(code).toBe(78);
+    expect(stderr).toMatch(/error\[card\.module-not-found\]: .*\/no\/such\/module\.so/);
+  });
+});
