@@ -1,4 +1,4 @@
-import { CodedError, MAX_SIGN_DATA_BYTES } from "@farside/protocol";
+import { CodedError, harmless, MAX_SIGN_DATA_BYTES } from "@farside/protocol";
 import {
   type Identity,
   isSignatureAlgorithmOf,
@@ -11,7 +11,7 @@ import type { CardDeadlines } from "./deadlines.ts";
 import { type CardKey, fittingKeys, type KeyWish, noKeyError, usableKeys } from "./key-choice.ts";
 import { enterPin, hasPinPad, needsLogin, type PinReason, type PinSource } from "./pin.ts";
 import { isAlreadyLoggedIn, isLoginLost, isSessionGone, toCardError } from "./pkcs11-error.ts";
-import { printable } from "./printable.ts";
+
 import { planSignature, toSshSignature } from "./signature.ts";
 import type { ObjectFacts } from "./signer-messages.ts";
 import type { TokenSession } from "./token-session.ts";
@@ -62,7 +62,7 @@ export class CardIdentity implements Identity {
 
   /** Label of the token, safe to print. */
   get tokenLabel(): string {
-    return printable(this.#session.token.label);
+    return harmless(this.#session.token.label);
   }
 
   /** PIN entries that the card accepted so far. */

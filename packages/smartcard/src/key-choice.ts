@@ -1,5 +1,5 @@
-import { CodedError } from "@farside/protocol";
-import { printable } from "./printable.ts";
+import { CodedError, harmless } from "@farside/protocol";
+
 import { type TokenPublicKey, toPublicKey } from "./public-key.ts";
 import type { ObjectFacts, TokenFacts } from "./signer-messages.ts";
 import { describeToken } from "./token-choice.ts";
@@ -56,7 +56,7 @@ function toCardKey({ id, objects }: KeyObjects): CardKey | undefined {
     const secret = objects.find(
       ({ kind, keyType }) => kind === "private" && (keyType === undefined || keyType === publicKey.keyType),
     );
-    return { publicKey, id, label: printable(object.label), alwaysAuthenticate: secret?.alwaysAuthenticate };
+    return { publicKey, id, label: harmless(object.label), alwaysAuthenticate: secret?.alwaysAuthenticate };
   }
   return undefined;
 }
@@ -114,7 +114,7 @@ export function noKeyError(objects: readonly ObjectFacts[], wish: KeyWish, token
   }
   const wanted = wish.key ?? wish.object ?? hex(wish.id ?? Buffer.alloc(0));
   const list = keys.map(({ id, label }) => `${hex(id)} "${label}"`).join(", ");
-  return new CodedError("card.no-key", `${describeToken(token)} has no key ${printable(wanted)}`, {
+  return new CodedError("card.no-key", `${describeToken(token)} has no key ${harmless(wanted)}`, {
     leg: "card",
     hint: `it has ${list}`,
   });

@@ -1,10 +1,11 @@
+import { harmless } from "@farside/protocol";
 import { publicKeyLine } from "@farside/ssh";
 import type { AbortOptions } from "./abort-options.ts";
 import { type CardKey, fittingKeys } from "./key-choice.ts";
 import { type CardChoice, type ProviderOptions, sessionFor } from "./open-card.ts";
 import { hasPinPad, needsLogin, type PinState, pinState } from "./pin.ts";
 import { parsePkcs11Uri } from "./pkcs11-uri.ts";
-import { printable } from "./printable.ts";
+
 import type { TokenFacts } from "./signer-messages.ts";
 import { fittingTokens } from "./token-choice.ts";
 import type { TokenSession } from "./token-session.ts";
@@ -58,7 +59,7 @@ export async function listKeys(
       await session.choose(token);
       const found = fittingKeys(await session.objects(), keyWish, token);
       keys.push(...found.map((key) => toListedKey(key, token)));
-      if (found.length === 0 && needsLogin(token)) hidden.push(printable(token.label));
+      if (found.length === 0 && needsLogin(token)) hidden.push(harmless(token.label));
     }
     return { keys, needsLogin: hidden };
   });
@@ -84,17 +85,17 @@ async function withSession<Result>(
 }
 
 const toListedToken = (token: TokenFacts): ListedToken => ({
-  label: printable(token.label),
-  serial: printable(token.serial),
-  manufacturer: printable(token.manufacturer),
-  model: printable(token.model),
-  reader: printable(token.reader),
+  label: harmless(token.label),
+  serial: harmless(token.serial),
+  manufacturer: harmless(token.manufacturer),
+  model: harmless(token.model),
+  reader: harmless(token.reader),
   pin: pinState(token),
   pinPad: hasPinPad(token),
 });
 
 const toListedKey = ({ id, label, publicKey }: CardKey, token: TokenFacts): ListedKey => ({
-  token: printable(token.label),
+  token: harmless(token.label),
   id: Buffer.from(id).toString("hex"),
   label,
   type: publicKey.type,

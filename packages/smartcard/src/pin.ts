@@ -1,7 +1,7 @@
-import { CodedError } from "@farside/protocol";
+import { CodedError, harmless } from "@farside/protocol";
 import { tokenFlag } from "./pkcs11.ts";
 import { isPinEntryCanceled, isPinLocked, isPinWrong, toCardError } from "./pkcs11-error.ts";
-import { printable } from "./printable.ts";
+
 import type { TokenFacts } from "./signer-messages.ts";
 
 /**
@@ -72,7 +72,7 @@ export interface PinEntry<Result> {
  */
 export async function enterPin<Result>(entry: PinEntry<Result>): Promise<Result> {
   const { token, reason, source, usePinPad, signal } = entry;
-  const name = printable(token.label);
+  const name = harmless(token.label);
   const state = pinState(token);
   if (state === "locked") throw lockedError(name, "no try was made");
   const lastTry = state === "last-try";

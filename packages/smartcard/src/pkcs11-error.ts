@@ -1,6 +1,6 @@
-import { CodedError, type ErrorCode } from "@farside/protocol";
+import { CodedError, type ErrorCode, harmless } from "@farside/protocol";
 import { ckr } from "./pkcs11.ts";
-import { printable } from "./printable.ts";
+
 import type { SignerFailure } from "./signer-messages.ts";
 
 /** A failure that the module reported. Stays inside this package; `toCardError` makes the operator's error of it. */
@@ -11,9 +11,9 @@ export class ModuleFailure extends Error {
   readonly method: string;
 
   constructor({ code, message, method }: SignerFailure) {
-    super(printable(message));
+    super(harmless(message));
     this.ckr = code;
-    this.method = printable(method, 40);
+    this.method = harmless(method, 40);
   }
 }
 

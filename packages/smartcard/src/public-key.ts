@@ -1,8 +1,9 @@
 import { X509Certificate } from "node:crypto";
+import { harmless } from "@farside/protocol";
 import { type PublicKey, parsePublicKey, publicKeyBlob } from "@farside/ssh";
 import { encodeMpint, encodeString } from "@farside/ssh/wire";
 import { keyType } from "./pkcs11.ts";
-import { printable } from "./printable.ts";
+
 import type { ObjectFacts } from "./signer-messages.ts";
 
 /** A public key on a token, in SSH's and in PKCS#11's terms. */
@@ -27,7 +28,7 @@ const ED25519_BYTES = 32;
 
 /** The SSH key of a public key object or certificate; undefined for kinds that SSH can't use or that are malformed. */
 export function toPublicKey(object: ObjectFacts): TokenPublicKey | undefined {
-  const comment = printable(object.label);
+  const comment = harmless(object.label);
   if (object.certificate !== undefined) return fromCertificate(object.certificate, comment);
   switch (object.keyType) {
     case keyType.rsa: {

@@ -13,7 +13,7 @@ import { processFacts, processGone } from "./testing/process-facts.ts";
 import { scriptedPinSource } from "./testing/scripted-pin-source.ts";
 import { softHsmPin } from "./testing/soft-hsm.ts";
 
-const deadlines = { signMs: 300, pinPadMs: 300, otherMs: 5_000 };
+const deadlines = { signMs: 1_000, pinPadMs: 1_000, otherMs: 5_000 };
 
 describe("a module that misbehaves", () => {
   let faulty: FaultyCard;

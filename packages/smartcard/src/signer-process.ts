@@ -2,10 +2,10 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { CodedError } from "@farside/protocol";
+import { CodedError, harmless } from "@farside/protocol";
 import { deriveOpenscConf, readOpenscConf } from "./opensc-conf.ts";
 import { ModuleFailure } from "./pkcs11-error.ts";
-import { printable } from "./printable.ts";
+
 import { defaultSignerEntry, type SignerEntry } from "./signer-entry.ts";
 import { signerEnvironment } from "./signer-environment.ts";
 import type { SignerAnswer, SignerCallName, SignerCalls } from "./signer-messages.ts";
@@ -175,7 +175,7 @@ export class SignerProcess implements AsyncDisposable {
     const isReady = await Promise.race([ready.then(() => true), this.closed.then(() => false)]);
     clearTimeout(timer);
     this.#child.stderr?.removeAllListeners("data").resume();
-    if (!isReady) throw new Error(`the signer process did not start: ${printable(stderr, 1000)}`);
+    if (!isReady) throw new Error(`the signer process did not start: ${harmless(stderr, 1000)}`);
   }
 
   #settle(answer: Exclude<SignerAnswer, { ready: true }>): void {

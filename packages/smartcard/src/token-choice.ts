@@ -1,5 +1,5 @@
-import { CodedError } from "@farside/protocol";
-import { printable } from "./printable.ts";
+import { CodedError, harmless } from "@farside/protocol";
+
 import type { TokenFacts } from "./signer-messages.ts";
 
 /** Which token is meant; what is absent fits any. Compared exactly. */
@@ -11,7 +11,7 @@ export interface TokenWish {
 }
 
 export const describeToken = ({ label, serial, reader }: TokenFacts): string =>
-  printable(`"${label}" (serial ${serial || "none"}, in ${reader})`);
+  harmless(`"${label}" (serial ${serial || "none"}, in ${reader})`);
 
 /** The tokens that fit, at least one. Rejects with `card.no-reader` or `card.no-token`. */
 export function fittingTokens(
@@ -51,7 +51,7 @@ export function fittingTokens(
 }
 
 const describeWish = (wish: TokenWish): string =>
-  printable(
+  harmless(
     Object.entries(wish)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => `${name} "${value}"`)

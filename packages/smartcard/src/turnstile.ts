@@ -1,3 +1,5 @@
+import { abortable } from "@farside/protocol";
+
 /** Lets one task run at a time, in the order in which they came. */
 export class Turnstile {
   #last: Promise<unknown> = Promise.resolve();
@@ -22,15 +24,6 @@ export class Turnstile {
       .then(() => {
         this.#waiting -= 1;
       });
-    return signal === undefined ? done : letGo(done, signal);
+    return abortable(done, signal);
   }
-}
-
-function letGo<Result>(done: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    done.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }
