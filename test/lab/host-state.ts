@@ -130,7 +130,11 @@ function walk(
       const status = lstatSync(join(folder, entry));
       const isFolder = status.isDirectory();
       // A folder's own time changes with each entry; the entries are listed themselves.
-      visit(path, isFolder ? "folder" : `${status.ino} ${status.size} ${status.mtimeMs}`, isFolder);
+      // A device's time is that of its last use by anybody on the machine, whose devices these are.
+      const mark = status.isCharacterDevice()
+        ? `device ${status.ino} ${status.rdev}`
+        : `${status.ino} ${status.size} ${status.mtimeMs}`;
+      visit(path, isFolder ? "folder" : mark, isFolder);
       if (isFolder) walk(join(folder, entry), path, visit);
     } catch {
       // It was removed while it was being looked at.
