@@ -9,13 +9,23 @@ export interface BuiltAgent extends AsyncDisposable {
 
 /** The agent's bundle, made of the source as it is now, in a folder of its own. */
 export async function buildAgent(): Promise<BuiltAgent> {
-  // The scripts are no part of the package: its own build knows nothing of them.
-  const { href } = new URL("../../../../scripts/bundle.ts", import.meta.url);
-  const { bundleAgent } = (await import(href)) as { bundleAgent(folder: string): Promise<unknown> };
+  const bundleAgent = await bundler();
   const folder = await mkdtemp(join(tmpdir(), "farside-agent-"));
   await bundleAgent(`${folder}/`);
   return {
     bundle: agentBundle(`${folder}/`),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
+}
+
+/** Makes the bundle that the checkout's own programs take. */
+export async function buildCheckoutAgent(): Promise<void> {
+  const bundleAgent = await bundler();
+  await bundleAgent();
+}
+
+async function bundler(): Promise<(folder?: string) => Promise<unknown>> {
+  // The scripts are no part of the package: its own build knows nothing of them.
+  const { href } = new URL("../../../../scripts/bundle.ts", import.meta.url);
+  return ((await import(href)) as { bundleAgent(folder?: string): Promise<unknown> }).bundleAgent;
 }

@@ -1,0 +1,241 @@
+import { randomBytes } from "node:crypto";
+import {
+  type AgentHello,
+  agentEnding,
+  agentHello,
+  FramedStream,
+  handle,
+  hopConnected,
+  hopLost,
+  on,
+  openForward,
+  orchestratorHello,
+  Peer,
+  relayClosed,
+  relayOpened,
+  relayRefused,
+  renewLease,
+  type SignParams,
+  signWithIdentity,
+  stopAgent,
+} from "@farside/protocol";
+import { streamPair } from "@farside/protocol/testing";
+import type { SignRequest } from "@farside/ssh";
+import { afterEach, describe, expect, it } from "vitest";
+import { AgentLink, type ForwardRequest } from "./agent-link.ts";
+import type { DeclaredHop } from "./destination-guard.ts";
+import type { SessionEventDraft } from "./event-log.ts";
+import { codeOf } from "./testing/session-probe.ts";
+import { makeTestKey, userauthData } from "./testing/userauth.ts";
+
+const digest = "a".repeat(64);
+const hello: AgentHello = {
+  protocol: { min: 1, max: 1 },
+  agentVersion: "0.1.0",
+  digest,
+  capabilities: ["unknown-to-us"],
+  pid: 42,
+  node: "20.0.0",
+  platform: "linux",
+  hostname: "build",
+  uid: 1000,
+  user: "builder",
+};
+const hostKey = makeTestKey("ssh-ed25519");
+const ourKey = makeTestKey("ssh-ed25519");
+const hop: DeclaredHop = {
+  ...{ hopId: "hop-1", user: "signer", host: "sign", port: 22 },
+  ...{ hostKeys: [hostKey.blob], publicKeys: [ourKey] },
+};
+const forward: ForwardRequest = {
+  forwardId: "1",
+  bind: { kind: "loopback", port: 4444 },
+  target: { kind: "tcp", host: "x", port: 1 },
+  route: [hop],
+  admission: { allowUsers: [], allowAnyUser: false },
+  maxRelays: 0,
+};
+
+const open: AsyncDisposable[] = [];
+afterEach(async () => {
+  for (const resource of open.splice(0)) await resource[Symbol.asyncDispose]();
+});
+
+/** A link to an agent that a test plays. */
+async function connected({ leaseMs = 60_000, answersHeartbeats = true } = {}) {
+  const [here, there] = streamPair();
+  const events: SessionEventDraft[] = [];
+  const signed: SignRequest[] = [];
+  const heard: unknown[] = [];
+  let heartbeats = 0;
+  const agent = new Peer(new FramedStream(there), {
+    requests: [
+      handle(openForward, () => ({ bound: [{ kind: "tcp" as const, address: "127.0.0.1", port: 4444 }] })),
+      handle(renewLease, () => {
+        heartbeats += 1;
+        return answersHeartbeats ? { openRelays: 0 } : new Promise(() => {});
+      }),
+      handle(stopAgent, () => ({ relaysCut: 0 })),
+    ],
+    events: [on(orchestratorHello, (data) => heard.push(data))],
+  });
+  agent.emit(agentHello, hello);
+  const link = await AgentLink.connect({
+    ...{ stream: new FramedStream(here), host: "builder@build", digest, emit: (event) => events.push(event) },
+    hello: { session: "s", leaseMs, ttlMs: 0, idleMs: 0, logLevel: "warn" },
+    identity: {
+      sign: async (request) => {
+        signed.push(request);
+        return Buffer.from("signature");
+      },
+    },
+    signal: AbortSignal.timeout(5_000),
+  });
+  open.push(link, agent);
+  return { link, agent, events, signed, heard, heartbeats: () => heartbeats };
+}
+
+const signRequest = (changes: Partial<SignParams> = {}): SignParams => {
+  const sessionId = randomBytes(32);
+  return {
+    hopId: "hop-1",
+    data: userauthData({ sessionId, publicKey: ourKey.blob }),
+    hostKey: hostKey.blob,
+    serverSignature: hostKey.signatureOver(sessionId),
+    ...changes,
+  };
+};
+
+describe("the link to an agent", () => {
+  it("says hello, and knows the agent", async () => {
+    const { link, heard, events } = await connected();
+    await link.openForward({ ...forward, route: [] }, AbortSignal.timeout(5_000));
+    expect(heard).toEqual([
+      { protocol: 1, session: "s", leaseMs: 60_000, ttlMs: 0, idleMs: 0, logLevel: "warn", capabilities: [] },
+    ]);
+    expect(link.hello).toEqual(hello);
+    expect(events).toEqual([]);
+  });
+
+  it("signs for a declared hop, with the bytes that were judged, and tells of it", async () => {
+    const { link, agent, events, signed } = await connected();
+    await link.openForward(forward, AbortSignal.timeout(5_000));
+    const request = signRequest();
+    const { signature } = await agent.request(signWithIdentity, request);
+    expect(Buffer.from(signature).toString()).toBe("signature");
+    expect(signed).toMatchObject([{ publicKey: ourKey, algorithm: "ssh-ed25519" }]);
+    expect(Buffer.from(signed[0]?.data ?? []).equals(request.data)).toBe(true);
+    expect(events).toEqual([
+      {
+        ...{ event: "sign", hop: "signer@sign:22", algorithm: "ssh-ed25519" },
+        ...{ decision: "signed", reason: "declared-destination" },
+      },
+    ]);
+  });
+
+  it("signs nothing for a hop that was not declared, nor twice, and tells of it", async () => {
+    const { link, agent, events, signed } = await connected();
+    expect(await codeOf(agent.request(signWithIdentity, signRequest()))).toBe("sign.refused");
+    await link.openForward(forward, AbortSignal.timeout(5_000));
+    const request = signRequest();
+    await agent.request(signWithIdentity, request);
+    await expect(agent.request(signWithIdentity, request)).rejects.toMatchObject({
+      code: "sign.refused",
+      data: { reason: "replay" },
+    });
+    expect(signed.length).toBe(1);
+    expect(events).toMatchObject([
+      { reason: "undeclared-hop" },
+      { decision: "signed" },
+      { reason: "replay" },
+    ]);
+  });
+
+  it("renews the lease three times in its length", async () => {
+    const { link, heartbeats } = await connected({ leaseMs: 1_000 });
+    const startedAt = performance.now();
+    await expect.poll(heartbeats, { timeout: 5_000 }).toBeGreaterThanOrEqual(3);
+    expect(performance.now() - startedAt).toBeGreaterThan(900);
+    await link.close();
+    expect(await link.closed).toBeUndefined();
+  });
+
+  it("takes an agent for gone that is silent for a lease", async () => {
+    const { link } = await connected({ leaseMs: 1_000, answersHeartbeats: false });
+    expect(await link.closed).toMatchObject({ code: "agent.gone", leg: "jump" });
+  });
+
+  it("ends with what the agent says last", async () => {
+    const reasons = {
+      ttl: "session.limit-reached",
+      "lease-expired": "lease.expired",
+      signal: "agent.gone",
+    } as const;
+    for (const [reason, code] of Object.entries(reasons)) {
+      const { link, agent } = await connected();
+      agent.emit(agentEnding, { reason: reason as keyof typeof reasons });
+      await agent.close();
+      expect((await link.closed)?.code).toBe(code);
+    }
+  });
+
+  it("does not take a stop that was asked for as a failure, but an end without a word", async () => {
+    const asked = await connected();
+    await asked.link.stop(0, AbortSignal.timeout(5_000));
+    await asked.agent.close();
+    expect(await asked.link.closed).toBeUndefined();
+    const unasked = await connected();
+    await unasked.agent.close();
+    expect(await unasked.link.closed).toMatchObject({ code: "agent.gone" });
+  });
+
+  it("makes every text harmless, and counts", async () => {
+    const { link, agent, events } = await connected();
+    await link.openForward(forward, AbortSignal.timeout(5_000));
+    const relay = { forwardId: "1", relayId: 1, peer: "\u001b[2J:1", uid: 0 };
+    agent.emit(relayOpened, relay);
+    agent.emit(relayRefused, { forwardId: "1", peer: "p", uid: 7, reason: "other-user", hint: "a\nb" });
+    agent.emit(relayClosed, {
+      ...{ ...relay, bytesIn: 3, bytesOut: 4, durationMs: 5, reason: "error" },
+      error: { code: "x\u001b", message: "m\u0007", leg: "target" },
+    });
+    agent.emit(hopLost, { hopId: "hop-1", error: { code: "hop.lost", message: "\u202egone" } });
+    await expect.poll(() => events.length).toBe(4);
+    expect(events.flatMap((event) => Object.values(event)).join()).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+    expect(events).toMatchObject([
+      { event: "relay.open", forward: "1", peer: "\\x1b[2J:1" },
+      { event: "relay.refused", uid: 7 },
+      { event: "relay.close", bytesIn: 3, leg: "target" },
+      { event: "warning", leg: "hop" },
+    ]);
+    expect(link.counters.get("1")).toEqual({
+      ...{ openRelays: 0, totalRelays: 1, refusedRelays: 1, bytesIn: 3, bytesOut: 4 },
+    });
+  });
+
+  it("ends when the agent speaks of what there is not", async () => {
+    const lies: ((agent: Peer) => void)[] = [
+      (agent) => agent.emit(relayOpened, { forwardId: "2", relayId: 1, peer: "p", uid: 0 }),
+      (agent) => agent.emit(hopLost, { hopId: "hop-2", error: { code: "x", message: "y" } }),
+      (agent) =>
+        agent.emit(hopConnected, { hopId: "hop-1", user: "u", host: "h", port: 1, hostKey: ourKey.blob }),
+    ];
+    for (const lie of lies) {
+      const { link, agent, events } = await connected();
+      await link.openForward(forward, AbortSignal.timeout(5_000));
+      lie(agent);
+      expect(await link.closed).toMatchObject({ code: "protocol.bad-message", leg: "jump" });
+      expect(events).toEqual([]);
+    }
+  });
+
+  it("names a hop as it was declared, whatever the agent calls it", async () => {
+    const { link, agent, events } = await connected();
+    await link.openForward(forward, AbortSignal.timeout(5_000));
+    agent.emit(hopConnected, { hopId: "hop-1", user: "root", host: "evil", port: 1, hostKey: hostKey.blob });
+    await expect.poll(() => events.length).toBe(1);
+    expect(events).toMatchObject([
+      { event: "hop.connected", leg: "hop", user: "signer", host: "sign", port: 22 },
+    ]);
+  });
+});
