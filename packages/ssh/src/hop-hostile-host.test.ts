@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import type { Channel } from "ssh2";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Hop } from "./hop.ts";
 import type { HopOptions } from "./hop-options.ts";
@@ -8,6 +9,7 @@ import { rejectedBy, silentIdentity } from "./testing/silent-identity.ts";
 import {
   anyHostKey,
   letAnybodyIn,
+  onUserauthRequest,
   rekeyWithOtherHostKey,
   type Ssh2Server,
   sendPayload,
@@ -17,8 +19,10 @@ import { type Sshd, startSshd } from "./testing/sshd.ts";
 import { encodeString, encodeUint32 } from "./wire.ts";
 
 /** RFC 4250, 4.1.2. */
+const userauthFailure = 51;
 const userauthSuccess = 52;
 const userauthBanner = 53;
+const userauthKeyOk = 60;
 const channelData = 94;
 
 let sshd: Sshd;
@@ -143,6 +147,46 @@ describe("a host that overruns a channel's window", () => {
     expect(await hop.closed).toMatchObject({ code: "hop.lost" });
     expect((await failed)[0].message).toContain("overran a channel's window");
   });
+});
+
+test("a host that goes on about the login after its yes gets no signature", async () => {
+  const failure = Buffer.concat([Buffer.of(userauthFailure), encodeString("publickey"), Buffer.of(0)]);
+  const { type, blob } = sshd.userKey.publicKey;
+  const keyOk = Buffer.concat([Buffer.of(userauthKeyOk), encodeString(type), encodeString(blob)]);
+  await using server = await ssh2Server((connection) => {
+    connection.on("authentication", (context) => {
+      letAnybodyIn(context);
+      sendPayload(connection, failure);
+      onUserauthRequest(connection, () => sendPayload(connection, keyOk));
+    });
+    connection.on("tcpip", (accept) => accept());
+  });
+  const identity = silentIdentity([sshd.userKey, sshd.userKey]);
+  await using hop = await Hop.connect(
+    await hopOptionsFor(sshd, { port: server.port, hostKeys: anyHostKey, identity }),
+  );
+  // The first answer comes behind the refusal; the second one behind whatever that has led to.
+  await hop.dial("127.0.0.1", 1);
+  await hop.dial("127.0.0.1", 1);
+  expect(identity.calls).toEqual(["publicKeys"]);
+});
+
+test("a channel that a host opens too late is closed at once", async () => {
+  const accepts: (() => Channel)[] = [];
+  await using server = await ssh2Server((connection) => {
+    connection.on("authentication", letAnybodyIn);
+    connection.on("tcpip", (accept) => accepts.push(accept));
+  });
+  const identity = silentIdentity([sshd.userKey]);
+  await using hop = await Hop.connect(
+    await hopOptionsFor(sshd, { port: server.port, hostKeys: anyHostKey, identity }),
+  );
+  const error = await failureOf(hop.dial("127.0.0.1", 1, { timeoutMs: 100 }));
+  expect(error).toMatchObject({ code: "timeout", leg: "target" });
+  await expect.poll(() => accepts.length).toBe(1);
+  const channel = accepts[0]?.();
+  channel?.resume();
+  expect(channel && (await once(channel, "close"))).toBeDefined();
 });
 
 test("a host that says yes and breaks off in one breath is a hop that is lost at once", async () => {

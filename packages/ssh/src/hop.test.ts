@@ -148,6 +148,18 @@ describe("a connected hop", () => {
     expect(stream.destroyed).toBe(true);
   });
 
+  test("closes a command's stream when the command has ended and is read to its end, though its stdin is open", async () => {
+    await using hop = await connected();
+    const command = await hop.exec("echo out");
+    expect(await command.exit).toEqual({ code: 0, signal: null });
+    expect(command.destroyed).toBe(false);
+    const closed = once(command, "close");
+    expect(String(command.read())).toBe("out\n");
+    command.resume();
+    await closed;
+    expect(command.destroyed).toBe(true);
+  });
+
   test("dials a unix socket", async () => {
     const path = sshd.folder.file("target.sock");
     await using target = await tcpServer((socket) => socket.end("from a socket"), { path });

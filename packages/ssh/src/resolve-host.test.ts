@@ -188,14 +188,16 @@ test("Match and Include are ssh's to read", async () => {
   expect(config).toMatchObject({ port: 99, user: "included" });
 });
 
-test.each(["a;touch /tmp/x", "$(id)", "a`id`", "-rf"])(
-  "a user %j never reaches the shell of a ProxyCommand",
-  async (user) => {
-    const text = "Host pc\n  ProxyCommand nc -u %r %h\n";
-    const error = await failureOf(resolved(text, "pc", { user }));
-    expect(error).toMatchObject({ code: "config.invalid" });
-  },
-);
+describe.each(readers)("by %s", (_reader, reader) => {
+  test.each(["a;touch /tmp/x", "$(id)", "a`id`", "-rf"])(
+    "a user %j never reaches the shell of a ProxyCommand",
+    async (user) => {
+      const text = "Host pc\n  ProxyCommand nc -u %r %h\n";
+      const error = await failureOf(resolved(text, "pc", { ...reader, user }));
+      expect(error).toMatchObject({ code: "config.invalid" });
+    },
+  );
+});
 
 test("an ssh that hangs is ended with all that it started when the signal aborts", async () => {
   const pidFile = folder.file("pid");

@@ -58,6 +58,14 @@ export function sendPayload(connection: Connection, payload: Uint8Array): void {
   _cipher.encrypt(_packetRW.write.finalize(packet));
 }
 
+/** Replaces what the server does with userauth requests from now on. */
+export function onUserauthRequest(connection: Connection, handle: () => void): void {
+  const { _protocol } = connection as unknown as {
+    _protocol: { _handlers: { USERAUTH_REQUEST: () => void } };
+  };
+  _protocol._handlers.USERAUTH_REQUEST = handle;
+}
+
 /** Lets a client in that has only asked whether its key would do: ssh2's own `accept` would say that it does. */
 export function letAnybodyIn(context: AuthContext): void {
   (context as unknown as { _cbfinal(isAllowed: boolean): void })._cbfinal(true);
