@@ -22,17 +22,17 @@ describe("help", () => {
   });
 
   test("it comes fast: what a command needs is loaded when it runs", async () => {
-    const times: number[] = [];
-    for (let run = 0; run < 5; run += 1) {
+    const ratios: number[] = [];
+    for (let run = 0; run < 7; run += 1) {
       const started = performance.now();
-      const bare = spawn(process.execPath, ["-e", ""], { stdio: "ignore" });
-      await once(bare, "close");
-      const node = performance.now() - started;
+      await once(spawn(process.execPath, ["-e", ""], { stdio: "ignore" }), "close");
+      const bare = performance.now() - started;
       await runCli(["--help"]);
-      times.push(performance.now() - started - 2 * node);
+      ratios.push((performance.now() - started - bare) / bare);
     }
-    // Above Node's own start; a quiet machine needs 100 ms. The best of five says what the code does, not what else runs.
-    expect(Math.min(...times)).toBeLessThan(250);
+    // On a quiet machine Node starts in 40 ms and this takes 140; 7 times would be the 300 ms that are promised. The best
+    // pair of runs says what the code does, not what else the machine does.
+    expect(Math.min(...ratios)).toBeLessThan(7);
   });
 
   test("--version prints the version alone", async () => {

@@ -98,6 +98,48 @@ describe("a forward until Ctrl-C", () => {
     expect(await readdir(join(loopback.stateHome, "farside"))).toEqual([]);
   });
 
+  test("a reader that stands still holds up nothing: relays go on, and the end comes", async () => {
+    const child = spawn(process.execPath, [cliPath, ...loopback.job("--json")], {
+      env: loopback.environment,
+      detached: true,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    let text = "";
+    child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+    });
+    await waitFor(() => text.includes('"event":"ready"'), { what: "ready", withinMs: 20_000 });
+    const ready = eventsOf(text).find((one) => one.event === "ready");
+    const port = ready?.event === "ready" ? portOf(ready) : 0;
+    child.stdout.pause();
+    // More than a pipe holds and a queue keeps.
+    for (let round = 0; round < 30; round += 1) {
+      const answers = await Promise.all(Array.from({ length: 50 }, () => roundTrip(port, "x")));
+      expect(answers.every((answer) => answer === "x")).toBe(true);
+    }
+    const closed = once(child, "exit");
+    child.kill("SIGINT");
+    expect(await within(closed, 15_000, "the end")).toEqual([0, null]);
+    child.stdout.destroy();
+  });
+
+  test("a bug is one line, comes after a teardown, and exits with 70", async () => {
+    // The only way in from outside: a module that is loaded before farside and throws where nobody catches.
+    const bug = 'process.once("SIGUSR2", () => { throw new TypeError("a \u001b[31mbug"); })';
+    await using run = startCli(loopback.job("--json"), {
+      env: {
+        ...loopback.environment,
+        NODE_OPTIONS: `--import data:text/javascript,${encodeURIComponent(bug)}`,
+      },
+    });
+    await eventOf(run, "ready");
+    run.process.kill("SIGUSR2");
+    const { code, stdout, stderr } = await within(run.result, 15_000, "the end");
+    expect(code).toBe(70);
+    expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
+    expect(stderr).toMatch(/^error\[internal\]: a \\x1b\[31mbug\nhint: This is a bug in farside\.[^\n]*\n$/);
+  });
+
   test("events go to a descriptor, and a ready file is there while it is ready", async () => {
     const readyFile = loopback.sshd.folder.file("ready");
     const child = spawn(
@@ -163,6 +205,18 @@ describe("a forward that does not come about", () => {
     expect(result.code).toBe(code);
     expect(eventsOf(result.stdout).at(-1)).toMatchObject({ event: "error", code: "canceled" });
     expect(result.stderr).toMatch(/^error\[canceled\]: /m);
+  });
+
+  test("SIGINT while the agent is on its way: exit 130, and a look at the host finds nothing", async () => {
+    await using run = loopback.start("--json");
+    await eventOf(run, "hop.connected");
+    run.process.kill("SIGINT");
+    const { code, stdout } = await within(run.result, 15_000, "the end");
+    expect(code).toBe(130);
+    const events = eventsOf(stdout);
+    expect(events.some(({ event }) => event === "ready")).toBe(false);
+    expect(events.at(-1)).toMatchObject({ event: "error", code: "canceled" });
+    for (const event of events) if (event.event === "receipt") expect(event.clean).toBe(true);
   });
 
   test("an unknown host key: exit 77, the fingerprint, and no login", async () => {

@@ -30,6 +30,7 @@ export class LiveLine {
       stream: terminal as unknown as NodeJS.WriteStream,
       discardStdin: false,
       hideCursor: false,
+      isEnabled: true,
     });
   }
 
