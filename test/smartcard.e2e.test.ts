@@ -196,6 +196,17 @@ describe("a PIV card behind pcscd and OpenSC", () => {
     expect(await lab.card.counters()).toMatchObject({ verifies: 3, signs: { "9a": 1, "9c": 2 } });
   });
 
+  test("wants one PIN for the login and the first signature of a 9C key where both come at once", async () => {
+    const pinSource = pins([lab.card.pin]);
+    await using card = await lab.open(pinSource, { key: "9c", login: "on-sign" });
+    await testSignature(card);
+    expect(reasons(pinSource)).toEqual(["first"]);
+    await testSignature(card);
+    expect(reasons(pinSource)).toEqual(["first", "always-authenticate"]);
+    expect(card.pinEntries).toBe(2);
+    expect(await lab.card.counters()).toMatchObject({ verifies: 3, signs: { "9c": 2 } });
+  });
+
   test("warns where the chosen key needs the PIN each time", async () => {
     const warnings: unknown[] = [];
     await using card = await lab.open(pins([lab.card.pin]), {

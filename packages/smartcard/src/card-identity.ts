@@ -9,7 +9,8 @@ import {
 } from "@farside/ssh";
 import type { CardDeadlines } from "./deadlines.ts";
 import { type CardKey, fittingKeys, type KeyWish, noKeyError, usableKeys } from "./key-choice.ts";
-import { enterPin, hasPinPad, needsLogin, type PinReason, type PinSource } from "./pin.ts";
+import { needsLogin, type PinSource } from "./pin.ts";
+import { PinEntries } from "./pin-entries.ts";
 import { isAlreadyLoggedIn, isLoginLost, isSessionGone, toCardError } from "./pkcs11-error.ts";
 
 import { planSignature, toSshSignature } from "./signature.ts";
@@ -48,9 +49,8 @@ export class CardIdentity implements Identity {
   readonly #parts: CardIdentityParts;
   readonly #session: TokenSession;
   readonly #turnstile = new Turnstile();
+  readonly #pinEntries: PinEntries;
   #keys: readonly CardKey[] = [];
-  #pinEntries = 0;
-  #refused: CodedError | undefined;
   #watch: NodeJS.Timeout | undefined;
   #isOut = false;
   #closing: Promise<void> | undefined;
@@ -58,6 +58,11 @@ export class CardIdentity implements Identity {
   constructor(parts: CardIdentityParts) {
     this.#parts = parts;
     this.#session = parts.session;
+    this.#pinEntries = new PinEntries(parts.session, {
+      source: parts.pinSource,
+      allowAnyPinPad: parts.allowAnyPinPad,
+      onPinPad: () => this.#tellWaiting("pin-pad"),
+    });
   }
 
   /** Label of the token, safe to print. */
@@ -67,7 +72,7 @@ export class CardIdentity implements Identity {
 
   /** PIN entries that the card accepted so far. */
   get pinEntries(): number {
-    return this.#pinEntries;
+    return this.#pinEntries.accepted;
   }
 
   /** The keys, preferred first. */
@@ -144,11 +149,11 @@ export class CardIdentity implements Identity {
     if (data.length > MAX_SIGN_DATA_BYTES)
       throw new CodedError("card.failed", `will not sign ${data.length} bytes`, { leg: "card" });
     for (let isSecondTime = false; ; isSecondTime = true) {
-      await this.#ensureLogin(signal);
+      const pin = await this.#ensureLogin(signal);
       const key = this.#keys.find(isWanted);
       if (key === undefined) throw this.#noKey(await this.#session.objects());
       try {
-        return await this.#signOnce(key, algorithm, data, signal);
+        return await this.#signOnce(key, algorithm, data, pin, signal);
       } catch (error) {
         // Once: the card was reset or changed places since the last signature. Not while it was signing.
         const isStale = isLoginLost(error) || (isSessionGone(error) && (await this.#isBack()));
@@ -162,6 +167,7 @@ export class CardIdentity implements Identity {
     key: CardKey,
     algorithm: string,
     data: Uint8Array,
+    given: string | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
     const { mechanisms } = this.#session;
@@ -180,7 +186,7 @@ export class CardIdentity implements Identity {
       return toSshSignature(algorithm, raw, plan);
     };
     const signature = key.alwaysAuthenticate
-      ? await this.#withPin("always-authenticate", ask, signal)
+      ? await this.#pinEntries.enter({ reason: "always-authenticate", use: ask, given, signal })
       : await ask(undefined);
     // A faulty RSA signature would give the private key away, and the server would only say "refused".
     if (!verifySignature(publicKey.blob, data, signatureBlob(algorithm, signature)))
@@ -188,23 +194,22 @@ export class CardIdentity implements Identity {
     return signature;
   }
 
-  async #ensureLogin(signal: AbortSignal | undefined): Promise<void> {
+  /** The PIN where one was entered just now; undefined where somebody was logged in already. */
+  async #ensureLogin(signal: AbortSignal | undefined): Promise<string | undefined> {
     await this.#session.ensureOpen();
-    if (this.#session.isLoggedIn || !needsLogin(this.#session.token)) return;
-    const wasFirst = this.#pinEntries === 0;
-    await this.#withPin(
-      this.#refused === undefined ? this.#session.reason : "wrong-pin",
-      (pin) => this.#login(pin),
-      signal,
-    );
+    if (this.#session.isLoggedIn || !needsLogin(this.#session.token)) return undefined;
+    const isFirst = this.pinEntries === 0;
+    const reason = this.#pinEntries.wasRefused ? "wrong-pin" : this.#session.reason;
+    const pin = await this.#pinEntries.enter({ reason, use: (entered) => this.#login(entered), signal });
     this.#session.markLoggedIn();
     await this.#readKeys();
-    if (wasFirst) this.#warnOfAlwaysAuthenticate();
+    if (isFirst) this.#warnOfAlwaysAuthenticate();
     const key = this.#keys[0]?.label ?? "";
-    this.#parts.events.onLogin?.({ token: this.tokenLabel, key, pinEntries: this.#pinEntries });
+    this.#parts.events.onLogin?.({ token: this.tokenLabel, key, pinEntries: this.pinEntries });
+    return pin;
   }
 
-  async #login(pin: string): Promise<void> {
+  async #login(pin: string): Promise<string> {
     const { pinPadMs, otherMs } = this.#parts.deadlines;
     const options = {
       deadlineMs: pin === "" ? pinPadMs : otherMs,
@@ -213,47 +218,7 @@ export class CardIdentity implements Identity {
     await this.#session.call("login", { pin }, options).catch((error) => {
       if (!isAlreadyLoggedIn(error)) throw error;
     });
-  }
-
-  /** One PIN entry. After a wrong PIN, a source that would give the same one again isn't asked any more. */
-  async #withPin<Result>(
-    reason: PinReason,
-    use: (pin: string) => Promise<Result>,
-    signal: AbortSignal | undefined,
-  ): Promise<Result> {
-    const { pinSource } = this.#parts;
-    const token = (await this.#session.findAgain()) ?? this.#session.token;
-    const usePinPad = this.#usesPinPad();
-    if (this.#refused !== undefined && !pinSource.isInteractive && !usePinPad)
-      throw new CodedError("card.pin-wrong", `the card refused the PIN before; it was not sent again`, {
-        leg: "card",
-        hint: this.#refused.hint,
-        cause: this.#refused,
-      });
-    if (usePinPad) this.#tellWaiting("pin-pad");
-    try {
-      const triesLeft = () => this.#session.triesLeft();
-      const result = await enterPin({ token, reason, source: pinSource, usePinPad, use, triesLeft, signal });
-      this.#refused = undefined;
-      this.#pinEntries += 1;
-      return result;
-    } catch (error) {
-      if (error instanceof CodedError && error.code === "card.pin-wrong") this.#refused = error;
-      throw error;
-    }
-  }
-
-  #usesPinPad(): boolean {
-    if (!hasPinPad(this.#session.token)) return false;
-    if (this.#session.isOpensc || this.#parts.allowAnyPinPad) return true;
-    throw new CodedError(
-      "card.pin-unavailable",
-      "the reader has a PIN pad, which this module may not support",
-      {
-        leg: "card",
-        hint: "try --pin-pad (an empty PIN is sent, which costs a try where the module takes it for a PIN)",
-      },
-    );
+    return pin;
   }
 
   async #readKeys(): Promise<readonly ObjectFacts[]> {
