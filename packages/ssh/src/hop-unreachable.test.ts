@@ -73,6 +73,13 @@ describe("a host that does not get through the handshake", () => {
     expect(error.message).toContain("the host closed the connection before it identified itself");
   });
 
+  test("says why it takes nobody before it hangs up: quoted in hop.unreachable", async () => {
+    await using server = await tcpServer((socket) => socket.end("Exceeded MaxStartups\u001b[2J\r\n"));
+    const error = await attempt({ port: server.port });
+    expect(error).toMatchObject({ code: "hop.unreachable" });
+    expect(error.message).toContain('("Exceeded MaxStartups\\x1b[2J")');
+  });
+
   test("resets the connection before it identifies itself: hop.unreachable", async () => {
     await using server = await tcpServer((socket) => socket.resetAndDestroy());
     expect(await attempt({ port: server.port })).toMatchObject({ code: "hop.unreachable" });

@@ -1,20 +1,16 @@
-// Connections
-
 export type { AlgorithmLimits } from "./algorithms.ts";
 export { ChannelStream } from "./channel-stream.ts";
 export { type BoundedText, ExecStream, type ExitStatus } from "./exec-stream.ts";
-// Host keys
 export { fingerprint, isFingerprint } from "./fingerprint.ts";
 export { harmlessLines } from "./harmless-lines.ts";
 export { type ExecOptions, Hop, type OpenOptions } from "./hop.ts";
 export type { HopOptions, KeyboardPrompts } from "./hop-options.ts";
-// ssh_config
 export type { HostConfig } from "./host-config.ts";
 export type { HostKeyPlace, HostKeyVerifier } from "./host-key.ts";
-// Identities
 export type { Identity, PublicKey, SignRequest } from "./identity.ts";
 export { connectChain, type JumpChain } from "./jump-chain.ts";
 export type { KeyExchangeProof } from "./kex-proof.ts";
+export { readPublicKeyFile } from "./key-file.ts";
 export { KeyFileIdentity, type KeyFileOptions } from "./key-file-identity.ts";
 export { type HostKeyQuestion, KnownHosts, type KnownHostsOptions } from "./known-hosts.ts";
 export { PinnedHostKeys } from "./pinned-host-keys.ts";

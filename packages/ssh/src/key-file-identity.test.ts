@@ -1,5 +1,6 @@
 import { chmod, rename, rm, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { readPublicKeyFile } from "./key-file.ts";
 import { KeyFileIdentity } from "./key-file-identity.ts";
 import { signatureBlob, verifySignature } from "./ssh-signature.ts";
 import { describeIdentity } from "./testing/describe-identity.ts";
@@ -148,6 +149,18 @@ describe("a key file that can't be used", () => {
     const error = await failureOf(expectSignature(identity));
     expect(error.message).toContain("is not the public key of");
   });
+});
+
+test("the public key of an IdentityFile is found without its passphrase", async () => {
+  const pair = await makeKeyPair(freshPath(), "ed25519", { passphrase });
+  const blobOf = async (path: string) =>
+    Buffer.from((await readPublicKeyFile(path))?.blob ?? []).toString("hex");
+  const expected = Buffer.from(pair.publicKey.blob).toString("hex");
+  expect(await blobOf(pair.path)).toBe(expected);
+  expect(await blobOf(`${pair.path}.pub`)).toBe(expected);
+  await rm(`${pair.path}.pub`);
+  expect(await blobOf(pair.path)).toBe(expected);
+  expect(await readPublicKeyFile(freshPath())).toBeUndefined();
 });
 
 async function expectSignature(identity: KeyFileIdentity): Promise<void> {

@@ -55,9 +55,22 @@ async function readPrivate(path: string): Promise<string> {
   }
 }
 
+/**
+ * The public key that an IdentityFile stands for, without its passphrase: of `path.pub`, of `path` where that is a public
+ * key itself (whose private half an ssh-agent has), or of an OpenSSH private key. Undefined where none of them tells.
+ */
+export async function readPublicKeyFile(path: string): Promise<PublicKey | undefined> {
+  const text = await readFile(path, "utf8").catch(() => "");
+  return (await readPublicHalf(path)) ?? parseLine(text) ?? readEnvelope(text)?.publicKey;
+}
+
 async function readPublicHalf(path: string): Promise<PublicKey | undefined> {
+  return parseLine(await readFile(`${path}.pub`, "utf8").catch(() => ""));
+}
+
+function parseLine(text: string): PublicKey | undefined {
   try {
-    return parsePublicKeyLine(await readFile(`${path}.pub`, "utf8"));
+    return parsePublicKeyLine(text);
   } catch {
     return undefined;
   }

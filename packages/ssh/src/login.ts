@@ -113,6 +113,8 @@ class LoginAttempt {
       algorithms: algorithms as never,
       username: user,
       ident: "farside",
+      // A host that is not OpenSSH says itself what it can't do.
+      strictVendor: false,
       hostVerifier: (shown: Buffer, answer: (isAccepted: boolean) => void) => {
         this.#verifyHostKey(shown, answer);
       },
