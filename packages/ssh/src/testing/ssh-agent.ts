@@ -15,6 +15,8 @@ export async function startSshAgent(): Promise<SshAgent> {
   const folder = await temporaryFolder();
   const socketPath = folder.file("agent");
   const child = spawn("ssh-agent", ["-D", "-a", socketPath], { stdio: ["ignore", "pipe", "ignore"] });
+  const killAtExit = () => child.kill();
+  process.once("exit", killAtExit);
   // It says where it listens once it does.
   await once(child.stdout, "data");
   return {
@@ -25,6 +27,7 @@ export async function startSshAgent(): Promise<SshAgent> {
       const gone = once(child, "exit");
       child.kill();
       await gone;
+      process.off("exit", killAtExit);
       await folder[Symbol.asyncDispose]();
     },
   };

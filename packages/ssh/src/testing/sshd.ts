@@ -75,6 +75,9 @@ async function startOn(
   const child = spawn("/usr/sbin/sshd", ["-D", "-f", folder.file("sshd_config"), "-E", log], {
     stdio: "ignore",
   });
+  // A test run that breaks off disposes of nothing.
+  const killAtExit = () => child.kill("SIGKILL");
+  process.once("exit", killAtExit);
   await untilListening(child, port, log);
   return {
     host: "127.0.0.1",
@@ -91,6 +94,7 @@ async function startOn(
       child.kill("SIGCONT");
       child.kill("SIGTERM");
       await gone;
+      process.off("exit", killAtExit);
       await folder[Symbol.asyncDispose]();
     },
   };
