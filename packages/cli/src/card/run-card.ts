@@ -39,6 +39,7 @@ export async function runCard(
     only: origin?.kind === "tty" || origin?.kind === "askpass" ? origin.kind : undefined,
     pause: () => reporter.pause(),
     onInterrupt: () => interrupts.take("SIGINT"),
+    signal: interrupts.signal,
   });
   const source = pinSource({ origin, prompter, env });
   const choice = {

@@ -41,6 +41,7 @@ export async function runForward(argv: ForwardArguments, context: CommandContext
     only: origin?.kind === "tty" || origin?.kind === "askpass" ? origin.kind : undefined,
     pause: () => reporter.pause(),
     onInterrupt: () => interrupts.take("SIGINT"),
+    signal: interrupts.signal,
   });
   // Takes `env:NAME` out of the environment: before the first child, which reads ssh_config.
   const pins = pinSource({ origin, prompter, env });

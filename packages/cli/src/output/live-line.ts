@@ -55,6 +55,14 @@ export class LiveLine {
     }, REFRESH_MS).unref();
   }
 
+  /** Shows nothing until there is something again. */
+  rest(): void {
+    this.#stopSpinner();
+    this.#erase();
+    this.#spinner.text = "";
+    this.#shown = undefined;
+  }
+
   /** Runs `write`, whose whole lines come to stand above this one. */
   above(write: () => void): void {
     // A spinner that runs takes care of this by itself.

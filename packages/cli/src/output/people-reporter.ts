@@ -41,6 +41,8 @@ export class PeopleReporter implements Reporter {
   event(event: SessionEvent): void {
     const description = describeEvent(event);
     if (event.event === "ready") this.#isReady = true;
+    // What was being done is done.
+    if (["ready", "receipt", "error"].includes(event.event)) this.#live?.rest();
     if (description !== undefined) this.#describe(description);
     const tally = tallyAfter(this.#tally, event);
     if (this.#isReady && (tally !== this.#tally || event.event === "ready")) {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { promptKind } from "./choose-prompter.ts";
+import { choosePrompter, promptKind } from "./choose-prompter.ts";
 
 const yes = () => true;
 const no = () => false;
@@ -28,4 +28,22 @@ describe("promptKind", () => {
     expect(promptKind({ ...require("prefer"), hasTerminal: yes })).toBe("tty");
     expect(promptKind({ ...require("never"), hasTerminal: no })).toBe("none");
   });
+});
+
+test("an interrupt ends the question that is open, and every later one", async () => {
+  const controller = new AbortController();
+  const prompter = choosePrompter({
+    env: { SSH_ASKPASS: "/bin/cat", SSH_ASKPASS_REQUIRE: "force" },
+    only: undefined,
+    pause: () => () => undefined,
+    onInterrupt: () => undefined,
+    signal: controller.signal,
+  });
+  // cat takes the question for a file's name: it fails, which calls the question off.
+  await expect(prompter?.askSecret({ message: "/no/such/file" })).rejects.toThrow(/not answered/);
+  const open = prompter?.askSecret({ message: "/dev/zero" });
+  const queued = prompter?.askSecret({ message: "later" });
+  controller.abort(new Error("stopped"));
+  await expect(open).rejects.toThrow("stopped");
+  await expect(queued).rejects.toThrow("stopped");
 });

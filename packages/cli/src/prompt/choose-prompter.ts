@@ -1,3 +1,4 @@
+import { anySignal } from "@farside/protocol";
 import { TerminalPrompter, type TerminalPrompterOptions } from "./ask-terminal.ts";
 import { AskpassPrompter } from "./askpass.ts";
 import type { Prompter, TextQuestion } from "./prompter.ts";
@@ -5,6 +6,8 @@ import { hasTerminal } from "./terminal.ts";
 
 export interface ChoosePrompterOptions extends TerminalPrompterOptions {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Ends every question that is open, and every later one at once. */
+  readonly signal: AbortSignal;
   /** `--pin-source tty` or `askpass` leave no choice. */
   readonly only?: "tty" | "askpass" | undefined;
   /** For tests. */
@@ -20,7 +23,7 @@ export function choosePrompter(options: ChoosePrompterOptions): Prompter | undef
   if (kind === "none") return undefined;
   const prompter =
     kind === "tty" ? new TerminalPrompter(options) : new AskpassPrompter(options.env["SSH_ASKPASS"] ?? "");
-  return oneAtATime(prompter);
+  return oneAtATime(prompter, options.signal);
 }
 
 /** The decision alone. */
@@ -42,11 +45,15 @@ export function promptKind(
 }
 
 /** Two questions at a time would share one terminal. */
-function oneAtATime(prompter: Prompter): Prompter {
+function oneAtATime(prompter: Prompter, signal: AbortSignal): Prompter {
   let last: Promise<unknown> = Promise.resolve();
   const queued = <Question extends TextQuestion, Answer>(ask: (question: Question) => Promise<Answer>) => {
     return (question: Question): Promise<Answer> => {
-      const answer = last.then(() => ask(question));
+      const answer = last.then(async () => {
+        using linked = anySignal([question.signal, signal]);
+        linked.signal.throwIfAborted();
+        return await ask({ ...question, signal: linked.signal });
+      });
       last = answer.catch(() => undefined);
       return answer;
     };

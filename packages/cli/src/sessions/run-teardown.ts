@@ -88,6 +88,7 @@ function lookingIn(argv: TeardownArguments, context: CommandContext, people: Peo
     only: origin?.kind === "tty" || origin?.kind === "askpass" ? origin.kind : undefined,
     pause: () => people.pause(),
     onInterrupt: () => interrupts.take("SIGINT"),
+    signal: interrupts.signal,
   });
   const source = pinSource({ origin, prompter, env });
   let opening: Promise<Identity> | undefined;
