@@ -1,4 +1,5 @@
 import {
+  type AgentHello,
   agentEnding,
   agentWarning,
   CodedError,
@@ -119,6 +120,19 @@ export function agentEvents(options: AgentEventsOptions): readonly EventHandler[
       options.onEnding(reason === "stopped" ? undefined : endingFailure(reason, why, host));
     }),
   ];
+}
+
+/** The event that an agent answers. */
+export function agentReady(
+  { pid, node, agentVersion, digest }: AgentHello,
+  host: string,
+  deploy: { readonly bytes: number; readonly durationMs: number },
+): SessionEventDraft {
+  return {
+    ...{ event: "agent.ready", host, pid, digest },
+    ...{ node: harmless(node, 64), agentVersion: harmless(agentVersion, 64) },
+    deploy: { method: "memory", ...deploy },
+  };
 }
 
 /** What an agent that ends without being asked means. */

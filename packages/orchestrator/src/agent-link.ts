@@ -7,6 +7,7 @@ import {
   CodedError,
   deadline,
   describeAgent,
+  isCodedError,
   type MessageStream,
   negotiate,
   type OpenForwardParams,
@@ -91,7 +92,7 @@ export class AgentLink implements AsyncDisposable {
         }),
       ],
     });
-    void peer.closed.then((error) => giveUp(facts.failure ?? error ?? goneBeforeHello(host)));
+    void peer.closed.then((error) => giveUp(facts.failure ?? named(error, host) ?? goneBeforeHello(host)));
     try {
       const hello = await abortable(greeting, options.signal);
       const protocol = checkHello(hello, options);
@@ -99,7 +100,7 @@ export class AgentLink implements AsyncDisposable {
       return new AgentLink(peer, guard, hello, facts, options);
     } catch (error) {
       await peer.close();
-      throw error;
+      throw isCodedError(error) && !options.signal.aborted ? named(error, host) : error;
     }
   }
 
@@ -220,6 +221,16 @@ function checkHello(hello: AgentHello, { digest, host }: AgentLinkOptions): numb
       leg: "jump",
     },
   );
+}
+
+/** `error` of a peer, which does not know whose it is, as one of the agent's. */
+function named(error: CodedError | undefined, host: string): CodedError | undefined {
+  if (error === undefined || error.leg !== undefined) return error;
+  return new CodedError(error.code, `talking to the agent on ${host}: ${error.message}`, {
+    leg: "jump",
+    hint: error.hint,
+    cause: error,
+  });
 }
 
 function goneBeforeHello(host: string): CodedError {

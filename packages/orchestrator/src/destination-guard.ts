@@ -24,7 +24,7 @@ export interface DeclaredHop {
   readonly publicKeys: readonly PublicKey[];
 }
 
-/** Why a signature was refused. Each check has its own word; `docs/security.md` lists them. */
+/** Why a signature was refused. Each check has its own word. */
 export type RefusalReason =
   | "undeclared-hop"
   | "format"

@@ -33,7 +33,8 @@ export async function endAgent({ link, ended, graceMs, escalated }: EndAgentOpti
   await within(END_TIMEOUT_MS, ended);
 }
 
-async function within(ms: number, promise: Promise<void>): Promise<void> {
+/** Waits for `promise`, at most `ms`; how it ends is not told. */
+export async function within(ms: number, promise: Promise<void>): Promise<void> {
   const limit = deadline(ms, "waiting took too long");
   await abortable(promise, limit.signal).catch(() => {});
   limit.release();

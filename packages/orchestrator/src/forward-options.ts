@@ -15,32 +15,12 @@ export interface IdentityContext {
   readonly signal: AbortSignal | undefined;
 }
 
-/** What `deployAndForward` is told. Only `jump` and `forwards` must be given; ssh_config fills in the rest. */
-export interface ForwardOptions {
+/** How to log in to the jump host. Only `jump` must be given; ssh_config fills in the rest. */
+export interface LoginOptions {
   /** `[user@]host[:port]`, an alias of ssh_config, or `ssh://…`. */
   readonly jump: string;
-  /** One `-L` or several, as ssh(1) has them; the listeners are on the jump host. */
-  readonly forwards: string | ForwardSpec | readonly (string | ForwardSpec)[];
-  /** Hops from the jump host on; targets are dialled from the last. A comma list, or a list. Default: none. */
-  readonly via?: string | readonly string[] | undefined;
-  /** Host keys of `via` by fingerprint, `HOST=SHA256:…` each. Default: known_hosts alone. */
-  readonly viaHostKeys?: readonly string[] | undefined;
   /** Hops on the way to the jump host (`-J`). Default: ProxyJump. */
   readonly jumps?: string | readonly string[] | undefined;
-
-  /**
-   * What logs in, to the jump host and the hops behind it: `agent` for the ssh-agent, a key file's path, an Identity (which
-   * stays the caller's), or a function that opens one (which the session then closes). Default: the ssh-agent and the key
-   * files that ssh would try.
-   */
-  readonly identity?: IdentityChoice | ((context: IdentityContext) => Promise<Identity>) | undefined;
-  /** Asks for the passphrase of an encrypted key file. Default: such keys can't be used. */
-  readonly passphrase?: KeyFileOptions["passphrase"];
-  /** Answers what a host asks after the key (a one-time password). Default: such logins fail. */
-  readonly keyboardInteractive?:
-    | ((prompts: KeyboardPrompts, options: { signal: AbortSignal }) => Promise<readonly string[]>)
-    | undefined;
-
   /** Instead of the user's ssh_config (`-F`). */
   readonly configFile?: string | undefined;
   /** `-o` options, for the jump host. */
@@ -51,8 +31,32 @@ export interface ForwardOptions {
   readonly hostKeyCheck?: HostKeyCheck | undefined;
   /** Asks about an unknown host key. Default: unknown keys are refused. */
   readonly askHostKey?: AskHostKey | undefined;
+  /** Answers what a host asks after the key (a one-time password). Default: such logins fail. */
+  readonly keyboardInteractive?:
+    | ((prompts: KeyboardPrompts, options: { signal: AbortSignal }) => Promise<readonly string[]>)
+    | undefined;
   /** What a host shows before the login: harmless text. */
   readonly onBanner?: ((text: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What `deployAndForward` is told. Only `jump` and `forwards` must be given. */
+export interface ForwardOptions extends LoginOptions {
+  /** One `-L` or several, as ssh(1) has them; the listeners are on the jump host. */
+  readonly forwards: string | ForwardSpec | readonly (string | ForwardSpec)[];
+  /** Hops from the jump host on; targets are dialled from the last. A comma list, or a list. Default: none. */
+  readonly via?: string | readonly string[] | undefined;
+  /** Host keys of `via` by fingerprint, `HOST=SHA256:…` each. Default: known_hosts alone. */
+  readonly viaHostKeys?: readonly string[] | undefined;
+
+  /**
+   * What logs in, to the jump host and the hops behind it: `agent` for the ssh-agent, a key file's path, an Identity (which
+   * stays the caller's), or a function that opens one (which the session then closes). Default: the ssh-agent and the key
+   * files that ssh would try.
+   */
+  readonly identity?: IdentityChoice | ((context: IdentityContext) => Promise<Identity>) | undefined;
+  /** Asks for the passphrase of an encrypted key file. Default: such keys can't be used. */
+  readonly passphrase?: KeyFileOptions["passphrase"];
 
   /** Path of the Node.js to use on the jump host. Default: search. */
   readonly remoteNode?: string | undefined;

@@ -11,12 +11,14 @@ export {
 } from "./destination-guard.ts";
 export type { SessionEventDraft, SessionEventListener } from "./event-log.ts";
 export type { ForwardCounters } from "./forward-counters.ts";
-export { DEFAULTS, type ForwardOptions, type IdentityContext } from "./forward-options.ts";
+export { DEFAULTS, type ForwardOptions, type IdentityContext, type LoginOptions } from "./forward-options.ts";
 // What is written on the command line
 export { type ForwardSpec, formatBind, formatTarget, parseForwardSpec } from "./forward-spec.ts";
 export { formatHopSpec, type HopSpec, parseHopList, parseHopSpec } from "./hop-spec.ts";
 export { type AskHostKey, type HostKeyCheck, parsePinnedKeys } from "./host-keys.ts";
 export type { IdentityChoice } from "./identity-choice.ts";
+// Logging in without a session
+export { type JumpLogin, planJumpLogin } from "./jump-login.ts";
 export { type CloseOptions, Session } from "./session.ts";
 export type { SessionEnd } from "./session-end.ts";
 export { checkSessionName } from "./session-name.ts";

@@ -1,19 +1,13 @@
 import { agentBundle } from "@farside/agent/bundle";
 import { CodedError, MAX_FORWARDS, Scope } from "@farside/protocol";
-import {
-  connectChain,
-  type HopOptions,
-  type HostConfig,
-  type Identity,
-  ProxyCommandStream,
-} from "@farside/ssh";
+import type { HostConfig, Identity } from "@farside/ssh";
 import type { EventLog } from "./event-log.ts";
 import { DEFAULTS, type ForwardOptions } from "./forward-options.ts";
 import { type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
-import { parseHopList, parseHopSpec } from "./hop-spec.ts";
-import { type HostKeyOptions, loadKnownHosts, parsePinnedKeys } from "./host-keys.ts";
+import { parseHopList } from "./hop-spec.ts";
+import { parsePinnedKeys } from "./host-keys.ts";
 import { openIdentity } from "./identity-choice.ts";
-import { resolveJumpRoute } from "./jump-route.ts";
+import { planJumpLogin } from "./jump-login.ts";
 import { judgeReportedKey } from "./reported-host-key.ts";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
 import type { SessionPlan } from "./session-plan.ts";
@@ -30,35 +24,21 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
   const forwards = readForwards(options.forwards);
   const name = options.name === undefined ? generateSessionName() : checkSessionName(options.name);
   const numbers = readNumbers(options);
-  const jumpSpec = parseHopSpec(options.jump, "the jump host");
   const viaSpecs = parseHopList(options.via ?? [], "--via");
   const pinned = parsePinnedKeys(options.viaHostKeys ?? []);
-  const { configFile, signal, askHostKey } = options;
-  const warn = (message: string) => log.emit({ event: "warning", message });
-
-  const configs = await resolveJumpRoute({
-    ...{ jump: jumpSpec, jumps: parseHopList(options.jumps ?? [], "-J") },
-    ...{ configFile, overrides: options.sshOptions, signal },
-  });
-  const jump = configs.at(-1);
-  if (jump === undefined) throw new Error("a route without a host");
-  for (const { alias, unsupported } of configs) {
-    for (const option of unsupported) warn(`${option} of ssh_config is not kept for ${alias}`);
-  }
+  const { configFile, signal } = options;
+  const onWarning = (message: string) => log.emit({ event: "warning", message });
   // Only starts to run with the session: before that, nobody but the operator is waited for.
   let start: StartDeadline | undefined;
-  const during = <T>(wait: () => Promise<T>) => start?.during(wait) ?? wait();
-  const hostKeys: HostKeyOptions = {
-    knownHostsFiles: options.knownHostsFiles,
-    check: options.hostKeyCheck,
-    ask: askHostKey && ((question, rest) => during(() => askHostKey(question, rest))),
-    onWarning: warn,
-  };
+  const login = await planJumpLogin(options, {
+    onWarning,
+    whileAsking: (wait) => start?.during(wait) ?? wait(),
+  });
+  const { configs, hostKeys, host } = login;
   const via = await resolveViaRoute(
     { via: viaSpecs, pinned, hostKeys, resolve: { configFile, signal } },
-    jump,
+    login.jump,
   );
-  const host = `${jump.user}@${jump.hostName}`;
   const bundle = options.bundle ?? agentBundle();
 
   const scope = new Scope();
@@ -69,7 +49,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
     const folder = await SessionFolder.create(
       root,
       { name, jump: options.jump, host },
-      { onFailure: (error) => warn(`the session's state can't be kept: ${(error as Error).message}`) },
+      { onFailure: (error) => onWarning(`the session's state can't be kept: ${(error as Error).message}`) },
     );
     const deadline = new StartDeadline(
       numbers.startTimeoutMs,
@@ -79,20 +59,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
     const patient = patientIdentity(identity, deadline);
     return {
       ...{ name, host, forwards, folder, bundle, startDeadline: deadline, identity: patient },
-      connect: async ({ signal: connectSignal, onConnected }) => {
-        const hops = await Promise.all(
-          configs.map((config) => hopOptions(config, options, hostKeys, patient, deadline)),
-        );
-        let connected = 0;
-        return connectChain(hops, {
-          signal: connectSignal,
-          onConnected: (hop) => {
-            const place = hops[connected];
-            connected += 1;
-            if (place !== undefined) onConnected(place, hop);
-          },
-        });
-      },
+      connect: (connectOptions) => login.connect(patient, connectOptions),
       route: async (routeSignal) => {
         if (via.length === 0) return [];
         return offerKeys(via, await patient.publicKeys({ signal: routeSignal })).map(({ hop }) => hop);
@@ -163,34 +130,6 @@ async function openFor(
     sign: (request) => identity.sign(request),
     close,
     [Symbol.asyncDispose]: close,
-  };
-}
-
-async function hopOptions(
-  config: HostConfig,
-  options: ForwardOptions,
-  hostKeys: HostKeyOptions,
-  identity: Identity,
-  start: StartDeadline,
-): Promise<HopOptions> {
-  const { proxyCommand } = config;
-  const { keyboardInteractive } = options;
-  return {
-    ...{ user: config.user, host: config.hostName, port: config.port, leg: "jump", identity },
-    hostKeyAlias: config.hostKeyAlias,
-    hostKeys: await loadKnownHosts(config, hostKeys),
-    ...{
-      addressFamily: config.addressFamily,
-      bindAddress: config.bindAddress,
-      algorithms: config.algorithms,
-    },
-    connectTimeoutMs: config.connectTimeoutMs,
-    keepaliveIntervalMs: config.serverAliveIntervalMs,
-    keepaliveCountMax: config.serverAliveCountMax,
-    onBanner: options.onBanner,
-    dial: proxyCommand === undefined ? undefined : async () => new ProxyCommandStream(proxyCommand),
-    keyboardInteractive:
-      keyboardInteractive && ((prompts, rest) => start.during(() => keyboardInteractive(prompts, rest))),
   };
 }
 

@@ -188,6 +188,50 @@ describe("a session", () => {
     expect(await states()).toEqual([]);
   });
 
+  it("can be closed while somebody is asked who never answers", async () => {
+    let asked: (value?: unknown) => void = () => {};
+    const isAsked = new Promise((resolve) => {
+      asked = resolve;
+    });
+    const never = () => {
+      asked();
+      return new Promise<never>(() => {});
+    };
+    const identity = {
+      ...{ kind: "card" as const, publicKeys: never, sign: never, close: never },
+      [Symbol.asyncDispose]: never,
+    };
+    const session = await startSession(host.options({ identity }));
+    await isAsked;
+    expect(await session.close()).toMatchObject({ failure: { code: "canceled" }, receipt: undefined });
+  });
+
+  it("reaches its jump host over others, and tells of each", async () => {
+    await using before = await startJumpHost(agent.bundle, { authorizedKeys: [host.sshd.userKey.line] });
+    await host.know(before.sshd);
+    const jumps = `${before.sshd.user}@127.0.0.1:${before.sshd.port}`;
+    const options = host.options({ jumps });
+    await using session = await deployAndForward(options);
+    const hops = eventsNamed(options.events, "hop.connected");
+    expect(hops.map(({ port }) => port)).toEqual([before.sshd.port, host.sshd.port]);
+    expect(await session.close()).toMatchObject({ failure: undefined, receipt: clean });
+  });
+
+  it("reaches its jump host by a ProxyCommand, and asks about its unknown key", async () => {
+    const proxyCommand = `${process.execPath} -e 'const s = require("net").connect(%p, "%h"); process.stdin.pipe(s).pipe(process.stdout)'`;
+    const questions: unknown[] = [];
+    const options = host.options({
+      sshOptions: { ProxyCommand: proxyCommand },
+      knownHostsFiles: [host.sshd.folder.file("new_known_hosts")],
+      hostKeyCheck: "ask",
+      askHostKey: async (question) => questions.push(question) > 0,
+    });
+    await using session = await deployAndForward(options);
+    expect(questions).toMatchObject([{ place: { host: "127.0.0.1", port: host.sshd.port } }]);
+    expect(questions[0]).not.toHaveProperty("reportedBy");
+    expect(await session.close()).toMatchObject({ failure: undefined, receipt: clean });
+  });
+
   it("can be killed at once, and says that nobody looked", async () => {
     await using session = await deployAndForward(host.options());
     session.kill();

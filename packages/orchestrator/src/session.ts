@@ -1,15 +1,16 @@
 import {
   type AgentDescription,
+  abortable,
   CodedError,
-  harmless,
   type Receipt,
   type SessionEvent,
   toCodedError,
 } from "@farside/protocol";
 import { fingerprint, type JumpChain } from "@farside/ssh";
+import { agentReady } from "./agent-events.ts";
 import { AgentLink } from "./agent-link.ts";
 import { type Deployment, deploy } from "./deploy.ts";
-import { endAgent } from "./end-agent.ts";
+import { endAgent, within } from "./end-agent.ts";
 import type { EventLog, SessionEventDraft, SessionEventListener } from "./event-log.ts";
 import { type ForwardCounters, sumCounters } from "./forward-counters.ts";
 import { DEFAULTS } from "./forward-options.ts";
@@ -21,6 +22,9 @@ import { failureOf, type SessionEnd } from "./session-end.ts";
 import { forwardFields, type OpenForward, type SessionPlan } from "./session-plan.ts";
 import { initialState, isRunning, next, type SessionState, type SessionTransition } from "./session-state.ts";
 import { tracesOf } from "./traces.ts";
+
+/** How long closing an identity may take. */
+const RELEASE_TIMEOUT_MS = 5_000;
 
 export interface CloseOptions {
   /** What open relays get to finish, in ms; default 10 s. */
@@ -150,16 +154,18 @@ export class Session implements AsyncDisposable {
 
   async #start(signal: AbortSignal): Promise<void> {
     const { plan, host, emit } = { plan: this.#plan, host: this.host, emit: this.#emit };
-    this.#chain = await plan.connect({
+    // People and cards may not notice that nobody waits for them any more.
+    const connecting = plan.connect({
       signal,
       onConnected: ({ user, host: name, port }, hop) => {
         const hostKey = fingerprint(hop.serverHostKey);
         emit({ event: "hop.connected", leg: "jump", user, host: name, port, hostKey });
       },
     });
+    this.#chain = await abortable(connecting, signal, (late) => void late.close());
     void this.#chain.last.closed.then((error) => this.#lostHop(error));
     signal.throwIfAborted();
-    const route = await plan.route(signal);
+    const route = await abortable(plan.route(signal), signal);
     this.#dispatch({ type: "connected" });
     const deployStartedAt = performance.now();
     const log = plan.onAgentLog && new LogLines(plan.onAgentLog);
@@ -178,28 +184,18 @@ export class Session implements AsyncDisposable {
     this.#link = link;
     void link.closed.then((failure) => failure && this.#dispatch({ type: "failed", failure }));
     signal.throwIfAborted();
-    this.#announceAgent(link, this.#deployment, performance.now() - deployStartedAt);
+    const durationMs = Math.round(performance.now() - deployStartedAt);
+    plan.folder.update({ agentPid: link.hello.pid });
+    emit(agentReady(link.hello, host, { bytes: this.#deployment.uploadBytes, durationMs }));
     this.#dispatch({ type: "agent-answered", forwards: plan.forwards.length });
-    await openForwards({ plan, link, route, signal, onOpen: (forward) => this.#opened(forward) });
+    const opening = openForwards({ plan, link, route, signal, onOpen: (forward) => this.#opened(forward) });
+    await abortable(opening, signal);
     signal.throwIfAborted();
     if (plan.readyFile !== undefined) {
       const forwards = this.#forwards.map(forwardFields);
       await writeReadyFile(plan.readyFile, { session: this.name, pid: process.pid, host, forwards });
     }
     signal.throwIfAborted();
-  }
-
-  #announceAgent({ hello }: AgentLink, { uploadBytes }: Deployment, durationMs: number): void {
-    this.#plan.folder.update({ agentPid: hello.pid });
-    this.#emit({
-      event: "agent.ready",
-      host: this.host,
-      pid: hello.pid,
-      node: harmless(hello.node, 64),
-      agentVersion: harmless(hello.agentVersion, 64),
-      digest: hello.digest,
-      deploy: { method: "memory", bytes: uploadBytes, durationMs: Math.round(durationMs) },
-    });
   }
 
   #opened(forward: OpenForward): void {
@@ -255,7 +251,7 @@ export class Session implements AsyncDisposable {
   async #finish(receipt: Receipt | undefined): Promise<SessionEnd> {
     const { name, host } = this;
     const failure = failureOf({ name, host, state: this.#state, wasReady: this.#wasReady, receipt });
-    await this.#plan.release().catch(() => {});
+    await within(RELEASE_TIMEOUT_MS, this.#plan.release());
     const { openRelays: _, refusedRelays: __, ...counters } = this.counters;
     const isClean = receipt?.clean !== false;
     await this.#plan.folder.finish(
