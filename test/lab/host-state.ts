@@ -26,6 +26,8 @@ export interface HostRoots {
   readonly upper: string;
   /** The tree that the host is laid over. */
   readonly lower: string;
+  /** Folders of the machine that the host sees too. */
+  readonly foreign: readonly string[];
 }
 
 /** What sshd and the login machinery log by themselves, and the lab's own programs. */
@@ -88,12 +90,15 @@ function filesOf(roots: HostRoots): Map<string, string> {
   const found = new Map<string, string>();
   walk(roots.upper, "", (path, mark, isFolder) => {
     // A folder that the lower tree has was only copied up; what counts is what is in it.
-    if (isFolder && exists(join(roots.lower, path))) return;
-    if (!IGNORED_FILES.test(path)) found.set(path, mark);
+    const isCopy = isFolder && exists(join(roots.lower, path));
+    if (!isCopy && !IGNORED_FILES.test(path)) found.set(path, mark);
+    return true;
   });
   for (const folder of ["/run", "/tmp", "/dev"]) {
     walk(`/proc/${roots.initPid}/root${folder}`, folder, (path, mark) => {
+      if (roots.foreign.includes(path)) return false;
       if (!path.startsWith("/dev/pts/")) found.set(path, mark);
+      return true;
     });
   }
   return found;
@@ -113,10 +118,11 @@ export function filesWith(roots: HostRoots, text: string): string[] {
   return found;
 }
 
+/** Visits everything below `folder`; not what is below a path for which `visit` says false. */
 function walk(
   folder: string,
   name: string,
-  visit: (path: string, mark: string, isFolder: boolean) => void,
+  visit: (path: string, mark: string, isFolder: boolean) => boolean,
 ): void {
   let entries: string[];
   try {
@@ -134,8 +140,8 @@ function walk(
       const mark = status.isCharacterDevice()
         ? `device ${status.ino} ${status.rdev}`
         : `${status.ino} ${status.size} ${status.mtimeMs}`;
-      visit(path, isFolder ? "folder" : mark, isFolder);
-      if (isFolder) walk(join(folder, entry), path, visit);
+      const goesOn = visit(path, isFolder ? "folder" : mark, isFolder);
+      if (isFolder && goesOn) walk(join(folder, entry), path, visit);
     } catch {
       // It was removed while it was being looked at.
     }

@@ -50,6 +50,7 @@ export class Host {
       // unshare waits outside the host's root: through it the layers can be seen.
       upper: `/proc/${init.pid}/root${options.folder}/layers/upper`,
       lower: options.lowerRoot,
+      foreign: [options.checkout, options.shared],
     };
   }
 

@@ -169,8 +169,8 @@ function asAccount(argv: readonly string[], options: SpawnOptions): string[] {
     ...options.env,
   };
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value}`);
-  const identity =
-    user === "root" ? [] : ["setpriv", `--reuid=${user}`, `--regid=${user}`, "--init-groups", "--reset-env"];
+  const become = 'exec setpriv --reuid="$0" --regid="$(id -g "$0")" --init-groups "$@"';
+  const identity = user === "root" ? [] : ["/bin/sh", "-c", become, user];
   const enterFolder = ["/bin/sh", "-c", 'cd "$0" && exec "$@"', options.cwd ?? home];
   return [...identity, "/usr/bin/env", "-i", ...variables, ...enterFolder, ...argv];
 }

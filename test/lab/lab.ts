@@ -56,6 +56,10 @@ export class Lab {
     if (this.#card === undefined) throw new Error("this lab has no card");
     return this.#card;
   }
+  /** The card's PIN; empty where there is no card. */
+  get pin(): string {
+    return this.#card?.pin ?? "";
+  }
   get hosts(): readonly Host[] {
     return [this.workstation, this.jump, this.target, ...(this.#secondTarget ? [this.#secondTarget] : [])];
   }
@@ -135,7 +139,14 @@ export async function startLab(options: LabOptions = {}): Promise<Lab> {
   }
   const lab = new Lab(folder, hosts.value, card.value);
   for (const line of (await card.value?.publicKeys()) ?? []) await lab.authorize(line);
+  if (card.value !== undefined) await configureCard(lab.workstation);
   return lab;
+}
+
+/** As an operator with a card has it, for ssh(1) too. */
+async function configureCard(workstation: Host): Promise<void> {
+  const [module] = (await workstation.run(["sh", "-c", "ls /usr/lib/*/opensc-pkcs11.so"])).split("\n");
+  await workstation.writeFile("/root/.ssh/config", `Host *\n  PKCS11Provider ${module}\n`);
 }
 
 async function startHosts(folder: string, options: LabOptions): Promise<Host[]> {

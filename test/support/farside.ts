@@ -119,7 +119,7 @@ export class FarsideRun implements AsyncDisposable {
 /** Starts `farside ARGS` on the workstation. `--json` and `--pin-source fd:3` are put behind the command's name. */
 export function runFarside(lab: Lab, args: readonly string[], options: FarsideOptions = {}): FarsideRun {
   const { json = true, env = {}, under = [] } = options;
-  const pin = options.pin ?? "123456";
+  const pin = options.pin ?? lab.pin;
   const [command = "", ...rest] = args;
   const added = [...(json ? ["--json"] : []), ...(pin === false ? [] : ["--pin-source", "fd:3"])];
   const argv = [...under, "node", cliPath, command, ...added, ...rest];

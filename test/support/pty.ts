@@ -37,11 +37,15 @@ export class Terminal implements AsyncDisposable {
   }
 
   async waitForText(pattern: RegExp, withinMs = 30_000): Promise<void> {
-    await waitFor(() => pattern.test(this.text), {
+    const found = await waitFor(() => pattern.test(this.text) || this.process.hasEnded, {
       what: `${pattern} in the terminal`,
       withinMs,
       detail: () => this.text,
     });
+    // What it said last may come after the word of its end.
+    if (found && this.process.hasEnded) await this.exit;
+    if (!pattern.test(this.text))
+      throw new Error(`it ended without ${pattern} in the terminal\n${this.text}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

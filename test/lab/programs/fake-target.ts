@@ -12,8 +12,8 @@ const say = (event: Record<string, unknown>): boolean => process.stdout.write(`$
 const server = new ssh2.Server({ hostKeys: [readFileSync(hostKeyFile)] }, (client) => {
   client.on("authentication", (context) => {
     say({ event: "attempt", method: context.method, user: context.username });
-    const isWelcome = mode === "anybody" || context.method === "publickey";
-    if (isWelcome) context.accept();
+    if (mode === "anybody") acceptAtOnce(context);
+    else if (context.method === "publickey") context.accept();
     else context.reject(["publickey"]);
   });
   client.on("ready", () => say({ event: "login" }));
@@ -26,4 +26,12 @@ const server = new ssh2.Server({ hostKeys: [readFileSync(hostKeyFile)] }, (clien
   });
   client.on("error", (error: Error) => say({ event: "error", message: error.message }));
 });
+/** Success where a server should say that it would take the key, once it has seen a signature. */
+function acceptAtOnce(context: ssh2.AuthContext): void {
+  // ssh2's own accept() for public keys asks for the signature; that of the class below it does not.
+  const base = Object.getPrototypeOf(Object.getPrototypeOf(context)) as { accept?: () => void };
+  if (context.method === "publickey") base.accept?.call(context);
+  else context.accept();
+}
+
 server.listen(Number(port), address, () => say({ event: "listening" }));

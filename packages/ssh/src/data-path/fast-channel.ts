@@ -9,6 +9,8 @@ import type { RelayCounters, RelayEnd } from "./relay-end.ts";
 import { Upload } from "./upload.ts";
 import { violation } from "./violation.ts";
 
+const nothing = Buffer.alloc(0);
+
 export interface ConfirmedChannel {
   readonly id: number;
   readonly remoteId: number;
@@ -43,7 +45,7 @@ export class FastChannel implements ChannelSlot {
     this.#id = channel.id;
     this.#remoteId = channel.remoteId;
     this.#receiveWindow = channel.receiveWindow;
-    this.#upload = new Upload(host, channel, () => this.#closeIfDone());
+    this.#upload = new Upload(host, channel, () => this.#uploadEnded());
     this.#download = new Download(channel.receiveWindow, {
       passedOn: (adjustment) => this.#adjustWindow(adjustment),
       emptied: () => this.#downloadEmptied(),
@@ -165,6 +167,12 @@ export class FastChannel implements ChannelSlot {
     else if (this.#isCloseReceived) local.destroySoon();
     else local.end();
     this.#closeIfDone();
+  }
+
+  #uploadEnded(): void {
+    this.#closeIfDone();
+    // libuv reports a reset behind the last data as an end (POLLHUP). Writing nothing fails where it was one.
+    if (this.#local?.writable === true) this.#local.write(nothing);
   }
 
   /** RFC 4254, 5.3: a channel whose two directions have ended is closed. */

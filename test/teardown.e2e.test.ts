@@ -1,0 +1,193 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Lab, startLab } from "./lab/lab.ts";
+import type { LabProcess } from "./lab/lab-process.ts";
+import { holdConnection } from "./support/byte-traffic.ts";
+import { cliPath, type FarsideRun, mainJob, runFarside } from "./support/farside.ts";
+import { expectNothingLeft } from "./support/leftovers.ts";
+import { CTRL_C, Terminal } from "./support/pty.ts";
+import { Trace } from "./support/strace.ts";
+import { waitFor } from "./support/wait-for.ts";
+
+const GRACE_S = 2;
+const LEASE_S = 3;
+
+describe("nothing is left on the jump host", () => {
+  let lab: Lab;
+  let service: LabProcess;
+  beforeAll(async () => {
+    lab = await startLab();
+    service = await startEcho(lab);
+  });
+  afterAll(async () => {
+    await service.kill();
+    await lab.close();
+  });
+  beforeEach(async () => {
+    await waitFor(() => lab.card.counters().then(({ present }) => present), { what: "the card" });
+    await lab.jump.mark();
+  });
+
+  const start = async (...options: string[]): Promise<FarsideRun> => {
+    const farside = runFarside(lab, [...mainJob(), ...options]);
+    await farside.ready();
+    return farside;
+  };
+
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    test(`after ${signal} without an open relay: exit 0 and a clean receipt within 5 s`, async () => {
+      await using farside = await start();
+      const { exit, receipt, ms } = await farside.end(signal);
+      expect(exit, farside.transcript).toEqual({ code: 0, signal: null });
+      expect(receipt).toMatchObject({ clean: true, processes: [], listeners: [], files: [] });
+      expect(ms).toBeLessThan(5_000);
+      await expectNothingLeft(lab.jump, 1_000);
+    });
+
+    test(`after ${signal} with open relays: exit 0 and a clean receipt within grace + 5 s`, async () => {
+      await using farside = await start("--grace", String(GRACE_S));
+      const clients = await Promise.all([1, 2, 3].map(() => holdConnection(lab.jump, 4444)));
+      const { exit, receipt, ms } = await farside.end(signal);
+      expect(exit, farside.transcript).toEqual({ code: 0, signal: null });
+      expect(receipt).toMatchObject({ clean: true, processes: [], listeners: [], files: [] });
+      expect(ms).toBeGreaterThan(GRACE_S * 1000 - 200);
+      expect(ms).toBeLessThan(GRACE_S * 1000 + 5_000);
+      // The clients see the end of their connections.
+      await Promise.all(clients.map((client) => client.exit));
+      await expectNothingLeft(lab.jump, 1_000);
+    });
+  }
+
+  test("a relay that ends within the grace is let finish, and teardown does not wait longer", async () => {
+    await using farside = await start("--grace", "20");
+    const client = await holdConnection(lab.jump, 4444);
+    const ending = farside.end();
+    await waitFor(async () => !(await lab.jump.residue()).listeners.length, { what: "the listener's end" });
+    expect(client.hasEnded).toBe(false);
+    client.stdin.end();
+    const { exit, ms } = await ending;
+    expect(exit.code).toBe(0);
+    expect(ms).toBeLessThan(8_000);
+    await client.exit;
+    await expectNothingLeft(lab.jump, 1_000);
+  });
+
+  for (const relays of [0, 3]) {
+    test(`after kill -9 of farside with ${relays} open relays: within 5 s`, async () => {
+      await using farside = await start();
+      const clients = await Promise.all(Array.from({ length: relays }, () => holdConnection(lab.jump, 4444)));
+      await farside.signal("SIGKILL");
+      await farside.exit;
+      await expectNothingLeft(lab.jump, 5_000);
+      await Promise.all(clients.map((client) => client.exit));
+      await expectNoFarside(lab);
+    });
+
+    test(`after a cut link with ${relays} open relays: within lease + 5 s`, async () => {
+      await using farside = await start("--lease", String(LEASE_S));
+      const clients = await Promise.all(Array.from({ length: relays }, () => holdConnection(lab.jump, 4444)));
+      await lab.cutWorkstationLink();
+      try {
+        await expectNothingLeft(lab.jump, LEASE_S * 1000 + 5_000);
+        await Promise.all(clients.map((client) => client.exit));
+        // farside itself says that the session was lost, and ends.
+        const exit = await farside.exit;
+        expect([69, 75], farside.transcript).toContain(exit.code);
+      } finally {
+        await lab.restoreWorkstationLink();
+      }
+    });
+  }
+
+  test("after packets are swallowed without a word: within lease + 5 s", async () => {
+    await using farside = await start("--lease", String(LEASE_S));
+    await lab.blackholeWorkstationLink();
+    try {
+      await expectNothingLeft(lab.jump, LEASE_S * 1000 + 5_000);
+    } finally {
+      await lab.endBlackhole();
+    }
+    expect([69, 75], farside.transcript).toContain((await farside.exit).code);
+  });
+
+  test("after an interrupt before it is ready: exit 130", async () => {
+    await lab.card.setDelay(1_000);
+    try {
+      await using farside = runFarside(lab, mainJob());
+      await waitFor(async () => (await lab.jump.residue()).processes.length > 0, { what: "a login" });
+      const { exit } = await farside.end("SIGINT");
+      expect(exit.code, farside.transcript).toBe(130);
+      await expectNothingLeft(lab.jump);
+    } finally {
+      await lab.card.setDelay(0);
+    }
+  });
+
+  test("one Ctrl-C in a terminal, passed on once more as npm does, is one graceful teardown", async () => {
+    const command = `node ${cliPath} ${mainJob().join(" ")} --grace ${GRACE_S}`;
+    await using terminal = Terminal.start(lab, command);
+    await terminal.waitForText(/PIN/);
+    terminal.type(`${lab.card.pin}\r`);
+    await terminal.waitForText(/ready/);
+    const client = await holdConnection(lab.jump, 4444);
+    const stopped = performance.now();
+    terminal.type(CTRL_C);
+    await lab.workstation.run([
+      "pkill",
+      "--oldest",
+      "--signal",
+      "INT",
+      "--full",
+      "^node .*/cli/dist/main.js",
+    ]);
+    const { code } = await terminal.exit;
+    const ms = performance.now() - stopped;
+    expect(code, terminal.text).toBe(0);
+    expect(ms).toBeGreaterThan(GRACE_S * 1000 - 200);
+    expect(ms).toBeLessThan(GRACE_S * 1000 + 5_000);
+    await client.exit;
+    await expectNothingLeft(lab.jump, 1_000);
+  });
+
+  test("a second signal more than a second after the first ends the grace at once", async () => {
+    await using farside = await start("--grace", "30");
+    const client = await holdConnection(lab.jump, 4444);
+    const started = performance.now();
+    await farside.signal("SIGINT");
+    await waitFor(() => performance.now() - started > 1_200, { what: "more than a second" });
+    const { exit, receipt } = await farside.end("SIGINT");
+    expect(exit.code, farside.transcript).toBe(0);
+    expect(receipt?.clean).toBe(true);
+    expect(performance.now() - started).toBeLessThan(8_000);
+    await client.exit;
+    await expectNothingLeft(lab.jump, 1_000);
+  });
+
+  test("no process of the login creates a file or opens one for writing", async () => {
+    const trace = await Trace.ofLoginsTo(lab, lab.jump);
+    const farside = runFarside(lab, mainJob());
+    await farside.ready();
+    const client = await holdConnection(lab.jump, 4444);
+    client.stdin.end();
+    await client.exit;
+    const { exit } = await farside.end();
+    expect(exit.code).toBe(0);
+    expect(await trace.stop()).toEqual([]);
+  });
+});
+
+/** Answers each byte with a byte and stays open until the client ends. */
+async function startEcho(lab: Lab): Promise<LabProcess> {
+  const script =
+    "net.createServer((s) => s.on(`error`, () => {}).pipe(s)).listen(4444, `127.0.0.1`, () => console.log(`listening`))";
+  const echo = lab.target.spawn(["node", "-e", script], { user: "signer" });
+  await waitFor(() => echo.stdout.includes("listening"), { what: "the echo service" });
+  return echo;
+}
+
+/** Nothing of farside runs on the workstation: the card's process goes with it. */
+async function expectNoFarside(lab: Lab): Promise<void> {
+  await waitFor(async () => (await lab.workstation.exec(["pgrep", "-f", "packages/"])).code !== 0, {
+    what: "the end of farside's processes on the workstation",
+  });
+  expect((await lab.workstation.exec(["pgrep", "-af", "packages/"])).stdout).toBe("");
+}
