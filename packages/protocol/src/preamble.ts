@@ -103,6 +103,7 @@ export class PreambleScanner {
         : `The login shell printed: ${harmless(noise, SHOWN_NOISE)}`;
     return new CodedError("protocol.no-preamble", `looking for the agent in the host's output: ${what}`, {
       hint,
+      leg: "jump",
     });
   }
 }
