@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { CodedError, harmless } from "@farside/protocol";
 import { type ConfigValues, interpretConfig } from "./config-values.ts";
 import type { HostConfig } from "./host-config.ts";
@@ -27,10 +28,29 @@ export async function resolveHost(alias: string, options: ResolveOptions = {}): 
   // A leading dash would be an option of ssh, and a control character a line of its output.
   if (alias === "" || alias.startsWith("-") || /[\s\p{C}]/u.test(alias))
     throw new CodedError("config.invalid", `"${harmless(alias)}" is not a host name`);
+  const values = await valuesFor(alias, options);
+  const config = interpretConfig(alias, values);
+  if (options.configFile !== undefined || !config.unsupported.includes(distributionDefault)) return config;
+  if (!existsSync(systemConfigFile)) return config;
+  const { sshProgram, signal } = options;
+  const onlySystem = { configFile: systemConfigFile, sshProgram, signal };
+  const system = interpretConfig(alias, await valuesFor(alias, onlySystem));
+  if (!system.unsupported.includes(distributionDefault)) return config;
+  return { ...config, unsupported: config.unsupported.filter((name) => name !== distributionDefault) };
+}
+
+/**
+ * Debian and Fedora switch it on for everybody in the system's file. It is one more way to log in, not asked for by the
+ * user and not missed where a key works, so only a user's own line is worth a warning.
+ */
+const distributionDefault = "GSSAPIAuthentication";
+const systemConfigFile = "/etc/ssh/ssh_config";
+
+async function valuesFor(alias: string, options: ResolveOptions): Promise<ConfigValues> {
   const output = await askSsh(alias, options);
-  if (output !== undefined) return interpretConfig(alias, parseOutput(alias, output));
+  if (output !== undefined) return parseOutput(alias, output);
   const { readConfigFiles } = await import("./config-files.ts");
-  return interpretConfig(alias, await readConfigFiles(alias, options));
+  return readConfigFiles(alias, options);
 }
 
 /** What `ssh -G` prints, or undefined where there is no ssh. */
