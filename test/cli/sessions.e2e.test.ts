@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor, within } from "../support/wait-for.ts";
 import { eventOf, eventsOf, type Loopback, startLoopback } from "./loopback.ts";
-import { runCli } from "./run-cli.ts";
+import { runCli, startCli } from "./run-cli.ts";
 
 let loopback: Loopback;
 beforeAll(async () => {
@@ -40,6 +40,21 @@ describe("farside status", () => {
     await within(run.result, 15_000, "the end");
     expect(await cli("status")).toMatchObject({ code: 0, stdout: "no sessions\n" });
   });
+});
+
+test("farside status --watch says what changes, and ends with exit code 0", async () => {
+  await using watch = startCli(["status", "--watch"], { env: loopback.environment });
+  await waitFor(() => watch.stdout === "no sessions\n", { what: "the first look", withinMs: 10_000 });
+  await using run = loopback.start("--json", "--name", "watched");
+  await eventOf(run, "ready");
+  await waitFor(() => /\nwatched +ready /.test(watch.stdout), {
+    what: "the session",
+    detail: () => watch.stdout,
+  });
+  watch.process.kill("SIGINT");
+  expect((await within(watch.result, 5_000, "its end")).code).toBe(0);
+  run.process.kill("SIGINT");
+  expect((await within(run.result, 15_000, "the end")).code).toBe(0);
 });
 
 describe("farside teardown", () => {
