@@ -18,6 +18,8 @@ export interface ChannelHost {
   readonly windows: WindowBudget;
   readonly outbox: Outbox;
   readonly sealer: Sealer;
+  /** Longest CHANNEL_DATA payload that the server may send. */
+  readonly maxReceivedPayload: number;
   /** No payload may be sent: a key exchange is under way. Channels are pumped when it is over. */
   readonly isExchangingKeys: boolean;
   /** Sends a message of ssh2's now, or after the key exchange. */

@@ -36,6 +36,10 @@ export class ChannelHub implements ChannelHost {
     return this.#transport.sealer;
   }
 
+  get maxReceivedPayload(): number {
+    return this.#transport.maxReceivedPayload;
+  }
+
   get isExchangingKeys(): boolean {
     return this.#transport.isExchangingKeys;
   }

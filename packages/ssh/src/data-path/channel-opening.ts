@@ -2,7 +2,7 @@ import type { CodedError } from "@farside/protocol/errors";
 import { CodedError as Coded } from "@farside/protocol/errors";
 import type { ChannelHost, ChannelSlot } from "./channel-host.ts";
 import { FastChannel } from "./fast-channel.ts";
-import { MAX_RECEIVED_PAYLOAD, MAX_SENT_PAYLOAD, MIN_SENT_PAYLOAD } from "./limits.ts";
+import { MAX_SENT_PAYLOAD, MIN_SENT_PAYLOAD } from "./limits.ts";
 import { message, stringAt, uint32At } from "./messages.ts";
 import { ReceiveWindow } from "./receive-window.ts";
 import { violation } from "./violation.ts";
@@ -47,13 +47,14 @@ export class ChannelOpening implements ChannelSlot {
     this.#events = events;
     this.#window = new ReceiveWindow(host.windows);
     const window = this.#window.first;
+    const maxPayload = host.maxReceivedPayload;
     host.control((protocol) => {
       if ("socketPath" in target) {
-        protocol.openssh_directStreamLocal(id, window, MAX_RECEIVED_PAYLOAD, target);
+        protocol.openssh_directStreamLocal(id, window, maxPayload, target);
         return;
       }
       const { host: dstIP, port: dstPort, originHost: srcIP = "127.0.0.1", originPort: srcPort = 0 } = target;
-      protocol.directTcpip(id, window, MAX_RECEIVED_PAYLOAD, { srcIP, srcPort, dstIP, dstPort });
+      protocol.directTcpip(id, window, maxPayload, { srcIP, srcPort, dstIP, dstPort });
     });
   }
 

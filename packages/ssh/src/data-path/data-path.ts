@@ -18,6 +18,8 @@ export interface DataPathOptions {
   readonly onFailure?: ((error: CodedError) => void) | undefined;
   /** New keys after so many bytes both ways together; default 2^35. */
   readonly rekeyBytes?: number | undefined;
+  /** What may wait for a server that does not read before it is given up, besides a share a channel; default 32 MiB. */
+  readonly overdueBytes?: number | undefined;
   /** Default: the one of the process. */
   readonly windows?: WindowBudget | undefined;
 }
@@ -78,7 +80,8 @@ export class DataPath {
       {
         firstChannel: FIRST_CHANNEL,
         rekeyBytes: options.rekeyBytes ?? REKEY_BYTES,
-        overdueBytes: () => OVERDUE_BYTES + this.#hub.size * OVERDUE_BYTES_PER_CHANNEL,
+        overdueBytes: () =>
+          (options.overdueBytes ?? OVERDUE_BYTES) + this.#hub.size * OVERDUE_BYTES_PER_CHANNEL,
       },
       {
         message: (type, id, bytes, from, to) => this.#hub.message(type, id, bytes, from, to),

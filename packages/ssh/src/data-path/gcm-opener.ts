@@ -1,6 +1,6 @@
 import { createDecipheriv, createSecretKey, type KeyObject } from "node:crypto";
 import { countUp } from "./gcm-counter.ts";
-import { MAX_RECEIVED_PACKET } from "./limits.ts";
+import { MAX_RECEIVED_PACKET, MAX_RECEIVED_PAYLOAD } from "./limits.ts";
 import type { Opener, PayloadSink } from "./opener.ts";
 import type { GcmKeys, OnPayload } from "./ssh2-shape.ts";
 import { violation } from "./violation.ts";
@@ -14,6 +14,7 @@ const tagBytes = 16;
 export class GcmOpener implements Opener {
   inSeqno: number;
   _onPayload: OnPayload;
+  readonly maxPayload = MAX_RECEIVED_PAYLOAD;
   readonly #name: GcmKeys["name"];
   readonly #key: KeyObject;
   readonly #iv: Buffer;

@@ -11,6 +11,8 @@ export interface Opener {
   inSeqno: number;
   /** Where ssh2 wants payloads; its key exchange replaces it for its duration. */
   _onPayload: OnPayload;
+  /** Longest CHANNEL_DATA payload that it can open. */
+  readonly maxPayload: number;
   /** Opens the whole packets in `ring[start..end)` and returns where it stopped. Throws on a packet that is not genuine. */
   run(ring: Buffer, start: number, end: number, sink: PayloadSink): number;
   free(): void;
@@ -22,7 +24,14 @@ export function openerFor(decipher: Ssh2Decipher): Opener {
   const problem = decipherProblem(decipher);
   if (problem !== undefined) throw new Error(problem);
   const keys = gcmKeysOfDecipher(decipher);
-  return keys === undefined
-    ? new Ssh2Opener(decipher)
-    : new GcmOpener(keys, decipher.inSeqno, decipher._onPayload);
+  if (keys === undefined) return new Ssh2Opener(decipher);
+  return new GcmOpener(keys, decipher.inSeqno, decipher._onPayload);
+}
+
+/** The opener that `opener` can be replaced with now that it is between two packets; mostly itself. */
+export function betterOpener(opener: Opener): Opener {
+  if (!(opener instanceof Ssh2Opener) || gcmKeysOfDecipher(opener.decipher) === undefined) return opener;
+  const better = openerFor(opener.decipher);
+  better._onPayload = opener._onPayload;
+  return better;
 }

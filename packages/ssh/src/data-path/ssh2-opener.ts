@@ -1,20 +1,28 @@
+import { MAX_RECEIVED_PAYLOAD } from "./limits.ts";
 import type { Opener, PayloadSink } from "./opener.ts";
-import type { OnPayload, Ssh2Decipher } from "./ssh2-shape.ts";
+import { isGcmInJavaScript, type OnPayload, type Ssh2Decipher } from "./ssh2-shape.ts";
 import { violation } from "./violation.ts";
 
 /** What ssh2's decipher gets at once: the payloads in it share its memory. */
 const chunkBytes = 64 * 1024;
+/** ssh2's deciphers refuse packets of more than 35 000 bytes. */
+const ssh2Payload = 32 * 1024;
 /** Smaller payloads are copied out, so that a slow reader with little never keeps a chunk. */
 const sharedBytes = 8 * 1024;
 
-/** Every cipher that is not AES-GCM in JavaScript: ssh2's decipher opens the packets, the rest is the data path's. */
+/**
+ * Every cipher that is not AES-GCM in JavaScript (and that one until a packet that ssh2 has begun is whole): ssh2's
+ * decipher opens the packets, the rest is the data path's.
+ */
 export class Ssh2Opener implements Opener {
   _onPayload: OnPayload;
+  readonly maxPayload: number;
   readonly #decipher: Ssh2Decipher;
 
   constructor(decipher: Ssh2Decipher) {
     this.#decipher = decipher;
     this._onPayload = decipher._onPayload;
+    this.maxPayload = isGcmInJavaScript(decipher) ? MAX_RECEIVED_PAYLOAD : ssh2Payload;
   }
 
   get inSeqno(): number {
@@ -25,7 +33,7 @@ export class Ssh2Opener implements Opener {
     this.#decipher.inSeqno = value;
   }
 
-  /** The decipher underneath, between two packets of which the keys may be taken. */
+  /** The decipher underneath. */
   get decipher(): Ssh2Decipher {
     return this.#decipher;
   }

@@ -154,6 +154,11 @@ export function gcmKeysOfDecipher(decipher: object): GcmKeys | undefined {
   return _lenBytes === 0 ? gcmKeys(name, key, iv) : undefined;
 }
 
+/** Whether the keys of `decipher` can be taken as soon as it is between two packets. */
+export function isGcmInJavaScript(decipher: object): boolean {
+  return gcmKeysOfDecipher({ ...decipher, _lenBytes: 0 }) !== undefined;
+}
+
 function gcmKeys(name: unknown, key: unknown, iv: unknown): GcmKeys | undefined {
   if (name !== "aes-128-gcm" && name !== "aes-256-gcm") return undefined;
   if (!Buffer.isBuffer(key) || key.length !== (name === "aes-128-gcm" ? 16 : 32)) return undefined;

@@ -5,7 +5,7 @@ import type { Client } from "ssh2";
 import { fill, type ReadTarget, redirectReads } from "./data-socket.ts";
 import { REKEY_DEADLINE_MS, RING_BYTES } from "./limits.ts";
 import { isAboutChannel, message, uint32At } from "./messages.ts";
-import { type Opener, openerFor } from "./opener.ts";
+import { betterOpener, type Opener, openerFor } from "./opener.ts";
 import { Outbox } from "./outbox.ts";
 import { ReceiveRing } from "./receive-ring.ts";
 import { type Sealer, sealerFor } from "./sealer.ts";
@@ -77,6 +77,11 @@ export class Transport implements ReadTarget {
     return this.#isExchangingKeys;
   }
 
+  /** Longest CHANNEL_DATA payload that the server may send. */
+  get maxReceivedPayload(): number {
+    return this.#opener.maxPayload;
+  }
+
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -139,6 +144,7 @@ export class Transport implements ReadTarget {
     }
     this.#events.runEnded();
     ring.opened(at);
+    this.#opener = betterOpener(this.#opener);
   }
 
   readonly #take = (bytes: Buffer, from: number, to: number): boolean => {

@@ -20,7 +20,7 @@ export async function relayTo(path: DataPath, target: ChannelTarget): Promise<Re
         (channel) => channel.join(socket, counters).then((end) => ends.push(end)),
         (error: unknown) => {
           failures.push(error);
-          socket.destroy();
+          socket.resetAndDestroy();
         },
       );
     },

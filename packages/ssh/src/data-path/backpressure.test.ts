@@ -1,0 +1,150 @@
+import "./testing/without-addon.ts";
+import type { Socket } from "node:net";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { type Sshd, startSshd } from "../testing/index.ts";
+import { type Connection, connectTo } from "./testing/connection.ts";
+import { relayTo } from "./testing/relay.ts";
+import { sendPayload, startScriptedServer } from "./testing/scripted-server.ts";
+import { receive, sendRandom } from "./testing/stream-digest.ts";
+import { dial, listen, until } from "./testing/tcp.ts";
+import { WindowBudget } from "./window-budget.ts";
+
+const mebibyte = 1024 * 1024;
+
+/** Resolves when `count` has not changed for 100 ms: everything is blocked. */
+async function untilStill(count: () => number): Promise<void> {
+  let last = -1;
+  let since = 0;
+  await until(() => {
+    const now = performance.now();
+    if (count() !== last) {
+      last = count();
+      since = now;
+    }
+    return now - since > 100;
+  }, "the transfers are blocked");
+}
+
+describe("backpressure through a data path", () => {
+  let sshd: Sshd;
+  let connection: Connection;
+  let windows: WindowBudget;
+  beforeAll(async () => {
+    sshd = await startSshd();
+  });
+  afterAll(async () => {
+    await sshd?.[Symbol.asyncDispose]();
+  });
+  beforeEach(() => {
+    windows = new WindowBudget();
+  });
+
+  it("holds 16 saturated uploads to a target that does not read, and goes on when it does", async () => {
+    connection = await connectTo(sshd, { windows });
+    const total = 24 * mebibyte;
+    const atTarget: Socket[] = [];
+    await using target = await listen((socket) => void atTarget.push(socket.pause()));
+    await using relay = await relayTo(connection.path, { host: "127.0.0.1", port: target.port });
+    const clients = await Promise.all(Array.from({ length: 16 }, () => dial(relay.port)));
+    const before = process.memoryUsage();
+    const sent = clients.map((client, index) => sendRandom(client, total, index));
+    await untilStill(() => relay.counters.bytesIn);
+    const after = process.memoryUsage();
+    expect(relay.counters.bytesIn).toBeGreaterThan(16 * mebibyte);
+    expect(relay.counters.bytesIn).toBeLessThan(16 * total);
+    expect(connection.path.queuedBytes).toBeLessThan(2 * mebibyte);
+    // Of the whole process, which is also the clients and the target.
+    expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(100 * mebibyte);
+    const arrived = atTarget.map((socket) => receive(socket.resume()));
+    const digests = (await Promise.all(arrived)).map(({ digest }) => digest);
+    expect(digests.sort()).toEqual((await Promise.all(sent)).sort());
+    await connection[Symbol.asyncDispose]();
+  });
+
+  it("holds 16 downloads to clients that do not read within their windows, while another one runs", async () => {
+    connection = await connectTo(sshd, { windows });
+    const sent: Promise<string>[] = [];
+    await using target = await listen(
+      (socket) => void sent.push(sendRandom(socket, 24 * mebibyte, sent.length)),
+    );
+    await using relay = await relayTo(connection.path, { host: "127.0.0.1", port: target.port });
+    const slow = await Promise.all(Array.from({ length: 16 }, () => dial(relay.port)));
+    for (const client of slow) client.pause();
+    await untilStill(() => relay.counters.bytesOut);
+    // What the kernel took let the windows grow, but together they stay bounded.
+    expect(windows.given).toBeLessThanOrEqual(128 * mebibyte);
+    const quick = await dial(relay.port);
+    expect((await receive(quick)).bytes).toBe(24 * mebibyte);
+    quick.end();
+    const digests = (await Promise.all(slow.map((client) => receive(client.resume())))).map(
+      ({ digest }) => digest,
+    );
+    for (const client of slow) client.end();
+    expect(new Set(digests)).toEqual(new Set((await Promise.all(sent)).slice(0, 16)));
+    await until(() => relay.ends.length === 17, "the relays ended");
+    await until(() => connection.path.channelCount === 0, "all channels let go");
+    expect(windows.given).toBe(0);
+    await connection[Symbol.asyncDispose]();
+  });
+
+  it("lets a channel's window grow while the client keeps up", async () => {
+    connection = await connectTo(sshd, { windows });
+    await using target = await listen((socket) => void sendRandom(socket, 256 * mebibyte, 1).catch(() => {}));
+    await using relay = await relayTo(connection.path, { host: "127.0.0.1", port: target.port });
+    const client = await dial(relay.port);
+    client.resume();
+    await until(() => windows.given > 8 * mebibyte, "the window grew");
+    client.destroy();
+    await until(() => windows.given === 0, "the window was given back");
+    expect(windows.given).toBe(0);
+    await connection[Symbol.asyncDispose]();
+  });
+
+  it("keeps no memory after many transfers", async () => {
+    connection = await connectTo(sshd, { windows });
+    await using target = await listen((socket) => void socket.pipe(socket));
+    await using relay = await relayTo(connection.path, { host: "127.0.0.1", port: target.port });
+    const transfer = async (count: number) => {
+      for (let done = 0; done < count; done += 1) {
+        const clients = await Promise.all(Array.from({ length: 4 }, () => dial(relay.port)));
+        const echoes = clients.map((client) => receive(client));
+        await Promise.all(clients.map((client) => sendRandom(client, 2 * mebibyte, done % 100)));
+        await Promise.all(echoes);
+      }
+    };
+    await transfer(10);
+    const before = process.memoryUsage();
+    await transfer(20);
+    const after = process.memoryUsage();
+    expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(48 * mebibyte);
+    await until(() => connection.path.channelCount === 0, "all channels let go");
+    expect(windows.given).toBe(0);
+    await connection[Symbol.asyncDispose]();
+  });
+});
+
+describe("a flood of tiny packets", () => {
+  it("at a client that does not read costs what it weighs", async () => {
+    const count = 64 * 1024;
+    await using server = await startScriptedServer((protocol, { sender, window }) => {
+      protocol.channelOpenConfirm(sender, 0, 2 ** 21, 32_768);
+      const tiny = Buffer.from([0x5e, 0, 0, 0, 0, 0, 0, 0, 1, 0x78]);
+      tiny.writeUInt32BE(sender, 1);
+      for (let sent = 0; sent < Math.min(window, count); sent += 1) sendPayload(protocol, tiny);
+    });
+    await using connection = await connectTo(server, { windows: new WindowBudget(0) });
+    const channel = await connection.path.open({ host: "any", port: 1 });
+    const before = process.memoryUsage();
+    let received = 0;
+    connection.stream.on("data", () => {});
+    await until(() => {
+      const { bytesRead } = connection.stream as Socket;
+      const isStill = bytesRead === received && bytesRead > count * 32;
+      received = bytesRead;
+      return isStill;
+    }, "everything was read");
+    expect(process.memoryUsage().arrayBuffers - before.arrayBuffers).toBeLessThan(64 * mebibyte);
+    channel.close();
+    expect(connection.errors).toEqual([]);
+  });
+});
