@@ -66,7 +66,8 @@ interface SocketInternals {
   _handle?: { getpeername?: (out: object) => number } | null;
 }
 
-function isStillConnected(socket: net.Socket): boolean {
+/** Whether the client has not reset `socket`. An end of its writing does not count. */
+export function isStillConnected(socket: net.Socket): boolean {
   if (socket.destroyed) return false;
   const handle = (socket as SocketInternals)._handle;
   return typeof handle?.getpeername !== "function" || handle.getpeername({}) === 0;

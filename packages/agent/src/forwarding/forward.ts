@@ -1,11 +1,9 @@
-import type net from "node:net";
-import { agentWarning, type BindAddress, CodedError, type Peer, relayRefused } from "@farside/protocol";
-import { RateLimit } from "../rate-limit.ts";
-import type { AdmissionDecision, Admit } from "./admission.ts";
+import { type BindAddress, CodedError, type Peer } from "@farside/protocol";
+import type { Admit } from "./admission.ts";
+import { type AdmittedClient, Entrance } from "./entrance.ts";
 import { type ForwardEvent, type ForwardState, next } from "./forward-state.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import { RelayRun } from "./relay-run.ts";
-import { resetStream } from "./reset-socket.ts";
 import type { Target } from "./target.ts";
 
 export interface ForwardOptions {
@@ -38,38 +36,25 @@ export interface ForwardCounters {
   readonly bytesOut: number;
 }
 
-interface Waiting {
-  readonly socket: net.Socket;
-  readonly peer: string;
-  readonly uid: number;
-}
-
 /**
  * A listener and a target, open until closed. The listener opens first, so that a port that is taken costs no signature;
  * what connects before the hops are up waits.
  */
 export class Forward implements AsyncDisposable {
   readonly #options: ForwardOptions;
+  readonly #entrance: Entrance;
   readonly #relays = new Map<number, RelayRun>();
-  readonly #waiting: Waiting[] = [];
-  readonly #refusals = new RateLimit(100, 20);
-  readonly #warnings = new RateLimit(5, 0.1);
   readonly #opening = new AbortController();
   #state: ForwardState = { phase: "opening" };
   #listener: Listener | undefined;
-  /** Resolves once the listener is open on all its addresses; undefined where that failed. */
-  readonly #admit: Promise<Admit | undefined>;
-  #settleAdmit: (admit?: Admit) => void = () => {};
-  /** Connections whose admission is being decided. */
-  #undecided = 0;
-  #totals = { relays: 0, refused: 0, bytesIn: 0, bytesOut: 0 };
+  /** Of the relays that have ended. */
+  #totals = { relays: 0, bytesIn: 0, bytesOut: 0 };
   #onDrained: (() => void)[] = [];
 
   constructor(options: ForwardOptions) {
     this.#options = options;
-    this.#admit = new Promise((resolve) => {
-      this.#settleAdmit = resolve;
-    });
+    const { forwardId, mayWait, emit } = options;
+    this.#entrance = new Entrance({ forwardId, mayWait, emit, onAdmitted: () => this.pump() });
   }
 
   get state(): ForwardState {
@@ -82,22 +67,22 @@ export class Forward implements AsyncDisposable {
 
   /** Accepted connections that wait for their admission or for a place. */
   get waiting(): number {
-    return this.#undecided + this.#waiting.length;
+    return this.#entrance.waiting;
   }
 
   get counters(): ForwardCounters {
-    const totals = { ...this.#totals };
+    let { bytesIn, bytesOut } = this.#totals;
     for (const { bytes } of this.#relays.values()) {
-      totals.bytesIn += bytes.in;
-      totals.bytesOut += bytes.out;
+      bytesIn += bytes.in;
+      bytesOut += bytes.out;
     }
     return {
       forwardId: this.#options.forwardId,
       openRelays: this.#relays.size,
-      totalRelays: totals.relays,
-      refusedRelays: totals.refused,
-      bytesIn: totals.bytesIn,
-      bytesOut: totals.bytesOut,
+      totalRelays: this.#totals.relays + this.#relays.size,
+      refusedRelays: this.#entrance.refused,
+      bytesIn,
+      bytesOut,
     };
   }
 
@@ -109,12 +94,12 @@ export class Forward implements AsyncDisposable {
     try {
       signal.throwIfAborted();
       const listener = await openListener({
-        onConnection: (socket, peer) => void this.#accepted(socket, peer),
-        onError: (error) => this.#warn(`accepting a connection failed: ${error.message}`),
+        onConnection: (socket, peer) => this.#entrance.accept(socket, peer),
+        onError: (error) => this.#entrance.warn(`accepting a connection failed: ${error.message}`),
       });
       this.#listener = listener;
-      this.#settleAdmit(admitFor(listener));
       this.#opening.signal.throwIfAborted();
+      this.#entrance.open(admitFor(listener));
       await target.connect(this.#opening.signal);
       this.#apply({ event: "listening", bound: listener.bound });
       if (this.#state.phase !== "open") throw closedWhileOpening();
@@ -136,14 +121,15 @@ export class Forward implements AsyncDisposable {
   async close(graceMs = 0): Promise<number> {
     this.#apply({ event: "close" });
     this.#opening.abort(closedWhileOpening());
+    this.#entrance.close();
     await this.#listener?.close();
-    for (const { socket } of this.#waiting.splice(0)) resetStream(socket);
     if (graceMs > 0) await this.#drainedWithin(graceMs);
     const cut = [...this.#relays.values()];
     for (const relay of cut) relay.cut();
     await Promise.all(cut.map(({ closed }) => closed));
     this.#apply({ event: "drained" });
-    await this.#release();
+    // Hops behind a dead link take their time to say goodbye; nothing of this forward needs them any more.
+    void this.#release().catch(() => {});
     return cut.length;
   }
 
@@ -153,9 +139,10 @@ export class Forward implements AsyncDisposable {
 
   /** Starts waiting connections for which there is a place now. */
   pump(): void {
-    while (this.#waiting.length > 0 && this.#mayStart()) {
-      const waiting = this.#waiting.shift();
-      if (waiting !== undefined) this.#start(waiting);
+    while (this.#mayStart()) {
+      const client = this.#entrance.next();
+      if (client === undefined) return;
+      this.#start(client);
     }
   }
 
@@ -165,47 +152,9 @@ export class Forward implements AsyncDisposable {
 
   /** May run twice: a close may come while the listener is being opened. */
   async #release(): Promise<void> {
-    this.#settleAdmit();
+    this.#entrance.close();
     await this.#listener?.close();
-    for (const { socket } of this.#waiting.splice(0)) resetStream(socket);
     await this.#options.target.close();
-  }
-
-  async #accepted(socket: net.Socket, peer: string): Promise<void> {
-    // The socket is paused and unread: what happens to it shows when it is used.
-    socket.on("error", () => {});
-    if (!this.#options.mayWait()) {
-      resetStream(socket);
-      this.#warn("too many connections wait: further ones are reset");
-      return;
-    }
-    this.#undecided += 1;
-    const decision = await this.#decide(socket);
-    this.#undecided -= 1;
-    const isWanted = this.#state.phase === "opening" || this.#state.phase === "open";
-    if (decision === undefined || !isWanted) resetStream(socket);
-    else if (!decision.isAdmitted) this.#refuse(socket, peer, decision);
-    else {
-      this.#waiting.push({ socket, peer, uid: decision.uid });
-      this.pump();
-    }
-  }
-
-  async #decide(socket: net.Socket): Promise<AdmissionDecision | undefined> {
-    const admit = await this.#admit;
-    return admit?.(socket).catch(() => undefined);
-  }
-
-  #refuse(
-    socket: net.Socket,
-    peer: string,
-    { uid, reason, hint }: AdmissionDecision & { isAdmitted: false },
-  ): void {
-    resetStream(socket);
-    this.#totals.refused += 1;
-    if (!this.#refusals.take()) return;
-    const { forwardId, emit } = this.#options;
-    emit(relayRefused, { forwardId, peer, uid, reason, hint });
   }
 
   #mayStart(): boolean {
@@ -213,16 +162,19 @@ export class Forward implements AsyncDisposable {
     return this.#state.phase === "open" && (maxRelays === 0 || this.#relays.size < maxRelays) && mayStart();
   }
 
-  #start({ socket, peer, uid }: Waiting): void {
+  #start({ socket, peer, uid }: AdmittedClient): void {
     const { forwardId, target, emit, nextRelayId, onRelaysChanged, onPlaceFree } = this.#options;
     const relayId = nextRelayId();
     const relay = new RelayRun({ forwardId, relayId, socket, peer, uid, target, emit });
     this.#relays.set(relayId, relay);
-    this.#totals.relays += 1;
     void relay.closed.then(() => {
       this.#relays.delete(relayId);
-      this.#totals.bytesIn += relay.bytes.in;
-      this.#totals.bytesOut += relay.bytes.out;
+      const { relays, bytesIn, bytesOut } = this.#totals;
+      this.#totals = {
+        relays: relays + 1,
+        bytesIn: bytesIn + relay.bytes.in,
+        bytesOut: bytesOut + relay.bytes.out,
+      };
       if (this.#relays.size === 0) for (const tell of this.#onDrained.splice(0)) tell();
       onRelaysChanged();
       onPlaceFree();
@@ -240,12 +192,6 @@ export class Forward implements AsyncDisposable {
         resolve();
       });
     });
-  }
-
-  #warn(message: string): void {
-    const { forwardId, emit } = this.#options;
-    if (this.#warnings.take())
-      emit(agentWarning, { message: `forward ${forwardId}: ${message}`, leg: "bind" });
   }
 }
 

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type net from "node:net";
+import { Duplex } from "node:stream";
 import { streamPair } from "@farside/protocol/testing";
 import { describe, expect, test } from "vitest";
 import { within } from "../testing/agent-process.ts";
@@ -148,6 +149,29 @@ describe("a relay to a stream that is no socket", () => {
     far.destroy();
     await expect(readAll(client)).rejects.toMatchObject({ code: "ECONNRESET" });
     expect(await relay.closed).toEqual({ reason: "reset" });
+  });
+
+  test("gives a slow client the rest when the stream has ended and is closed", async () => {
+    const [end, far] = streamPair();
+    const taken: string[] = [];
+    let take = () => {};
+    const client = new Duplex({
+      read: () => {},
+      write: (chunk, _encoding, done) => {
+        taken.push(String(chunk));
+        take = done;
+      },
+    });
+    const relay = new Relay({ stream: client }, { stream: end });
+    far.end("the rest");
+    await once(end, "end");
+    // What a host does that closes its channel: nothing more can be sent there.
+    end.destroy();
+    await new Promise(setImmediate);
+    expect([taken, client.destroyed]).toEqual([["the rest"], false]);
+    take();
+    expect(await relay.closed).toEqual({ reason: "reset" });
+    expect([client.writableFinished, client.destroyed]).toEqual([true, true]);
   });
 
   test("tells the error that the stream was destroyed with", async () => {

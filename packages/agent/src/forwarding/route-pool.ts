@@ -20,6 +20,8 @@ interface Entry {
 export class RoutePool implements AsyncDisposable {
   readonly #options: SharedHopOptions;
   readonly #entries = new Map<string, Entry>();
+  /** Closes under way. */
+  readonly #closing = new Set<Promise<void>>();
 
   constructor(options: SharedHopOptions) {
     this.#options = options;
@@ -56,7 +58,7 @@ export class RoutePool implements AsyncDisposable {
   async close(): Promise<void> {
     const entries = [...this.#entries.values()];
     this.#entries.clear();
-    await closeInnermostFirst(entries);
+    await Promise.all([this.#close(entries), ...this.#closing]);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -73,7 +75,13 @@ export class RoutePool implements AsyncDisposable {
       this.#entries.delete(key);
       unused.push(entry);
     }
-    await closeInnermostFirst(unused);
+    await this.#close(unused);
+  }
+
+  async #close(entries: readonly Entry[]): Promise<void> {
+    const closing = closeInnermostFirst(entries);
+    this.#closing.add(closing);
+    await closing.finally(() => this.#closing.delete(closing));
   }
 }
 
