@@ -54,11 +54,14 @@ async function openChoice(
     ...(passphrase && { passphrase }),
   });
   const agent = await openAgent(socketPath);
-  if (agent === undefined) return files;
-  return new FirstOf(
-    jump?.identitiesOnly === true ? [files, agent] : [agent, files],
-    jump?.identitiesOnly === true,
-  );
+  const onlyOfFirst = jump?.identitiesOnly === true;
+  const identities = agent === undefined ? [files] : onlyOfFirst ? [files, agent] : [agent, files];
+  const all = new FirstOf(identities, onlyOfFirst);
+  if ((await all.publicKeys()).length > 0) return all;
+  await all.close();
+  throw new CodedError("identity.none", "there is no ssh-agent key and no key file to log in with", {
+    hint: "Add a key to the ssh-agent, or choose one with --identity.",
+  });
 }
 
 async function openAgent(socketPath: string | undefined): Promise<Identity | undefined> {
