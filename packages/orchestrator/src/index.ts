@@ -1,6 +1,5 @@
-// The call
+// Everything a program or the command line needs to run sessions from a workstation
 
-// Parts
 export type { AgentBundle } from "./deploy.ts";
 export { deployAndForward, startSession } from "./deploy-and-forward.ts";
 export {
