@@ -1,16 +1,23 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
-import { describeAgent, openForward, relayRefused, stopAgent } from "@farside/protocol";
+import {
+  describeAgent,
+  encodeFrame,
+  FrameDecoder,
+  openForward,
+  relayRefused,
+  stopAgent,
+} from "@farside/protocol";
 import { type KeyPair, makeKeyPair, type Sshd, startSshd } from "@farside/ssh/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { AgentProcess } from "./testing/agent-process.ts";
+import { AgentProcess, startWithPreamble, within } from "./testing/agent-process.ts";
 import { client, forwardTo, open, relayed, useBundle } from "./testing/bundle-under-test.ts";
 import { hasOtherUsers, NOBODY } from "./testing/other-user.ts";
-import { readAll, serveTcp } from "./testing/tcp.ts";
+import { connect, readAll, serveTcp } from "./testing/tcp.ts";
 
 const shared = useBundle();
 let key: KeyPair;
@@ -129,3 +136,48 @@ function isRunning(pid: number): boolean {
     return false;
   }
 }
+
+test("an agent whose orchestrator does not read goes on relaying, and tells later how many events were lost", async () => {
+  await using service = await serveTcp((socket) => socket.end());
+  const { child, rest } = await startWithPreamble({ bundle: shared.bundle });
+  try {
+    const hello = {
+      protocol: 1,
+      session: "s",
+      leaseMs: 60_000,
+      ttlMs: 0,
+      idleMs: 0,
+      logLevel: "warn",
+      capabilities: [],
+    };
+    child.stdin.write(encodeFrame({ kind: "event", name: "hello.orchestrator", data: hello }));
+    const socketPath = path.join(shared.folder, "unread.sock");
+    const forward = forwardTo(service.port, { bind: { kind: "unix", path: socketPath } });
+    child.stdin.write(encodeFrame({ kind: "request", id: 1, name: "forward.open", params: forward }));
+    await expect.poll(() => existsSync(socketPath)).toBe(true);
+    // Two events each: more than the queue and the pipe hold.
+    for (let round = 0; round < 20; round += 1) {
+      const sockets = await Promise.all(Array.from({ length: 100 }, () => connect({ path: socketPath })));
+      await Promise.all(sockets.map((socket) => readAll(socket).finally(() => socket.destroy())));
+    }
+    expect(service.accepted).toBe(2000);
+    const decoder = new FrameDecoder();
+    const names = new Map<string, number>();
+    let dropped = 0;
+    const take = (chunk: Uint8Array) => {
+      for (const message of decoder.push(chunk) as Iterable<{ name?: string; data?: { count?: number } }>) {
+        names.set(message.name ?? "", (names.get(message.name ?? "") ?? 0) + 1);
+        if (message.name === "dropped") dropped += message.data?.count ?? 0;
+      }
+    };
+    take(rest);
+    child.stdout.on("data", take);
+    await expect.poll(() => dropped).toBeGreaterThan(0);
+    await expect
+      .poll(() => (names.get("relay.open") ?? 0) + (names.get("relay.close") ?? 0) + dropped)
+      .toBe(4000);
+  } finally {
+    child.stdin.end();
+    await within(once(child, "exit"), () => "it hangs");
+  }
+});
