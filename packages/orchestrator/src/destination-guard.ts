@@ -1,8 +1,13 @@
 import type { SignParams } from "@farside/protocol";
 import { MAX_SIGN_DATA_BYTES } from "@farside/protocol";
-import { isSignatureAlgorithmOf, type PublicKey } from "@farside/ssh";
+import {
+  isPublicKeyMethod,
+  isSignatureAlgorithmOf,
+  type PublicKey,
+  parseUserauthRequest,
+  type UserauthRequest,
+} from "@farside/ssh";
 import { hostProofFault } from "./host-proof.ts";
-import { isPublicKeyMethod, parseUserauthRequest, type UserauthRequest } from "./userauth-request.ts";
 
 /** Signatures that one hop may get within a minute. */
 export const MAX_SIGNATURES_PER_MINUTE = 10;
@@ -95,7 +100,7 @@ export class DestinationGuard {
   decide(request: SignParams): GuardDecision {
     const hop = this.#hops.get(request.hopId);
     const data = isWellFormed(request) ? Uint8Array.from(request.data) : undefined;
-    const parsed = data === undefined ? undefined : parseUserauthRequest(data);
+    const parsed = data === undefined ? undefined : userauthIn(data);
     const decision = this.#judge(request, hop, data, parsed);
     if (decision.decision === "signed" && parsed !== undefined) {
       this.#remember(decision.hop.hopId, parsed.sessionId);
@@ -148,6 +153,15 @@ export class DestinationGuard {
   }
 }
 
+/** Undefined where it is anything else, down to one byte too many. */
+function userauthIn(data: Uint8Array): UserauthRequest | undefined {
+  try {
+    return parseUserauthRequest(data);
+  } catch {
+    return undefined;
+  }
+}
+
 /** The protocol has validated this already; the guard does not rely on it. */
 function isWellFormed({ data, hostKey, serverSignature }: SignParams): boolean {
   if (![data, hostKey, serverSignature].every((value) => value instanceof Uint8Array)) return false;
@@ -172,8 +186,7 @@ function hostFault(
 ): RefusalReason | undefined {
   const { hostKey, serverSignature } = params;
   if (!hop.hostKeys.some((accepted) => sameBytes(accepted, hostKey))) return "host-key";
-  if (request.boundHostKey !== undefined && !sameBytes(request.boundHostKey, hostKey))
-    return "bound-host-key";
+  if (request.hostKey !== undefined && !sameBytes(request.hostKey, hostKey)) return "bound-host-key";
   return hostProofFault(hostKey, request.sessionId, serverSignature);
 }
 

@@ -31,4 +31,9 @@ export {
   signatureValue,
   verifySignature,
 } from "./ssh-signature.ts";
-export { encodeUserauthRequest, parseUserauthRequest, type UserauthRequest } from "./userauth-request.ts";
+export {
+  encodeUserauthRequest,
+  isPublicKeyMethod,
+  parseUserauthRequest,
+  type UserauthRequest,
+} from "./userauth-request.ts";

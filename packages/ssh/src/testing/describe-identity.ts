@@ -114,8 +114,6 @@ function login(
   const data = encodeUserauthRequest({
     sessionId,
     user,
-    service: "ssh-connection",
-    method: "publickey",
     algorithm,
     publicKey: publicKey.blob,
   });
