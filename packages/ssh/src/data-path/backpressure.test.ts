@@ -48,10 +48,10 @@ describe("backpressure through a data path", () => {
     const clients = await Promise.all(Array.from({ length: 16 }, () => dial(relay.port)));
     const before = process.memoryUsage();
     const sent = clients.map((client, index) => sendRandom(client, total, index));
-    await untilStill(() => relay.counters.bytesIn);
+    await untilStill(() => relay.bytes().in);
     const after = process.memoryUsage();
-    expect(relay.counters.bytesIn).toBeGreaterThan(16 * mebibyte);
-    expect(relay.counters.bytesIn).toBeLessThan(16 * total);
+    expect(relay.bytes().in).toBeGreaterThan(16 * mebibyte);
+    expect(relay.bytes().in).toBeLessThan(16 * total);
     expect(connection.path.queuedBytes).toBeLessThan(2 * mebibyte);
     // Of the whole process, which is also the clients and the target.
     expect(after.arrayBuffers - before.arrayBuffers).toBeLessThan(100 * mebibyte);
@@ -70,7 +70,7 @@ describe("backpressure through a data path", () => {
     await using relay = await relayTo(connection.path, { host: "127.0.0.1", port: target.port });
     const slow = await Promise.all(Array.from({ length: 16 }, () => dial(relay.port)));
     for (const client of slow) client.pause();
-    await untilStill(() => relay.counters.bytesOut);
+    await untilStill(() => relay.bytes().out);
     // What the kernel took let the windows grow, but together they stay bounded.
     expect(windows.given).toBeLessThanOrEqual(128 * mebibyte);
     const quick = await dial(relay.port);
@@ -144,7 +144,7 @@ describe("a flood of tiny packets", () => {
       return isStill;
     }, "everything was read");
     expect(process.memoryUsage().arrayBuffers - before.arrayBuffers).toBeLessThan(64 * mebibyte);
-    channel.close();
+    channel.destroy();
     expect(connection.errors).toEqual([]);
   });
 });

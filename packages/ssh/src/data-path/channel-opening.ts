@@ -87,11 +87,11 @@ export class ChannelOpening implements ChannelSlot {
     });
     this.#replace(channel);
     if (maxPacket < MIN_SENT_PAYLOAD) {
-      channel.close();
+      channel.destroy();
       const message = `the host takes only packets of ${maxPacket} bytes on a channel`;
       this.#events?.failed(new Coded("hop.channel-refused", message, { leg: "hop" }));
     } else if (this.#events === undefined) {
-      channel.close();
+      channel.destroy();
     } else {
       this.#events.opened(channel);
     }

@@ -42,7 +42,7 @@ describe("a data path to a real sshd", () => {
     expect(arrived.sort()).toEqual(up.sort());
     expect(down.sort()).toEqual((await Promise.all(sent)).sort());
     expect(relay.ends).toEqual(Array.from({ length: channels }, () => ({ reason: "end" })));
-    expect(relay.counters).toEqual({ bytesIn: 256 * mebibyte, bytesOut: 256 * mebibyte });
+    expect(relay.bytes()).toEqual({ in: 256 * mebibyte, out: 256 * mebibyte });
     await until(() => connection.path.channelCount === 0, "all channels let go");
   });
 
@@ -65,7 +65,7 @@ describe("a data path to a real sshd", () => {
       (socket) =>
         void connection.path
           .open({ host: "127.0.0.1", port: target.port })
-          .then((channel) => channel.join(socket, { bytesIn: 0, bytesOut: 0 }))
+          .then((channel) => channel.join(socket).closed)
           .then((end) => ended.push(end)),
       { path, pauseOnConnect: true },
     );
@@ -139,10 +139,10 @@ describe("a data path to a real sshd", () => {
     const client = await dial(listener.port);
     const [socket] = await accepted;
     const channel = await connection.path.open({ host: "127.0.0.1", port: target.port });
-    const ended = channel.join(socket, { bytesIn: 0, bytesOut: 0 });
+    const ended = channel.join(socket).closed;
     const reset = once(client, "error");
-    channel.close();
-    channel.close();
+    channel.destroy();
+    channel.destroy();
     expect(await ended).toEqual({ reason: "closed" });
     expect((await reset)[0]).toMatchObject({ code: "ECONNRESET" });
     await until(() => connection.path.channelCount === 0, "the channel was let go");
@@ -156,7 +156,7 @@ describe("a data path to a real sshd", () => {
     const channel = await connection.path.open({ host: "127.0.0.1", port: target.port });
     await connectionIsQuiet(connection);
     const [socket] = await accepted;
-    const ended = channel.join(socket, { bytesIn: 0, bytesOut: 0 });
+    const ended = channel.join(socket).closed;
     client.end();
     expect((await receive(client)).bytes).toBe(5);
     expect(await ended).toEqual({ reason: "end" });
@@ -254,7 +254,7 @@ describe("a data path when the server is no help", () => {
     await using relay = await relayTo(connection.path, { host: "127.0.0.1", port: target.port });
     const clients = await Promise.all(Array.from({ length: 4 }, () => dial(relay.port)));
     const broken = clients.map((client) => receive(client).catch((error: unknown) => error));
-    await until(() => relay.counters.bytesOut > 8 * mebibyte, "the transfers run");
+    await until(() => relay.bytes().out > 8 * mebibyte, "the transfers run");
     const sessions = await descendantsOf(sshd.pid);
     for (const pid of sessions) process.kill(pid, "SIGKILL");
     expect((await Promise.all(broken)).every((result) => result instanceof Error)).toBe(true);

@@ -26,7 +26,7 @@ export class Download {
   readonly #events: DownloadEvents;
   readonly #backlog = new Backlog();
   #local: Socket | undefined;
-  #counters: RelayCounters = { bytesIn: 0, bytesOut: 0 };
+  #counters: RelayCounters = { in: 0, out: 0 };
   #run: Buffer[] = [];
   #runBytes = 0;
   /** Bytes given to the socket that the kernel has not taken. */
@@ -89,7 +89,7 @@ export class Download {
   #write(run: readonly Buffer[], count: number): void {
     const local = this.#local as Socket;
     this.#writing = count;
-    this.#counters.bytesOut += count;
+    this.#counters.out += count;
     const [only] = run;
     if (run.length === 1 && only !== undefined) {
       local.write(only, this.#written);

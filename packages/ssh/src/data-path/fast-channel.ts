@@ -5,7 +5,7 @@ import { Download } from "./download.ts";
 import { takeLocal } from "./local-side.ts";
 import { message, stringAt, uint32At } from "./messages.ts";
 import type { ReceiveWindow } from "./receive-window.ts";
-import type { RelayCounters, RelayEnd } from "./relay-end.ts";
+import type { FastRelay, RelayCounters, RelayEnd } from "./relay-end.ts";
 import { Upload } from "./upload.ts";
 import { violation } from "./violation.ts";
 
@@ -20,7 +20,7 @@ export interface ConfirmedChannel {
 }
 
 /**
- * An open channel to a target that becomes one relay. Whoever opened it joins it with a local socket or closes it.
+ * An open channel to a target that becomes one relay. Whoever opened it joins it with its client or destroys it.
  * What the target sends before that is kept, at most a window.
  */
 export class FastChannel implements ChannelSlot {
@@ -28,6 +28,7 @@ export class FastChannel implements ChannelSlot {
   readonly #id: number;
   readonly #remoteId: number;
   readonly #receiveWindow: ReceiveWindow;
+  readonly #bytes: RelayCounters = { in: 0, out: 0 };
   readonly #upload: Upload;
   readonly #download: Download;
   #local: Socket | undefined;
@@ -56,29 +57,29 @@ export class FastChannel implements ChannelSlot {
   }
 
   /**
-   * Relays between `local` and the target until both directions have ended, counting into `counters`. `local` is an
-   * accepted socket that was never read (`pauseOnConnect`); the channel owns it from now on and may close the object
-   * at once, because it goes on with its handle. Never rejects. Once only.
+   * Relays between `client` and the target until both directions have ended. `client` is an accepted socket that was
+   * never read (`pauseOnConnect`); the channel owns it from now on and may close the object at once, because it goes
+   * on with its handle. Once only.
    */
-  join(local: Socket, counters: RelayCounters): Promise<RelayEnd> {
+  join(client: Socket): FastRelay {
     if (this.#local !== undefined) throw new Error("the channel is joined already");
-    const { socket } = takeLocal(local, this.#upload);
+    const { socket } = takeLocal(client, this.#upload);
     this.#local = socket;
     socket.on("end", () => this.#upload.ended());
     socket.on("error", () => this.#endWith({ reason: "reset", by: "client" }));
     socket.on("close", () => this.#localClosed());
     if (this.#isOver) {
-      socket.destroy();
-      return this.#end;
+      reset(socket);
+    } else {
+      socket.setNoDelay(true);
+      this.#upload.start(socket, this.#bytes);
+      this.#download.start(socket, this.#bytes);
     }
-    socket.setNoDelay(true);
-    this.#upload.start(socket, counters);
-    this.#download.start(socket, counters);
-    return this.#end;
+    return { bytes: this.#bytes, closed: this.#end, cut: () => this.destroy() };
   }
 
-  /** Breaks the relay off: the client sees a reset, the target a closed channel. Idempotent. */
-  close(): void {
+  /** Closes the channel, and resets the client where there is one. Idempotent. */
+  destroy(): void {
     this.#breakOff({ reason: "closed" });
   }
 

@@ -10,11 +10,16 @@ const scratch = Buffer.allocUnsafeSlow(HEAD_ROOM + LARGE_READ + TAIL_ROOM);
 const smallRead = scratch.subarray(HEAD_ROOM, HEAD_ROOM + SMALL_READ);
 const largeRead = scratch.subarray(HEAD_ROOM, HEAD_ROOM + LARGE_READ);
 
+function roomFor(bytes: number): Buffer {
+  if (bytes === SMALL_READ) return smallRead;
+  return bytes === LARGE_READ ? largeRead : scratch.subarray(HEAD_ROOM, HEAD_ROOM + bytes);
+}
+
 export interface LocalReader {
   /** Takes `bytes[from..to)`, which has `HEAD_ROOM` and `TAIL_ROOM` around it; false stops reading until `resume`. */
   read(bytes: Buffer, from: number, to: number): boolean;
-  /** Whether the next read may be large. */
-  mayReadLarge(): boolean;
+  /** How long the next read may be: from `SMALL_READ` to `LARGE_READ`. */
+  nextRead(): number;
 }
 
 /** How a local socket is read: into the scratch buffer, or by Node's ordinary stream where that can't be had. */
@@ -54,7 +59,7 @@ function rewrap(socket: Socket, reader: LocalReader): Socket | undefined {
     allowHalfOpen: true,
     pauseOnCreate: true,
     onread: {
-      buffer: () => (reader.mayReadLarge() ? largeRead : smallRead),
+      buffer: () => roomFor(reader.nextRead()),
       callback: (count: number) => reader.read(scratch, HEAD_ROOM, HEAD_ROOM + count),
     },
   };

@@ -1,16 +1,24 @@
 import type { CodedError } from "@farside/protocol/errors";
 
-/** What one relay has carried. The channel counts; whoever joins reads. */
-export interface RelayCounters {
-  /** Client to target. */
-  bytesIn: number;
-  /** Target to client. */
-  bytesOut: number;
-}
-
-/** Why a relay ended: both sides finished, one of them broke off, we closed it, or the SSH connection failed. */
+/** Why a relay ended: both sides finished, one of them broke off, we ended it, or the SSH connection failed. */
 export type RelayEnd =
   | { readonly reason: "end" }
   | { readonly reason: "reset"; readonly by: "client" | "target" }
   | { readonly reason: "closed" }
   | { readonly reason: "error"; readonly error: CodedError };
+
+/** A channel and a client, joined. */
+export interface FastRelay {
+  /** Client to target, and back, so far. */
+  readonly bytes: { readonly in: number; readonly out: number };
+  /** Settles once, when the client's socket is released; never rejects. */
+  readonly closed: Promise<RelayEnd>;
+  /** Ends it now: the client sees a reset, the target a closed channel. Idempotent. */
+  cut(): void;
+}
+
+/** What the two directions count into. */
+export interface RelayCounters {
+  in: number;
+  out: number;
+}

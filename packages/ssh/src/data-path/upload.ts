@@ -18,7 +18,7 @@ export class Upload implements LocalReader {
   readonly #onEof: () => void;
   #window: number;
   #local: Socket | undefined;
-  #counters: RelayCounters = { bytesIn: 0, bytesOut: 0 };
+  #counters: RelayCounters = { in: 0, out: 0 };
   /** Payload with room around it, from `HEAD_ROOM` on; its rest begins at `#keptFrom`. */
   #kept: Buffer | undefined;
   #keptFrom = HEAD_ROOM;
@@ -69,13 +69,13 @@ export class Upload implements LocalReader {
     if (this.#isPaused) this.pump();
   }
 
-  mayReadLarge(): boolean {
-    return this.#isLarge && this.#window >= LARGE_READ;
+  nextRead(): number {
+    return this.#isLarge ? Math.min(LARGE_READ, Math.max(SMALL_READ, this.#window)) : SMALL_READ;
   }
 
   read(bytes: Buffer, from: number, to: number): boolean {
     const count = to - from;
-    this.#counters.bytesIn += count;
+    this.#counters.in += count;
     if (this.#isStopped) return false;
     this.#chooseSize(count);
     const sentTo = this.#isHeldUp() || this.#kept !== undefined ? from : this.#send(bytes, from, to);

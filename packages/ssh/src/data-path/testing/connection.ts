@@ -21,12 +21,16 @@ export interface ConnectionOptions extends DataPathOptions {
   readonly stream?: Duplex | undefined;
 }
 
-/** A logged-in ssh2 client to `sshd` with a data path on it; fails where there is none. */
+/** Where to log in, and with which key. */
+export type Place = Pick<Sshd, "host" | "port" | "user"> &
+  (Pick<Sshd, "userKey"> | { readonly privateKey: string });
+
+/** A logged-in ssh2 client to `place` with a data path on it; fails where there is none. */
 export async function connectTo(
-  sshd: Pick<Sshd, "host" | "port" | "user" | "userKey">,
+  place: Place,
   { cipher = "aes128-gcm@openssh.com", hmac, stream: given, ...options }: ConnectionOptions = {},
 ): Promise<Connection> {
-  const stream = given ?? connectDataSocket({ host: sshd.host, port: sshd.port, noDelay: true });
+  const stream = given ?? connectDataSocket({ host: place.host, port: place.port, noDelay: true });
   const client = new Client();
   const errors: Error[] = [];
   client.on("error", (error) => errors.push(error));
@@ -39,8 +43,8 @@ export async function connectTo(
   } as ConnectConfig["algorithms"];
   client.connect({
     sock: stream,
-    username: sshd.user,
-    privateKey: await readFile(sshd.userKey.path),
+    username: place.user,
+    privateKey: "privateKey" in place ? place.privateKey : await readFile(place.userKey.path),
     ...(algorithms === undefined ? {} : { algorithms }),
   });
   await ready;

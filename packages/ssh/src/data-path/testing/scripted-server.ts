@@ -1,10 +1,9 @@
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import type { AddressInfo, Socket } from "node:net";
 import { createServer } from "node:net";
 import ssh2 from "ssh2";
-import { type KeyPair, makeKeyPair } from "../../testing/key-pair.ts";
-import { temporaryFolder } from "../../testing/temporary-folder.ts";
+
+const anyKey = ssh2.utils.generateKeyPairSync("ed25519");
 
 /** A server's side of a connection, as ssh2 has it, for saying things that no server should say. */
 export interface ServerProtocol {
@@ -31,7 +30,7 @@ export interface ScriptedServer extends AsyncDisposable {
   readonly host: "127.0.0.1";
   readonly port: number;
   readonly user: "anybody";
-  readonly userKey: KeyPair;
+  readonly privateKey: string;
   /** The TCP side of the last connection. */
   socket(): Socket;
 }
@@ -40,10 +39,7 @@ export interface ScriptedServer extends AsyncDisposable {
 export async function startScriptedServer(
   script: (protocol: ServerProtocol, request: OpenRequest) => void,
 ): Promise<ScriptedServer> {
-  const folder = await temporaryFolder();
-  const hostKey = await makeKeyPair(folder.file("host"));
-  const userKey = await makeKeyPair(folder.file("user"));
-  const server = new ssh2.Server({ hostKeys: [await readFile(hostKey.path)] }, (client) => {
+  const server = new ssh2.Server({ hostKeys: [anyKey.private] }, (client) => {
     client.on("error", () => {});
     client.on("authentication", (context) => context.accept());
     client.on("ready", () => {
@@ -68,7 +64,7 @@ export async function startScriptedServer(
     host: "127.0.0.1",
     port: (listener.address() as AddressInfo).port,
     user: "anybody",
-    userKey,
+    privateKey: anyKey.private,
     socket() {
       if (last === undefined) throw new Error("nobody connected");
       return last;
@@ -78,7 +74,6 @@ export async function startScriptedServer(
       listener.close();
       for (const socket of sockets) socket.destroy();
       await closed;
-      await folder[Symbol.asyncDispose]();
     },
   };
 }
