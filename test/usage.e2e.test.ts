@@ -17,7 +17,7 @@ describe("a command line that is not valid", () => {
     { spec: "99999:localhost:4444", says: /99999|port/ },
     { spec: "x:localhost:4444", says: /x/ },
     { spec: "4444:localhost:0", says: /port|0/ },
-    { spec: "4444:localhost:http", says: /http/ },
+    { spec: "4444:localhost:no-service", says: /the target port .*no-service/ },
     { spec: "4444::4444", says: /host/ },
     { spec: "[::1:4444:localhost:4444", says: /\[::1|bracket/ },
     { spec: "", says: /-L/ },

@@ -36,6 +36,8 @@ mount -t overlay overlay -o "lowerdir=$LOWER_ROOT,upperdir=$layers/upper,workdir
 mount -t proc proc "$root/proc"
 mount -t tmpfs -o mode=0755 run "$root/run"
 mount -t tmpfs -o mode=1777 tmp "$root/tmp"
+# The machine's root may have rc files; bash reads them for bash -c too where its input is a socket.
+mount -t tmpfs -o mode=0700 home "$root/root"
 mount -t tmpfs -o mode=0755 dev "$root/dev"
 for device in null zero full random urandom tty; do
   : > "$root/dev/$device"
@@ -80,7 +82,6 @@ set -e
 cd /
 hostname "$NAME"
 ip link set lo up
-rm -rf /root/.ssh
 mkdir -m 700 -p /root/.ssh
 mkdir -m 755 -p /run/sshd /run/user /run/pcscd
 for account in $ACCOUNTS; do

@@ -85,7 +85,7 @@ export function isSshdListener(command: string): boolean {
   return command.startsWith("sshd: ") && command.includes("[listener]");
 }
 
-/** Changed files: the overlay's upper layer, and everything in /run, /tmp and /dev, which are file systems of the host's own. */
+/** Changed files: the overlay's upper layer, and everything in /run, /tmp, /dev and /root, which are file systems of the host's own. */
 function filesOf(roots: HostRoots): Map<string, string> {
   const found = new Map<string, string>();
   walk(roots.upper, "", (path, mark, isFolder) => {
@@ -94,7 +94,7 @@ function filesOf(roots: HostRoots): Map<string, string> {
     if (!isCopy && !IGNORED_FILES.test(path)) found.set(path, mark);
     return true;
   });
-  for (const folder of ["/run", "/tmp", "/dev"]) {
+  for (const folder of ["/run", "/tmp", "/dev", "/root"]) {
     walk(`/proc/${roots.initPid}/root${folder}`, folder, (path, mark) => {
       if (roots.foreign.includes(path)) return false;
       if (!path.startsWith("/dev/pts/")) found.set(path, mark);

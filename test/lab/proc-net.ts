@@ -3,6 +3,18 @@ import { readFile } from "node:fs/promises";
 
 /** Listening sockets, one line each: `tcp 127.0.0.1:4444 uid 1500`, `udp …`, `unix /path`. */
 export async function listenersOf(pid: number): Promise<string[]> {
+  // The kernel hands these tables out in pieces: when sockets come and go between two, a row can be lost or come twice.
+  const MAX_READS = 10;
+  let last = await readListeners(pid);
+  for (let reads = 1; reads < MAX_READS; reads += 1) {
+    const again = await readListeners(pid);
+    if (again.join("\n") === last.join("\n")) break;
+    last = again;
+  }
+  return last;
+}
+
+async function readListeners(pid: number): Promise<string[]> {
   const [tcp, tcp6, udp, udp6, unix] = await Promise.all(
     ["tcp", "tcp6", "udp", "udp6", "unix"].map((name) => readFile(`/proc/${pid}/net/${name}`, "utf8")),
   );
@@ -42,13 +54,14 @@ export async function linkBytesOf(pid: number, name: string): Promise<LinkBytes>
 }
 
 function inetRows(table: string | undefined, state: string): string[] {
-  const rows: string[] = [];
+  const rows = new Map<string, string>();
   for (const line of (table ?? "").split("\n").slice(1)) {
     const fields = line.trim().split(/\s+/);
-    if (fields[3] !== state || fields[1] === undefined) continue;
-    rows.push(`${inetAddress(fields[1])} uid ${fields[7]}`);
+    const [, address, , rowState, , , , uid, , inode] = fields;
+    if (rowState !== state || address === undefined || inode === undefined) continue;
+    rows.set(inode, `${inetAddress(address)} uid ${uid}`);
   }
-  return rows;
+  return [...rows.values()];
 }
 
 /** `0100007F:115C` → `127.0.0.1:4444`. The kernel prints 32-bit words in host order; little-endian machines only. */

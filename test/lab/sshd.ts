@@ -14,10 +14,14 @@ export class LabSshd {
     this.#host = host;
   }
 
-  /** Starts sshd; `lines` come first in its configuration and therefore win. Resolves once it listens. */
-  async start(lines: readonly string[] = []): Promise<void> {
+  /**
+   * Starts sshd; `lines` come first in its configuration and therefore win, `without` leaves out usual ones. Resolves once
+   * it listens.
+   */
+  async start(lines: readonly string[] = [], { without }: { without?: RegExp } = {}): Promise<void> {
     const host = this.#host;
-    const config = [...lines, ...baseConfig(host.address), ""].join("\n");
+    const usual = baseConfig(host.address).filter((line) => without?.test(line) !== true);
+    const config = [...lines, ...usual, ""].join("\n");
     await host.writeFile("/etc/ssh/sshd_config", config);
     const { code, stderr } = await host.exec(["/usr/sbin/sshd", "-E", LOG]);
     if (code !== 0) throw new Error(`sshd of ${host.name} did not start: ${stderr}`);
