@@ -9,13 +9,15 @@ const fromSource = {
 
 export default defineConfig({
   test: {
+    // Most tests wait for other processes: more workers than cores keep the cores busy.
+    maxWorkers: 3,
     reporters: ["default", "./scripts/closing-line-reporter.ts"],
     projects: [
       {
         ...fromSource,
         test: {
           name: "unit",
-          include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.ts"],
+          include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.ts", "bench/src/**/*.test.ts"],
           expect: { requireAssertions: true },
           testTimeout: 20_000,
         },
