@@ -47,7 +47,7 @@ describe("wrong arguments", () => {
     ["x:localhost:4444", "the port to listen on"],
     ["70000:localhost:4444", "the port to listen on"],
     ["4444::4444", "the target host is missing"],
-    ["4444:localhost:http", "the target port"],
+    ["4444:localhost:no-service", "the target port"],
     ["4444:localhost:0", "the target port must not be 0"],
     ["4444:[::1:22", "the second part has no closing bracket"],
     ["a:b:c:d:e", "the target has too many parts"],

@@ -1,6 +1,11 @@
 import { isCodedError } from "@farside/protocol";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { formatBind, formatTarget, parseForwardSpec } from "./forward-spec.ts";
+
+// Hosts differ in whether they have /etc/services.
+vi.mock("./service-port.ts", () => ({
+  servicePort: (name: string) => ({ http: 80, "443": 1, postgresql: 5432 })[name],
+}));
 
 const tcp = (host: string, port: number) => ({ kind: "tcp", host, port });
 const loopback = (port: number) => ({ kind: "loopback", port });
@@ -24,6 +29,9 @@ const accepted: [spec: string, bind: object, target: object][] = [
   ["/tmp/a\\:b.sock:sign:1", unix("/tmp/a:b.sock"), tcp("sign", 1)],
   ["[/tmp/c:d.sock]:sign:1", unix("/tmp/c:d.sock"), tcp("sign", 1)],
   [" 1:h:2", loopback(1), tcp("h", 2)],
+  ["postgresql:db:postgresql", loopback(5432), tcp("db", 5432)],
+  ["*:http:web:443", at("*", 80), tcp("web", 443)],
+  ["http:/run/web.sock", loopback(80), unix("/run/web.sock")],
 ];
 
 const refused: [spec: string, part: RegExp][] = [
@@ -34,7 +42,11 @@ const refused: [spec: string, part: RegExp][] = [
   ["abc:localhost:4444", /the port to listen on is not a port number/],
   ["65536:localhost:4444", /the port to listen on is not a port number/],
   ["-1:localhost:4444", /the port to listen on is not a port number/],
-  ["4444:localhost:http", /the target port is not a port number/],
+  [
+    "4444:localhost:gopher",
+    /the target port is not a port number from 0 to 65535, nor a service of \/etc\/services: "gopher"/,
+  ],
+  ["4444:localhost:000443", /the target port is not a port number/],
   ["4444:localhost:0", /the target port must not be 0/],
   ["4444:localhost:99999", /the target port is not a port number/],
   ["4444::4444", /the target host is missing/],

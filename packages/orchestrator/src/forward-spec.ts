@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { type BindAddress, CodedError, type TargetAddress } from "@farside/protocol";
+import { servicePort } from "./service-port.ts";
 
 /** What one `-L` asks for: where the jump host listens, and where each connection goes from the last hop. */
 export interface ForwardSpec {
@@ -18,7 +19,7 @@ interface Field {
 /**
  * Reads a `-L` argument as ssh(1) does: `[bind_address:]port:host:hostport`, `[bind_address:]port:remote_socket`,
  * `local_socket:host:hostport` or `local_socket:remote_socket`; a field in brackets is taken literally (IPv6), `\`
- * takes the next character literally. Other than ssh, port 0 takes a free port, and ports are numbers only. Throws
+ * takes the next character literally; a port may be a service of /etc/services. Other than ssh, port 0 takes a free port. Throws
  * `usage.invalid` that names the part that is wrong.
  */
 export function parseForwardSpec(spec: string): ForwardSpec {
@@ -124,10 +125,15 @@ function plain(rest: string, part: string, fail: Fail): Split {
 
 function readPort({ text }: Field, part: string, fail: Fail): number {
   if (text === "") fail(part, "is missing");
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) {
-    fail(part, `is not a port number from 0 to 65535: ${JSON.stringify(text)}`);
-  }
-  return Number(text);
+  if (/^\d{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  const port = /^\d+$/.test(text) ? undefined : servicePort(text);
+  return (
+    port ??
+    fail(
+      part,
+      `is not a port number from 0 to 65535, nor a service of /etc/services: ${JSON.stringify(text)}`,
+    )
+  );
 }
 
 function bindTo(address: Field, port: number, fail: Fail): BindAddress {
