@@ -74,6 +74,11 @@ export const errorTable = {
     retry: false,
     says: "The jump host lacks something the agent needs.",
   },
+  "agent.command-refused": {
+    exit: 77,
+    retry: false,
+    says: "The jump host's login does not run commands.",
+  },
   "agent.digest-mismatch": {
     exit: 76,
     retry: false,
@@ -96,9 +101,17 @@ export const errorTable = {
 
   "forward.bind-refused": { exit: 69, retry: false, says: "The listener could not be opened." },
   "forward.port-in-use": { exit: 69, retry: true, says: "Somebody else holds the port or the socket." },
+  "forward.forbidden-by-policy": {
+    exit: 77,
+    retry: false,
+    says: "The jump host's sshd forbids forwarding, and farside was told to respect that.",
+  },
   "forward.not-found": { exit: 70, retry: false, says: "There is no such forward." },
   "target.unreachable": { exit: 69, retry: true, says: "The target can't be reached from the last hop." },
   "target.forbidden": { exit: 77, retry: false, says: "The last hop's sshd forbids the forwarding." },
+
+  "command.not-found": { exit: 127, retry: false, says: "The command of `run` was not found." },
+  "command.not-runnable": { exit: 126, retry: false, says: "The command of `run` can't be run." },
 
   "lease.expired": { exit: 69, retry: true, says: "The agent's lease was not renewed in time." },
   "session.not-found": {

@@ -1,5 +1,6 @@
 import { Packr, Unpackr } from "msgpackr";
 import { badMessage } from "./bad-message.ts";
+import { harmless } from "./harmless.ts";
 import { MAX_FRAME_BYTES } from "./limits.ts";
 import type { WireValue } from "./message-stream.ts";
 import { plain } from "./plain.ts";
@@ -8,6 +9,8 @@ import { scanBody } from "./scan.ts";
 const PREFIX_BYTES = 4;
 /** First size of a body's buffer: small, so that a length alone makes nobody set a mebibyte aside. */
 const FIRST_BODY_BYTES = 4096;
+/** Of what stands where a frame should start, how many bytes an error shows. */
+const SHOWN_BYTES = 200;
 
 const packr = new Packr({ useRecords: false, variableMapSize: true });
 const unpackr = new Unpackr({
@@ -111,7 +114,10 @@ export class FrameDecoder {
     if (this.#prefixFill === PREFIX_BYTES) {
       const length = this.#prefix.readUInt32BE();
       if (length === 0 || length > MAX_FRAME_BYTES) {
-        throw badMessage(`a frame of ${length} bytes, where 1 to ${MAX_FRAME_BYTES} are allowed`);
+        const instead = Buffer.concat([this.#prefix, chunk.subarray(taken, taken + SHOWN_BYTES)]);
+        throw badMessage(
+          `a frame of ${length} bytes, where 1 to ${MAX_FRAME_BYTES} are allowed; it starts with "${harmless(instead.toString(), SHOWN_BYTES)}"`,
+        );
       }
       this.#bodyLength = length;
     }

@@ -1,6 +1,8 @@
 // Lifetimes: waits that end, resources that close
 export * from "./abortable.ts";
 export * from "./any-signal.ts";
+// Bytes of a command, in bounded chunks
+export { ChunkPump, type PumpEnd, type SendChunk } from "./chunk-pump.ts";
 export * from "./deadline.ts";
 // Messages: what can be said
 export * from "./define.ts";

@@ -26,3 +26,15 @@ export const MAX_HOPS = 8;
 export const MAX_STRING_LENGTH = 8192;
 /** Longest data to be signed (RFC 4252, section 7: a userauth request is far shorter). */
 export const MAX_SIGN_DATA_BYTES = 16 * 1024;
+/** Longest argument or variable of a command, in UTF-16 code units (Linux takes 128 KiB each). */
+export const MAX_ARGUMENT_LENGTH = 128 * 1024;
+/** Arguments that a command may have, its own name included. */
+export const MAX_ARGUMENTS = 4096;
+/** Variables that a command may be given. */
+export const MAX_COMMAND_VARIABLES = 200;
+/** Commands that an agent runs at a time. */
+export const MAX_COMMANDS = 8;
+/** Most bytes of a command's stdin or output in one message. */
+export const MAX_COMMAND_CHUNK_BYTES = 64 * 1024;
+/** Chunks of one stream that may be on the way, not yet written at the other end. */
+export const MAX_COMMAND_CHUNKS = 8;

@@ -3,8 +3,11 @@
  * the static types, of the handlers each side must have, and of the tables in docs/protocol.md (a test compares them).
  */
 import * as v from "valibot";
+import { commandInput, commandOutput, resizeCommand, runCommand, signalCommand } from "./command-messages.ts";
 import { type DataOf, defineEvent, defineRequest, type ParamsOf, type ResultOf } from "./define.ts";
 import { MAX_HOPS, MAX_SIGN_DATA_BYTES, MAX_STRING_LENGTH } from "./limits.ts";
+
+export * from "./command-messages.ts";
 
 const text = v.pipe(v.string(), v.maxLength(MAX_STRING_LENGTH));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
@@ -268,8 +271,17 @@ export const agentEnding = defineEvent("agent.ending", {
 export type AgentEndReason = DataOf<typeof agentEnding>["reason"];
 
 /** All requests, by who must answer them. */
-export const requestsToAgent = [openForward, closeForward, renewLease, describeAgent, stopAgent] as const;
-export const requestsToOrchestrator = [signWithIdentity] as const;
+export const requestsToAgent = [
+  openForward,
+  closeForward,
+  renewLease,
+  describeAgent,
+  stopAgent,
+  runCommand,
+  commandInput,
+  signalCommand,
+] as const;
+export const requestsToOrchestrator = [signWithIdentity, commandOutput] as const;
 /** All events, by who must take them. */
 export const eventsToOrchestrator = [
   agentHello,
@@ -282,7 +294,7 @@ export const eventsToOrchestrator = [
   eventsDropped,
   agentEnding,
 ] as const;
-export const eventsToAgent = [orchestratorHello] as const;
+export const eventsToAgent = [orchestratorHello, resizeCommand] as const;
 
 export type OpenForwardParams = ParamsOf<typeof openForward>;
 export type SignParams = ParamsOf<typeof signWithIdentity>;

@@ -47,6 +47,11 @@ export class PreambleScanner {
     this.#limit = MAX_PREAMBLE_NOISE_BYTES + this.#marker.length + MAX_PREAMBLE_STATUS_BYTES + 1;
   }
 
+  /** What was pushed so far, as far as it is kept; hostile. */
+  get seen(): Buffer {
+    return this.#bytes.subarray(0, this.#fill);
+  }
+
   /** The preamble once it is complete; push nothing after it. Throws `protocol.no-preamble` where there can be none. */
   push(chunk: Uint8Array): Preamble | undefined {
     const room = this.#limit - this.#fill;

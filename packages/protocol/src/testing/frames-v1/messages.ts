@@ -135,6 +135,28 @@ export const frozenMessages = {
     reason: "lease-expired",
     error: { code: "lease.expired", message: "not renewed" },
   }),
+  ...exchange(
+    messages.runCommand,
+    {
+      commandId: 1,
+      argv: ["make", "größe"],
+      environment: { FARSIDE_PORT_1: "4444" },
+      terminal: { columns: 80, rows: 24, type: "xterm-256color" },
+    },
+    { exitCode: 143, signal: "SIGTERM" },
+  ),
+  ...exchange(
+    messages.commandInput,
+    { commandId: 1, data: new Uint8Array([0, 255]), isLast: true },
+    { isOpen: true },
+  ),
+  ...exchange(
+    messages.commandOutput,
+    { commandId: 1, stream: "stderr", data: new Uint8Array([7]) },
+    { isOpen: false },
+  ),
+  ...exchange(messages.signalCommand, { commandId: 1, signal: "SIGINT" }, {}),
+  ...event(messages.resizeCommand, { commandId: 1, columns: 120, rows: 40 }),
   failure: { kind: "failure", id: 1, error },
   cancel: { kind: "cancel", id: 1 },
 } as Readonly<Record<string, WireValue>>;
