@@ -29,6 +29,7 @@ function run(): void {
     stdout: process.stdout,
     facts,
     log,
+    environment: process.env,
     onSession: setTitle,
     endOwnLogin: () => endOwnLogin(facts.uid),
   });
@@ -41,6 +42,8 @@ function run(): void {
   };
   process.on("uncaughtException", fatal);
   process.on("unhandledRejection", fatal);
+  // However it comes to that.
+  process.on("exit", () => agent.killCommands());
   void agent.ending.then((end) => setTimeout(() => process.exit(exitCodeOf(end)), HARD_EXIT_MS));
   void agent.ended.then((end) => process.exit(exitCodeOf(end)));
 }

@@ -8,11 +8,13 @@ import {
   renewLease,
   stopAgent,
 } from "@farside/protocol";
+import type { CommandTable } from "./command/command-table.ts";
 import type { ForwardTable } from "./forwarding/forward-table.ts";
 import type { Lifetime } from "./lifetime.ts";
 
 export interface ServiceParts {
   readonly forwards: ForwardTable;
+  readonly commands: CommandTable;
   /** Undefined until the orchestrator's hello has come. */
   readonly lifetime: () => Lifetime | undefined;
   readonly droppedEvents: () => number;
@@ -23,6 +25,7 @@ export interface ServiceParts {
 /** One handler for each request that an agent answers. */
 export function agentService({
   forwards,
+  commands,
   lifetime,
   droppedEvents,
   onStopped,
@@ -55,7 +58,7 @@ export function agentService({
       eventsDropped: droppedEvents(),
     })),
     handle(stopAgent, async ({ graceMs }) => {
-      const relaysCut = await forwards.closeAll(graceMs);
+      const [relaysCut] = await Promise.all([forwards.closeAll(graceMs), commands.closeAll(graceMs)]);
       onStopped();
       return { relaysCut };
     }),

@@ -14,12 +14,14 @@ import {
   orchestratorHello,
   Peer,
   PROTOCOL_VERSIONS,
+  resizeCommand,
   toCodedError,
   toWire,
 } from "@farside/protocol";
 import type { AgentEnd } from "./agent-end.ts";
 import { agentVersion } from "./agent-version.ts";
 import type { BootFacts } from "./boot-facts.ts";
+import { CommandTable } from "./command/command-table.ts";
 import { connectHopThrough } from "./forwarding/connect-hop.ts";
 import { ForwardTable } from "./forwarding/forward-table.ts";
 import { relayGate } from "./forwarding/relay-gate.ts";
@@ -32,7 +34,9 @@ import { agentService } from "./service.ts";
 /** The orchestrator's hello is under way while the agent starts. */
 const HELLO_TIMEOUT_MS = 15_000;
 /** Named optional features that the orchestrator may count on. */
-const CAPABILITIES = ["unix-listener", "uid-check", "hops"] as const;
+const CAPABILITIES = ["unix-listener", "uid-check", "hops", "command"] as const;
+/** What commands get after SIGTERM where the agent ends by itself, or by a signal. A stop request has a grace of its own. */
+const COMMANDS_GRACE_MS = 1_500;
 
 export interface SessionAgentOptions {
   readonly boot: BootFacts;
@@ -41,6 +45,8 @@ export interface SessionAgentOptions {
   readonly stdout: Writable;
   readonly facts: HostFacts;
   readonly log: Log;
+  /** What commands inherit. */
+  readonly environment: NodeJS.ProcessEnv;
   readonly helloTimeoutMs?: number;
   /** The session's name is known. */
   readonly onSession?: (session: string) => void;
@@ -61,6 +67,7 @@ export class SessionAgent {
   readonly #peer: Peer;
   readonly #routes: RoutePool;
   readonly #forwards: ForwardTable;
+  readonly #commands: CommandTable;
   readonly #helloTimer: NodeJS.Timeout;
   #lifetime: Lifetime | undefined;
   #settleEnding: (end: AgentEnd) => void = () => {};
@@ -87,15 +94,31 @@ export class SessionAgent {
       emit,
       onRelaysChanged: (open) => this.#lifetime?.relaysChanged(open),
     });
+    this.#commands = new CommandTable({
+      nonce: boot.nonce,
+      request: (definition, params, requestOptions) => this.#peer.request(definition, params, requestOptions),
+      environment: options.environment,
+      requireSession: () => {
+        if (this.#lifetime === undefined)
+          throw new CodedError("protocol.bad-message", "a request before the hello");
+      },
+    });
     stdout.write(encodePreamble(boot.nonce, "agent"));
     this.#peer = new Peer(new FramedStream({ readable: stdin, writable: stdout }), {
-      requests: agentService({
-        forwards: this.#forwards,
-        lifetime: () => this.#lifetime,
-        droppedEvents: () => this.#peer.droppedEvents,
-        onStopped: () => this.end({ reason: "stopped" }),
-      }),
-      events: [on(orchestratorHello, (hello) => this.#begin(hello))],
+      requests: [
+        ...agentService({
+          forwards: this.#forwards,
+          commands: this.#commands,
+          lifetime: () => this.#lifetime,
+          droppedEvents: () => this.#peer.droppedEvents,
+          onStopped: () => this.end({ reason: "stopped" }),
+        }),
+        ...this.#commands.handlers,
+      ],
+      events: [
+        on(orchestratorHello, (hello) => this.#begin(hello)),
+        on(resizeCommand, (size) => this.#commands.resize(size)),
+      ],
       onEventsDropped: (count) => emit(eventsDropped, { count }, { keep: true }),
       onBug: (error, where) => log.error("a bug", { where, error: stackOf(error) }),
     });
@@ -123,6 +146,11 @@ export class SessionAgent {
     this.#settleEnding(reason);
   }
 
+  /** SIGKILL for every command, at once: what a process does that is about to exit. */
+  killCommands(): void {
+    this.#commands.killNow();
+  }
+
   #begin(hello: OrchestratorHello): void {
     const { log, onSession } = this.#options;
     if (this.#lifetime !== undefined) {
@@ -148,7 +176,11 @@ export class SessionAgent {
     clearTimeout(this.#helloTimer);
     this.#lifetime?.[Symbol.dispose]();
     log.info("ending", { reason: end.reason, code: end.error?.code, error: end.error?.message });
-    await this.#step("closing forwards", () => this.#forwards.closeAll(0));
+    const hasGrace = end.reason === "ttl" || end.reason === "idle" || end.reason === "signal";
+    await Promise.all([
+      this.#step("ending commands", () => this.#commands.closeAll(hasGrace ? COMMANDS_GRACE_MS : 0)),
+      this.#step("closing forwards", () => this.#forwards.closeAll(0)),
+    ]);
     this.#peer.emit(
       agentEnding,
       { reason: end.reason, ...(end.error === undefined ? {} : { error: toWire(end.error) }) },

@@ -7,6 +7,8 @@ import {
   agentEnding,
   agentHello,
   agentWarning,
+  type CommandOutputParams,
+  commandOutput,
   type DataOf,
   deadline,
   type EventDefinition,
@@ -34,6 +36,8 @@ export interface AgentProcessOptions {
   /** Undefined: no hello is sent. */
   readonly hello?: Partial<OrchestratorHello> | undefined;
   readonly sign?: (params: SignParams) => Promise<Uint8Array>;
+  /** Takes what commands print; default: it is taken and forgotten. */
+  readonly onOutput?: (params: CommandOutputParams) => Promise<{ isOpen: boolean }>;
   /** Makes another command of the agent's own: to run it as another user, through ssh … */
   readonly wrap?: (command: readonly string[]) => readonly string[];
 }
@@ -66,6 +70,7 @@ export class AgentProcess implements AsyncDisposable {
             if (options.sign === undefined) throw new Error("nothing signs here");
             return { signature: await options.sign(params) };
           }),
+          handle(commandOutput, options.onOutput ?? (async () => ({ isOpen: true }))),
         ],
         events: eventsToOrchestrator.map((definition) =>
           on(definition as EventDefinition, (data) => {
