@@ -2,6 +2,8 @@ import type { Duplex } from "node:stream";
 import { abortable, CodedError, isCodedError } from "@farside/protocol";
 import type { Client, ClientChannel } from "ssh2";
 import { ChannelStream } from "./channel-stream.ts";
+import { DataPath } from "./data-path/data-path.ts";
+import { connectDataSocket } from "./data-path/data-socket.ts";
 import { asHopFailure, connectionFailure, dialFailure, execFailure, unreachable } from "./errors-of-ssh2.ts";
 import { ExecStream } from "./exec-stream.ts";
 import type { HopOptions } from "./hop-options.ts";
@@ -46,6 +48,8 @@ export class Hop implements AsyncDisposable {
   #endReason: CodedError | undefined;
   #isFailure = false;
   #closing: Promise<void> | undefined;
+  #dataPath: DataPath | undefined;
+  #noDataPath: string | undefined;
 
   /**
    * Connects, checks the host key and logs in. Rejects with `hop.unreachable`, `hop.handshake-failed`, `host-key.*`,
@@ -55,7 +59,9 @@ export class Hop implements AsyncDisposable {
     const name = nameOf(options);
     const signal = options.signal ?? new AbortController().signal;
     const stream = await dialHost(options, name, signal);
-    return new Hop(await logIn(stream, options, name, signal), stream, name, options.leg);
+    const hop = new Hop(await logIn(stream, options, name, signal), stream, name, options.leg);
+    if (options.dataPath === true) await hop.#attachDataPath();
+    return hop;
   }
 
   private constructor(login: Login, stream: Duplex, name: string, leg: "jump" | "hop") {
@@ -71,6 +77,16 @@ export class Hop implements AsyncDisposable {
       failed: (reason) => this.abort(reason),
       closed: () => this.#resolveClosed(this.#isFailure ? this.#endReason : undefined),
     });
+  }
+
+  /** The fast way for relays, where it was asked for and can be had; else relays go through `dial` and `dialUnix`. */
+  get dataPath(): DataPath | undefined {
+    return this.#dataPath;
+  }
+
+  /** Why there is no data path although it was asked for: something for the log. */
+  get noDataPath(): string | undefined {
+    return this.#noDataPath;
   }
 
   /** Starts `command` in the user's login shell, without a terminal. Rejects with `hop.channel-refused`, `hop.lost` or `timeout`. */
@@ -115,6 +131,20 @@ export class Hop implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  async #attachDataPath(): Promise<void> {
+    const attached = await DataPath.attach(this.#client, this.#stream, {
+      name: this.name,
+      onFailure: (error) => this.abort(error),
+    });
+    if (!(attached instanceof DataPath)) {
+      this.#noDataPath = attached.unavailable;
+      return;
+    }
+    this.#dataPath = attached;
+    if (this.#endReason === undefined) this.#dependents.add((reason) => attached.end(reason));
+    else attached.end(this.#endReason);
   }
 
   async #close(): Promise<void> {
@@ -227,8 +257,10 @@ async function dialHost(options: HopOptions, where: string, signal: AbortSignal)
   }, connectTimeoutMs);
   try {
     attempt.signal.throwIfAborted();
-    const { addressFamily: family, bindAddress: localAddress } = options;
-    const dialled = dial?.(attempt.signal) ?? dialTcp(host, port, attempt.signal, { family, localAddress });
+    const { addressFamily: family, bindAddress: localAddress, dataPath } = options;
+    const connect = dataPath === true ? connectDataSocket : undefined;
+    const dialled =
+      dial?.(attempt.signal) ?? dialTcp(host, port, attempt.signal, { family, localAddress, connect });
     return await abortable(dialled, attempt.signal, (late) => late.destroy());
   } catch (error) {
     if (attempt.signal.aborted) throw attempt.signal.reason;

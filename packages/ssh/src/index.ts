@@ -1,5 +1,13 @@
 export type { AlgorithmLimits } from "./algorithms.ts";
 export { ChannelStream } from "./channel-stream.ts";
+export {
+  type ChannelOpenOptions,
+  type ChannelTarget,
+  DataPath,
+  type FastChannel,
+  type FastRelay,
+  type RelayEnd,
+} from "./data-path/index.ts";
 export { type BoundedText, ExecStream, type ExitStatus } from "./exec-stream.ts";
 export { fingerprint, isFingerprint } from "./fingerprint.ts";
 export { harmlessLines } from "./harmless-lines.ts";

@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import { connect, type Socket, type TcpNetConnectOpts } from "node:net";
 
 /** How long one of several addresses of a host may take before the next one is tried too, in ms. */
 const addressTimeoutMs = 1_000;
@@ -8,12 +8,17 @@ export function dialTcp(
   host: string,
   port: number,
   signal: AbortSignal,
-  options: { family?: 4 | 6 | undefined; localAddress?: string | undefined } = {},
+  options: {
+    family?: 4 | 6 | undefined;
+    localAddress?: string | undefined;
+    /** Default: `net.connect`. */
+    connect?: ((options: TcpNetConnectOpts) => Socket) | undefined;
+  } = {},
 ): Promise<Socket> {
   const { family, localAddress } = options;
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const socket = connect({
+    const socket = (options.connect ?? connect)({
       host,
       port,
       noDelay: true,

@@ -52,6 +52,7 @@ export class DataPath {
   readonly #transport: Transport;
   readonly #hub: ChannelHub;
   #failure: CodedError | undefined;
+  #endReason: CodedError | undefined;
   #resolveClosed: (reason: CodedError | undefined) => void = () => {};
 
   /**
@@ -116,7 +117,7 @@ export class DataPath {
     const where = describe(target);
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason);
-      if (this.#transport.isOver) return reject(this.#lostReason());
+      if (this.#transport.isOver || this.#endReason !== undefined) return reject(this.#lostReason());
       const settle = () => {
         clearTimeout(timer);
         signal?.removeEventListener("abort", aborted);
@@ -156,6 +157,13 @@ export class DataPath {
     this.#transport.rekey();
   }
 
+  /** Ends every relay with `reason`, because the owner ends the connection. The first reason counts. */
+  end(reason: CodedError): void {
+    if (this.#endReason !== undefined) return;
+    this.#endReason = reason;
+    this.#hub.lost(reason);
+  }
+
   #failed(error: CodedError, client: Client, options: DataPathOptions): void {
     this.#failure = error;
     this.#hub.lost(error);
@@ -170,7 +178,9 @@ export class DataPath {
 
   #lostReason(): CodedError {
     return (
-      this.#failure ?? new CodedError("hop.lost", `the connection to ${this.#name} was lost`, { leg: "hop" })
+      this.#failure ??
+      this.#endReason ??
+      new CodedError("hop.lost", `the connection to ${this.#name} was lost`, { leg: "hop" })
     );
   }
 }

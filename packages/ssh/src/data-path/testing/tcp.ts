@@ -44,6 +44,11 @@ export async function dial(port: number): Promise<Socket> {
   return socket;
 }
 
+/** Resolves when `socket` is closed, with or without an error. */
+export function closeOf(socket: Socket): Promise<void> {
+  return new Promise((resolve) => socket.once("close", () => resolve()));
+}
+
 /** Resolves when `isTrue` holds, looking once a turn; rejects after `ms`. */
 export async function until(isTrue: () => boolean, what: string, ms = 10_000): Promise<void> {
   const deadline = performance.now() + ms;
