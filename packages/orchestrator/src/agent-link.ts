@@ -26,6 +26,7 @@ import { delegatedSigning, signEvent } from "./delegated-signing.ts";
 import { type DeclaredHop, DestinationGuard } from "./destination-guard.ts";
 import type { SessionEventDraft } from "./event-log.ts";
 import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
+import { type RemoteCommand, RemoteCommands, type RunOptions } from "./remote-command.ts";
 
 /** Heartbeats within one lease: two may be lost. */
 const HEARTBEATS_PER_LEASE = 3;
@@ -61,6 +62,7 @@ export class AgentLink implements AsyncDisposable {
   readonly closed: Promise<CodedError | undefined>;
   readonly #peer: Peer;
   readonly #guard: DestinationGuard;
+  readonly #commands: RemoteCommands;
   readonly #facts: LinkFacts;
   readonly #host: string;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -76,8 +78,9 @@ export class AgentLink implements AsyncDisposable {
       greet = resolve;
       giveUp = reject;
     });
+    const commands = new RemoteCommands(() => peer);
     const peer = new Peer(options.stream, {
-      requests: [delegatedSigning(guard, options.identity)],
+      requests: [delegatedSigning(guard, options.identity), commands.handler],
       events: [
         on(agentHello, greet),
         ...agentEvents({
@@ -97,7 +100,7 @@ export class AgentLink implements AsyncDisposable {
       const hello = await abortable(greeting, options.signal);
       const protocol = checkHello(hello, options);
       peer.emit(orchestratorHello, { ...options.hello, protocol, capabilities: [] }, { keep: true });
-      return new AgentLink(peer, guard, hello, facts, options);
+      return new AgentLink({ peer, guard, commands }, hello, facts, options);
     } catch (error) {
       await peer.close();
       throw isCodedError(error) && !options.signal.aborted ? named(error, host) : error;
@@ -105,14 +108,14 @@ export class AgentLink implements AsyncDisposable {
   }
 
   private constructor(
-    peer: Peer,
-    guard: DestinationGuard,
+    { peer, guard, commands }: { peer: Peer; guard: DestinationGuard; commands: RemoteCommands },
     hello: AgentHello,
     facts: LinkFacts,
     options: AgentLinkOptions,
   ) {
     this.#peer = peer;
     this.#guard = guard;
+    this.#commands = commands;
     this.#facts = facts;
     this.#host = options.host;
     this.hello = hello;
@@ -148,6 +151,14 @@ export class AgentLink implements AsyncDisposable {
   /** What the agent is and does now, with the bytes of open relays. */
   describe(signal: AbortSignal): Promise<AgentDescription> {
     return this.#peer.request(describeAgent, {}, { signal });
+  }
+
+  /** Runs a command on the jump host. Throws `usage.invalid`, and `agent.unsupported-host` where the agent can't. */
+  run(argv: readonly string[], options: RunOptions): RemoteCommand {
+    if (this.hello.capabilities.includes("command")) return this.#commands.run(argv, options);
+    throw new CodedError("agent.unsupported-host", `the agent on ${this.#host} runs no commands`, {
+      leg: "jump",
+    });
   }
 
   /** Listeners close at once, relays within `graceMs`; resolves when that is done. The agent then ends by itself. */

@@ -1,5 +1,6 @@
 // Everything a program or the command line needs to run sessions from a workstation
 
+export { commandEnvironment } from "./command-environment.ts";
 export type { AgentBundle } from "./deploy.ts";
 export { deployAndForward, startSession } from "./deploy-and-forward.ts";
 export {
@@ -18,6 +19,7 @@ export { type AskHostKey, type HostKeyCheck, parsePinnedKeys } from "./host-keys
 export type { IdentityChoice } from "./identity-choice.ts";
 // Logging in without a session
 export { type JumpLogin, planJumpLogin } from "./jump-login.ts";
+export type { RemoteCommand, RunOptions } from "./remote-command.ts";
 export { type CloseOptions, Session } from "./session.ts";
 export type { SessionEnd } from "./session-end.ts";
 export { checkSessionName } from "./session-name.ts";

@@ -9,6 +9,7 @@ import {
 import { fingerprint, type JumpChain } from "@farside/ssh";
 import { agentReady } from "./agent-events.ts";
 import { AgentLink } from "./agent-link.ts";
+import { commandEnvironment } from "./command-environment.ts";
 import { type Deployment, deploy } from "./deploy.ts";
 import { endAgent, within } from "./end-agent.ts";
 import type { EventLog, SessionEventDraft, SessionEventListener } from "./event-log.ts";
@@ -18,6 +19,7 @@ import { LogLines } from "./log-lines.ts";
 import { openForwards } from "./open-forwards.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
 import { makeReceipt } from "./receipt.ts";
+import type { RemoteCommand, RunOptions } from "./remote-command.ts";
 import { failureOf, type SessionEnd } from "./session-end.ts";
 import { forwardFields, type OpenForward, type SessionPlan } from "./session-plan.ts";
 import { initialState, isRunning, next, type SessionState, type SessionTransition } from "./session-state.ts";
@@ -90,6 +92,17 @@ export class Session implements AsyncDisposable {
   async describe(options: { readonly signal: AbortSignal }): Promise<AgentDescription> {
     if (this.#link === undefined) throw new CodedError("agent.gone", "there is no agent", { leg: "jump" });
     return this.#link.describe(options.signal);
+  }
+
+  /**
+   * Runs a command on the jump host, in a process group of its own; `FARSIDE_PORT_1` … are in its environment. It ends with the
+   * session at the latest. Throws `usage.invalid`, and `agent.gone` where the session is not ready.
+   */
+  run(argv: readonly string[], options: RunOptions = {}): RemoteCommand {
+    if (this.#link === undefined || this.#state.phase !== "ready")
+      throw new CodedError("agent.gone", "running a command: the session is not ready", { leg: "jump" });
+    const environment = { ...commandEnvironment(this.name, this.#forwards), ...options.environment };
+    return this.#link.run(argv, { ...options, environment });
   }
 
   /** Calls `listener` with each event from now on. */

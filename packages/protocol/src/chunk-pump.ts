@@ -60,8 +60,9 @@ export class ChunkPump {
           await this.#woken();
           continue;
         }
-        const bytes = source.read() as Buffer | null;
-        if (bytes !== null) await this.#sendAll(bytes);
+        const bytes = source.read() as Buffer | string | null;
+        // A stream of objects may hold texts.
+        if (bytes !== null) await this.#sendAll(typeof bytes === "string" ? Buffer.from(bytes) : bytes);
         else if (!this.#hasEnded) await this.#woken();
         else if (this.#inFlight === 0) return "end";
         else await this.#woken();

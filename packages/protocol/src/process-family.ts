@@ -29,7 +29,8 @@ export class ProcessFamily {
   /** `mark`: `NAME=value`, with a value that can't be guessed. */
   constructor(groupId: number, mark: string) {
     this.#groupId = groupId;
-    this.#mark = Buffer.from(mark);
+    // With its end, so that no longer value has it.
+    this.#mark = Buffer.from(`${mark}\0`);
   }
 
   /** The leader was waited for: from now on its number may be somebody else's, unless its group has members. */

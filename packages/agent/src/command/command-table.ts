@@ -17,6 +17,8 @@ import { RunningCommand } from "./running-command.ts";
 
 /** By this variable every process of a deploy is recognised; the bootstrap sets it. */
 const RUN_VARIABLE = "FARSIDE_RUN";
+/** By this one the processes of one command are. */
+const COMMAND_VARIABLE = "FARSIDE_COMMAND";
 
 export interface CommandTableOptions {
   /** The deploy's nonce. */
@@ -113,11 +115,12 @@ export class CommandTable {
 
   #start({ commandId, argv, environment, terminal }: RunCommandParams): Promise<RunningCommand> {
     const { nonce, request } = this.#options;
-    const mark = `${RUN_VARIABLE}=${nonce}`;
+    const id = `${nonce}-${commandId}`;
+    const marks = { [RUN_VARIABLE]: nonce, [COMMAND_VARIABLE]: id };
     return RunningCommand.start(
       {
-        ...{ argv, terminal, mark },
-        environment: { ...this.#options.environment, ...environment, [RUN_VARIABLE]: nonce },
+        ...{ argv, terminal, mark: `${COMMAND_VARIABLE}=${id}` },
+        environment: { ...this.#options.environment, ...environment, ...marks },
       },
       ({ stream, data }) => request(commandOutput, { commandId, stream, data }),
     );
