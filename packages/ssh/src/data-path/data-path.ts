@@ -6,8 +6,14 @@ import { ChannelHub } from "./channel-hub.ts";
 import type { ChannelTarget } from "./channel-opening.ts";
 import { FIRST_CHANNEL } from "./channel-table.ts";
 import type { FastChannel } from "./fast-channel.ts";
-import { OPEN_DEADLINE_MS, OVERDUE_BYTES, OVERDUE_BYTES_PER_CHANNEL, REKEY_BYTES } from "./limits.ts";
-import { type Ssh2Client, shapeProblem } from "./ssh2-shape.ts";
+import {
+  ATTACH_DEADLINE_MS,
+  OPEN_DEADLINE_MS,
+  OVERDUE_BYTES,
+  OVERDUE_BYTES_PER_CHANNEL,
+  REKEY_BYTES,
+} from "./limits.ts";
+import { keyExchangeUnderWay, type Ssh2Client, shapeProblem } from "./ssh2-shape.ts";
 import { Transport } from "./transport.ts";
 import { processWindows, type WindowBudget } from "./window-budget.ts";
 
@@ -34,10 +40,9 @@ export interface ChannelOpenOptions {
 export function canUseDataPath(client: Client, stream: Duplex): string | undefined {
   const problem = shapeProblem(client);
   if (problem !== undefined) return problem;
-  const { _protocol, _sock } = client as unknown as Ssh2Client;
+  const { _sock } = client as unknown as Ssh2Client;
   if (_sock !== stream) return "the client is connected by another stream";
   if (stream.listenerCount("data") !== 1) return "somebody else reads the connection";
-  if (_protocol._kexinit !== undefined) return "a key exchange is under way";
   return undefined;
 }
 
@@ -66,6 +71,7 @@ export class DataPath {
   ): Promise<DataPath | { readonly unavailable: string }> {
     // Never in the midst of what ssh2 is handling: the rest of it would be lost.
     await Promise.resolve();
+    if (canUseDataPath(client, stream) === keyExchangeUnderWay) await keysExchanged(client, stream);
     const unavailable = canUseDataPath(client, stream);
     return unavailable === undefined ? new DataPath(client, stream, options) : { unavailable };
   }
@@ -188,4 +194,19 @@ export class DataPath {
 function describe(target: ChannelTarget): string {
   if ("socketPath" in target) return target.socketPath;
   return `${target.host.includes(":") ? `[${target.host}]` : target.host}:${target.port}`;
+}
+
+/** Resolves when a key exchange is over, the connection is, or it takes too long. */
+function keysExchanged(client: Client, stream: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      client.off("handshake", done);
+      stream.off("close", done);
+      resolve();
+    };
+    const timer = setTimeout(done, ATTACH_DEADLINE_MS);
+    client.on("handshake", done);
+    stream.on("close", done);
+  });
 }

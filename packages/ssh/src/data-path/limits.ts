@@ -43,6 +43,8 @@ export const TOTAL_WINDOW = 128 * 1024 * 1024;
 
 /** Channel numbers of one connection, also those of closed channels that the server has not let go of. */
 export const MAX_CHANNELS = 64 * 1024;
+/** Longest wait for a key exchange that is under way when a data path is wanted, in ms. */
+export const ATTACH_DEADLINE_MS = 10_000;
 /** Longest wait for the end of a key exchange, in ms. */
 export const REKEY_DEADLINE_MS = 60_000;
 /** Longest wait for the answer to a channel request unless the caller says otherwise, in ms. */

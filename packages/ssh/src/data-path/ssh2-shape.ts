@@ -76,6 +76,9 @@ export interface GcmKeys {
   readonly iv: Buffer;
 }
 
+/** The one problem that passes. */
+export const keyExchangeUnderWay = "a key exchange is under way";
+
 const protocolMethods = [
   "rekey",
   "disconnect",
@@ -105,6 +108,8 @@ export function shapeProblem(client: Client): string | undefined {
     if (property?.configurable !== true || property.writable !== true)
       return `the protocol's ${name} is no plain property`;
   }
+  // Within one, packets are laid out otherwise.
+  if (protocol._kexinit !== undefined) return keyExchangeUnderWay;
   const { read, write } = protocol._packetRW ?? {};
   if (typeof read !== "object" || read === null || "_zlib" in read) return "incoming packets are compressed";
   if (typeof write !== "object" || write === null || "_zlib" in write || write.allocStart !== 5)
