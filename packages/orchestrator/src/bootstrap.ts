@@ -7,6 +7,9 @@ export const MIN_AGENT_NODE = "18.18";
 /** Environment variable by which every process of a deploy is recognised, children included; its value is the nonce. */
 export const RUN_VARIABLE = "FARSIDE_RUN";
 
+/** What the script prints first, in the noise before the preamble: the login did run our command. */
+const SHELL_MARK = "farside-shell:";
+
 /**
  * Finds a Node.js and becomes it: `$1$2` is the nonce (in halves, so that a shell that echoes the command line prints
  * no preamble), `$3` the bundle's digest, `$4` a path that the operator chose or nothing, `$5` the loader. A node on
@@ -15,13 +18,14 @@ export const RUN_VARIABLE = "FARSIDE_RUN";
  */
 const SCRIPT = onOneLine(`
 unset NODE_OPTIONS NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG;
-nonce=$1$2; best=; top=0; old=;
+nonce=$1$2; best=; top=0; old=; bad=;
+echo "${SHELL_MARK}$nonce";
 say() { echo "farside-preamble:$nonce:$1"; exit "$2"; };
 look() {
   [ -f "$1" ] && [ -x "$1" ] || return 1;
-  v=$("$1" -v </dev/null 2>/dev/null) || return 1;
+  v=$("$1" -v </dev/null 2>/dev/null) || { bad="$bad,$1"; return 1; };
   v=\${v#v}; a=\${v%%.*}; r=\${v#*.}; b=\${r%%.*}; c=\${r#*.}; c=\${c%%-*};
-  { [ "$a" -ge 0 ] && [ "$b" -ge 0 ] && [ "$c" -ge 0 ]; } 2>/dev/null || return 1;
+  { [ "$a" -ge 0 ] && [ "$b" -ge 0 ] && [ "$c" -ge 0 ]; } 2>/dev/null || { bad="$bad,$1"; return 1; };
   if [ "$a" -lt 18 ] || { [ "$a" -eq 18 ] && [ "$b" -lt 18 ]; }; then
     old="$old,$a.$b.$c=$1"; return 1;
   fi;
@@ -50,6 +54,7 @@ else
 fi;
 if [ -z "$best" ]; then
   if [ -n "$old" ]; then say "node-too-old:\${old#,}" 69; fi;
+  if [ -n "$bad" ]; then say "no-node:\${bad#,}" 69; fi;
   say no-node 69;
 fi;
 ulimit -S -c 0 2>/dev/null;
@@ -102,6 +107,16 @@ export function bootstrap(options: BootstrapOptions): Bootstrap {
       compressed,
     ]),
   };
+}
+
+/** What stands in the output of a login as soon as it runs the command of the deploy with `nonce`. */
+export function shellMark(nonce: string): string {
+  return `${SHELL_MARK}${nonce}\n`;
+}
+
+/** A command that prints the shell mark for `nonce` and ends. */
+export function markCommand(nonce: string): string {
+  return shellCommand(`echo "${SHELL_MARK}$1$2"`, halves(nonce));
 }
 
 /** 128 random bits, hex. */

@@ -1,16 +1,23 @@
-import {
-  abortable,
-  CodedError,
-  FramedStream,
-  harmless,
-  isCodedError,
-  PreambleScanner,
-} from "@farside/protocol";
+import { abortable, FramedStream, harmless, isCodedError, PreambleScanner } from "@farside/protocol";
 import type { ExecStream, Hop } from "@farside/ssh";
-import { type Bootstrap, bootstrap, MIN_AGENT_NODE } from "./bootstrap.ts";
+import { type Bootstrap, bootstrap, shellMark } from "./bootstrap.ts";
+import { diagnoseSilence } from "./silent-login.ts";
+import {
+  commandRefused,
+  exitText,
+  noPreamble,
+  refusal,
+  SHOWN_OUTPUT,
+  type StartPlace,
+  startFailed,
+  stdinEaten,
+} from "./start-failure.ts";
 
-/** Of what a failed start printed, how much an error shows. */
-const SHOWN_OUTPUT = 400;
+/** Of what the login printed, how much the log shows. */
+const LOGGED_OUTPUT = 4096;
+/** A login that has not come to its command by then is asked why; see `diagnoseSilence`. */
+const SILENCE_MS = 2_500;
+const FOLLOW_MS = 1_000;
 
 /** The agent as one file. */
 export interface AgentBundle {
@@ -32,6 +39,8 @@ export interface DeployOptions {
   readonly onLog?: ((chunk: Buffer) => void) | undefined;
   /** Called right before the command is sent: from then on something may have to be removed. */
   readonly onStart?: ((nonce: string) => Promise<void>) | undefined;
+  /** Hears how far it has come, for whoever gives up waiting. */
+  readonly onStage?: ((stage: string) => void) | undefined;
   /** The start's deadline. Its reason is what the deploy rejects with; the channel is closed. */
   readonly signal: AbortSignal;
 }
@@ -52,110 +61,119 @@ export interface Deployment {
 
 /**
  * Starts the agent in memory: one exec channel, on which the bundle is sent right behind the command and which becomes
- * the control channel. Rejects with `agent.no-runtime`, `agent.runtime-too-old`, `agent.digest-mismatch`,
- * `agent.start-failed`, `protocol.no-preamble`, what `hop.exec` rejects with, or the signal's reason.
+ * the control channel. A login that does not come to the command is asked why by a second one. Rejects with
+ * `agent.command-refused`, `agent.no-runtime`, `agent.runtime-too-old`, `agent.digest-mismatch`, `agent.start-failed`,
+ * `protocol.no-preamble`, what `hop.exec` rejects with, or the signal's reason.
  */
 export async function deploy(options: DeployOptions): Promise<Deployment> {
   const { hop, bundle, remoteNode, signal, host } = options;
   const boot = bootstrap({ ...bundle, remoteNode });
   await options.onStart?.(boot.nonce);
+  options.onStage?.("its login has not come to the command yet");
   const channel = await hop.exec(boot.command, { signal, ...(options.onLog && { onStderr: options.onLog }) });
   channel.on("error", () => {});
   channel.write(boot.upload);
+  const output = new LoginOutput(boot);
+  const place: StartPlace = { host, remoteNode, stderr: channel.stderr };
   try {
-    const { status, noise, rest } = await readPreamble(channel, boot, host, signal);
-    if (status !== "agent") throw refusal(status, host, channel);
+    const { status, rest } = await readPreamble({ ...options, channel, output, place });
+    if (status !== "agent") throw refusal(status, place);
+    options.onStage?.("its agent has not said hello yet");
     return {
       nonce: boot.nonce,
       stream: new FramedStream(channel, { initial: rest }),
       ended: channel.exit.then(() => {}),
-      noise: harmless(noise.toString(), SHOWN_OUTPUT),
+      noise: harmless(output.noise, SHOWN_OUTPUT),
       uploadBytes: boot.upload.length,
     };
   } catch (error) {
     channel.destroy();
     throw error;
+  } finally {
+    logNoise(output.noise, options.onLog);
   }
 }
 
-async function readPreamble(channel: ExecStream, boot: Bootstrap, host: string, signal: AbortSignal) {
-  const scanner = new PreambleScanner(boot.nonce);
+/** What a login prints up to the agent's preamble. */
+class LoginOutput {
+  readonly scanner: PreambleScanner;
+  readonly #mark: string;
+  #hasRun = false;
+  #preambleNoise: Buffer | undefined;
+
+  constructor({ nonce }: Bootstrap) {
+    this.scanner = new PreambleScanner(nonce);
+    this.#mark = shellMark(nonce).trimEnd();
+  }
+
+  /** Whether the login has come to our command. */
+  get hasRun(): boolean {
+    return this.#hasRun;
+  }
+
+  /** What it printed besides, as far as it is kept; hostile. */
+  get noise(): string {
+    const text = (this.#preambleNoise ?? this.scanner.seen).toString();
+    return text.replace(new RegExp(`${this.#mark}\\r?\\n?`), "");
+  }
+
+  /** Throws `protocol.no-preamble` where there can be no preamble any more. */
+  push(chunk: Uint8Array): { status: string; rest: Buffer } | undefined {
+    const preamble = this.scanner.push(chunk);
+    this.#preambleNoise = preamble?.noise;
+    this.#hasRun ||= (preamble?.noise ?? this.scanner.seen).includes(this.#mark);
+    return preamble;
+  }
+}
+
+interface PreambleWait extends DeployOptions {
+  readonly channel: ExecStream;
+  readonly output: LoginOutput;
+  readonly place: StartPlace;
+}
+
+async function readPreamble({ channel, output, place, hop, signal, onStage }: PreambleWait) {
   const stop = () => channel.destroy();
   signal.addEventListener("abort", stop, { once: true });
+  const heard = new AbortController();
+  let diagnosis: unknown;
+  const asking = diagnoseSilence({
+    ...{ hop, afterMs: SILENCE_MS, followMs: FOLLOW_MS, signal: heard.signal },
+  }).then((silence) => {
+    if (silence.kind === "unknown") return;
+    if (silence.kind === "runs") diagnosis = stdinEaten(place);
+    else diagnosis = commandRefused({ ...place, stderr: silence.channel.stderr }, "waits", silence.noise);
+    channel.destroy();
+  });
+  asking.catch(() => {});
   try {
     for await (const chunk of channel.iterator({ destroyOnReturn: false })) {
-      const preamble = scanner.push(chunk);
+      const preamble = output.push(chunk);
       if (preamble !== undefined) return preamble;
+      if (!output.hasRun) continue;
+      if (!heard.signal.aborted) onStage?.("no Node.js there has answered yet");
+      heard.abort();
     }
+    if (diagnosis !== undefined) throw diagnosis;
     const { code, signal: killedBy } = await abortable(channel.exit, signal);
-    if (code === 0) scanner.end();
-    throw startFailed(host, exitText(code, killedBy), channel, shownNoise(scanner));
+    const how = exitText(code, killedBy);
+    if (!output.hasRun) throw commandRefused(place, how, output.noise);
+    throw code === 0
+      ? noPreamble(place, output.noise)
+      : startFailed(place, `the command ${how}`, output.noise);
   } catch (error) {
     signal.throwIfAborted();
+    if (diagnosis !== undefined) throw diagnosis;
     if (isCodedError(error)) throw error;
-    throw startFailed(host, `its channel failed: ${harmless(String(error), 200)}`, channel);
+    throw startFailed(place, `its channel failed: ${harmless(String(error), 200)}`, output.noise);
   } finally {
+    heard.abort();
     signal.removeEventListener("abort", stop);
   }
 }
 
-/** What the scanner has seen; only its error tells. */
-function shownNoise(scanner: PreambleScanner): string | undefined {
-  try {
-    return scanner.end();
-  } catch (error) {
-    return isCodedError(error) ? error.hint : undefined;
-  }
-}
-
-function exitText(code: number | null, killedBy: string | null): string {
-  if (code !== null) return `the command exited with ${code}`;
-  return killedBy === null ? "its channel was closed" : `the command was ended by ${harmless(killedBy, 20)}`;
-}
-
-function startFailed(host: string, what: string, channel: ExecStream, hint?: string): CodedError {
-  const stderr = channel.stderr.text().trim();
-  const printed = stderr === "" ? "" : `; it printed: ${harmless(stderr, SHOWN_OUTPUT)}`;
-  return new CodedError("agent.start-failed", `starting the agent on ${host}: ${what}${printed}`, {
-    leg: "jump",
-    hint: stderr === "" ? hint : undefined,
-  });
-}
-
-/** The error that a preamble other than `agent` stands for. `status` is harmless but hostile. */
-function refusal(status: string, host: string, channel: ExecStream): CodedError {
-  const at = status.indexOf(":");
-  const [kind, detail] = at < 0 ? [status, ""] : [status.slice(0, at), status.slice(at + 1)];
-  switch (kind) {
-    case "no-node":
-      return new CodedError("agent.no-runtime", `starting the agent on ${host}: no Node.js was found there`, {
-        leg: "jump",
-        hint: `Install Node.js ${MIN_AGENT_NODE} or newer on it, or say where it is with --remote-node PATH.`,
-      });
-    case "node-too-old":
-      return new CodedError(
-        "agent.runtime-too-old",
-        `starting the agent on ${host}: it needs Node.js ${MIN_AGENT_NODE} or newer, found was ${foundVersions(detail)}`,
-        { leg: "jump", hint: "Install a newer Node.js on it, or say where one is with --remote-node PATH." },
-      );
-    case "digest-mismatch":
-      return new CodedError(
-        "agent.digest-mismatch",
-        `starting the agent on ${host}: its bundle arrived altered and was not run`,
-        { leg: "jump", hint: "Something between here and there changes the data: do not trust that host." },
-      );
-    case "loader-failed":
-      return startFailed(host, `its loader failed: ${detail}`, channel);
-    default:
-      return startFailed(host, `it said ${harmless(status, 80)}`, channel);
-  }
-}
-
-/** `16.20.2=/usr/bin/node,…` for people. */
-function foundVersions(list: string): string {
-  const shown = [...new Set(list.split(","))].slice(0, 5).map((entry) => {
-    const at = entry.indexOf("=");
-    return at < 0 ? entry : `${entry.slice(0, at)} (${entry.slice(at + 1)})`;
-  });
-  return harmless(shown.join(", "), SHOWN_OUTPUT);
+/** For whoever debugs: the lines that were skipped, as one of the log. */
+function logNoise(noise: string, onLog: DeployOptions["onLog"]): void {
+  if (noise === "") return;
+  onLog?.(Buffer.from(`\nskipped what the login printed: ${harmless(noise, LOGGED_OUTPUT)}\n`));
 }

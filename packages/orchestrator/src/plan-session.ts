@@ -9,6 +9,7 @@ import { parsePinnedKeys } from "./host-keys.ts";
 import { openIdentity } from "./identity-choice.ts";
 import { planJumpLogin } from "./jump-login.ts";
 import { judgeReportedKey } from "./reported-host-key.ts";
+import { loginOf } from "./session-login.ts";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
 import type { SessionPlan } from "./session-plan.ts";
 import { SessionFolder, stateFolder } from "./session-store.ts";
@@ -43,12 +44,18 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
 
   const scope = new Scope();
   try {
-    const identity = scope.use(await openFor(options, [...via.map(({ config }) => config), ...configs], log));
+    const identity = scope.use(
+      await openFor(
+        login.isBatch ? { ...options, passphrase: undefined } : options,
+        [...via.map(({ config }) => config), ...configs],
+        log,
+      ),
+    );
     signal?.throwIfAborted();
     const root = options.stateFolder ?? stateFolder();
     const folder = await SessionFolder.create(
       root,
-      { name, jump: options.jump, host },
+      { name, jump: options.jump, host, login: loginOf(options) },
       { onFailure: (error) => onWarning(`the session's state can't be kept: ${(error as Error).message}`) },
     );
     const deadline = new StartDeadline(
@@ -78,6 +85,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
         ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, idleMs: numbers.idleMs },
         logLevel: options.logLevel ?? DEFAULTS.logLevel,
       },
+      respectSshdPolicy: options.respectSshdPolicy,
       ...{ remoteNode: options.remoteNode, readyFile: options.readyFile, onAgentLog: options.onAgentLog },
       release: () => scope.close(),
     };

@@ -8,6 +8,7 @@ import type { Identity } from "@farside/ssh";
 export class StartDeadline implements Disposable {
   readonly #controller = new AbortController();
   readonly #message: string;
+  #stage: string | undefined;
   #leftMs: number;
   #runningSince: number | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -23,6 +24,11 @@ export class StartDeadline implements Disposable {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** What its error adds: how far the start has come. */
+  reached(stage: string | undefined): void {
+    this.#stage = stage;
   }
 
   /** Stands still until what `wait` returns has settled. */
@@ -58,7 +64,8 @@ export class StartDeadline implements Disposable {
 
   #expire(): void {
     const hint = "A slow host may need a longer --start-timeout.";
-    this.#controller.abort(new CodedError("timeout", this.#message, { hint }));
+    const message = this.#stage === undefined ? this.#message : `${this.#message}: ${this.#stage}`;
+    this.#controller.abort(new CodedError("timeout", message, { hint }));
   }
 }
 

@@ -21,6 +21,7 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     knownHostsFiles: argv["known-hosts"] === undefined ? undefined : [resolve(argv["known-hosts"])],
     hostKeyCheck: argv["host-key-check"],
     remoteNode: argv["remote-node"],
+    respectSshdPolicy: argv["respect-sshd-policy"],
     name: argv.name,
     allowUsers: argv["allow-user"],
     allowAnyUser: argv["allow-any-user"],

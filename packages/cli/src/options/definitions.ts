@@ -181,6 +181,11 @@ export const sessionOptions = {
     describe: "Path of node on JUMP",
     coerce: once("--remote-node", asText),
   },
+  "respect-sshd-policy": {
+    type: "boolean",
+    group: "Session:",
+    describe: "Fail where the sshd of JUMP forbids this login to forward (AllowTcpForwarding, PermitOpen …)",
+  },
 } as const satisfies Record<string, Options>;
 
 export const jsonOption = {
