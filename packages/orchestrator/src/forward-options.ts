@@ -55,6 +55,8 @@ export interface ForwardOptions extends LoginOptions {
    * files that ssh would try.
    */
   readonly identity?: IdentityChoice | ((context: IdentityContext) => Promise<Identity>) | undefined;
+  /** How such an identity is opened again, for the session's record: no secrets. Default: what a string of `identity` says. */
+  readonly identityNote?: Readonly<Record<string, string>> | undefined;
   /** Asks for the passphrase of an encrypted key file. Default: such keys can't be used. */
   readonly passphrase?: KeyFileOptions["passphrase"];
 

@@ -16,7 +16,7 @@ export { DEFAULTS, type ForwardOptions, type IdentityContext, type LoginOptions 
 export { type ForwardSpec, formatBind, formatTarget, parseForwardSpec } from "./forward-spec.ts";
 export { formatHopSpec, type HopSpec, parseHopList, parseHopSpec } from "./hop-spec.ts";
 export { type AskHostKey, type HostKeyCheck, parsePinnedKeys } from "./host-keys.ts";
-export type { IdentityChoice } from "./identity-choice.ts";
+export { type IdentityChoice, openIdentity } from "./identity-choice.ts";
 // Logging in without a session
 export { type JumpLogin, planJumpLogin } from "./jump-login.ts";
 export type { RemoteCommand, RunOptions } from "./remote-command.ts";

@@ -27,6 +27,8 @@ export interface JumpLogin {
   readonly jump: HostConfig;
   /** `user@host` of the jump host. */
   readonly host: string;
+  /** Its ssh_config has BatchMode: nothing of this login may ask anybody. */
+  readonly isBatch: boolean;
   readonly hostKeys: HostKeyOptions;
   /** Logs in to every hop; `identity` is borrowed, what it resolves to is the caller's. */
   readonly connect: (identity: Identity, options: ConnectOptions) => Promise<JumpChain>;
@@ -44,7 +46,7 @@ export async function planJumpLogin(
   options: LoginOptions,
   { onWarning, whileAsking = (wait) => wait() }: PlanLoginOptions,
 ): Promise<JumpLogin> {
-  const { askHostKey, configFile, signal } = options;
+  const { configFile, signal } = options;
   const configs = await resolveJumpRoute({
     jump: parseHopSpec(options.jump, "the jump host"),
     jumps: parseHopList(options.jumps ?? [], "-J"),
@@ -55,6 +57,9 @@ export async function planJumpLogin(
   for (const { alias, unsupported } of configs) {
     for (const option of unsupported) onWarning(`${option} of ssh_config is not kept for ${alias}`);
   }
+  const isBatch = jump.batchMode;
+  const askHostKey = isBatch ? undefined : options.askHostKey;
+  const keyboardInteractive = isBatch ? undefined : options.keyboardInteractive;
   const hostKeys: HostKeyOptions = {
     knownHostsFiles: options.knownHostsFiles,
     check: options.hostKeyCheck,
@@ -62,10 +67,12 @@ export async function planJumpLogin(
     onWarning,
   };
   return {
-    ...{ configs, jump, hostKeys, host: `${jump.user}@${jump.hostName}` },
+    ...{ configs, jump, isBatch, hostKeys, host: `${jump.user}@${jump.hostName}` },
     connect: async (identity, { signal: connectSignal, onConnected }) => {
       const hops = await Promise.all(
-        configs.map((config) => hopOptions(config, identity, options, hostKeys, whileAsking)),
+        configs.map((config) =>
+          hopOptions(config, identity, { ...options, keyboardInteractive }, hostKeys, whileAsking),
+        ),
       );
       let connected = 0;
       return connectChain(hops, {

@@ -4,6 +4,7 @@ import { isAbsolute, join } from "node:path";
 import { CodedError, receipt } from "@farside/protocol";
 import * as v from "valibot";
 import { isRunning, processStart } from "./process-start.ts";
+import { sessionLogin } from "./session-login.ts";
 import { checkSessionName } from "./session-name.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -25,6 +26,7 @@ export const sessionRecord = v.object({
   /** The jump host as it was written, and as `user@host`. */
   jump: v.string(),
   host: v.string(),
+  login: v.optional(sessionLogin),
   phase: v.string(),
   agentPid: v.optional(count),
   /** Marks the session's processes on the jump host. */
@@ -83,7 +85,7 @@ export class SessionFolder {
   /** Takes the name. Throws `session.name-in-use`, or `config.invalid` where the folder can't be made. */
   static async create(
     root: string,
-    first: Pick<SessionRecord, "name" | "jump" | "host">,
+    first: Pick<SessionRecord, "name" | "jump" | "host" | "login">,
     options: { readonly intervalMs?: number; readonly onFailure?: (error: unknown) => void } = {},
   ): Promise<SessionFolder> {
     const path = join(root, checkSessionName(first.name));

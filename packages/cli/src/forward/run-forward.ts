@@ -13,6 +13,7 @@ import type { CommandContext } from "../command-context.ts";
 import type { ForwardArguments } from "../commands/forward.ts";
 import { exitCodeOf } from "../exit-code.ts";
 import { chooseIdentity, type IdentityChoice } from "../identity/choose-identity.ts";
+import { noteOf } from "../identity/identity-note.ts";
 import { openingIdentity } from "../identity/opening-identity.ts";
 import { JsonReporter } from "../output/json-reporter.ts";
 import { openDescriptor } from "../output/line-sink.ts";
@@ -20,7 +21,7 @@ import { peopleReporter } from "../output/open-reporter.ts";
 import type { PeopleReporter } from "../output/people-reporter.ts";
 import { type Reporter, reportToAll } from "../output/reporter.ts";
 import { choosePrompter } from "../prompt/choose-prompter.ts";
-import { pinSource } from "../prompt/pin-source.ts";
+import { pinSource, withoutQuestions } from "../prompt/pin-source.ts";
 import type { Prompter } from "../prompt/prompter.ts";
 import { askHostKey, askKeyboardInteractive, askPassphrase } from "../prompt/questions.ts";
 import { sessionOptionsOf } from "./forward-options.ts";
@@ -48,11 +49,12 @@ export async function runForward(argv: ForwardArguments, context: CommandContext
   try {
     const options = sessionOptionsOf(argv);
     reporter.step(`connecting to ${argv.jump}`);
-    const choice = await identityChoice(argv, options, context);
-    const source =
+    const { choice, isBatch } = await identityChoice(argv, options, context);
+    const named =
       choice.kind === "card" && choice.pinOrigin !== origin
         ? pinSource({ origin: choice.pinOrigin, prompter, env })
         : pins;
+    const source = isBatch ? withoutQuestions(named) : named;
     const session = await startSession({
       ...options,
       ...questions(prompter),
@@ -73,6 +75,7 @@ export async function runForward(argv: ForwardArguments, context: CommandContext
                   signal,
                 }),
               ),
+      identityNote: noteOf(choice, argv),
       stateFolder: undefined,
       logLevel: argv["log-level"] ?? DEFAULTS.logLevel,
       onAgentLog: (line) => reporter.log("debug", `agent: ${line}`),
@@ -98,13 +101,13 @@ async function identityChoice(
   argv: ForwardArguments,
   { jump, configFile, sshOptions }: ForwardOptions,
   { env, interrupts }: CommandContext,
-): Promise<IdentityChoice> {
+): Promise<{ choice: IdentityChoice; isBatch: boolean }> {
   const { host, user, port } = parseHopSpec(jump, "the jump host");
   const config = await resolveHost(host, {
     ...{ configFile, user, port, overrides: sshOptions },
     signal: interrupts.signal,
   });
-  return chooseIdentity(argv, config, env);
+  return { choice: chooseIdentity(argv, config, env), isBatch: config.batchMode };
 }
 
 /** What a person can be asked; without one, what needs an answer fails with its own error. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isCodedError } from "@farside/protocol";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { pinSource } from "./pin-source.ts";
+import { pinSource, withoutQuestions } from "./pin-source.ts";
 import type { Prompter, TextQuestion } from "./prompter.ts";
 
 let folder = "";
@@ -90,4 +90,17 @@ test("a descriptor gives a line for each PIN entry", async () => {
   expect(await source.ask(request)).toBe("1111");
   expect(await source.ask(request)).toBe("2222");
   closeSync(fd);
+});
+
+test("with BatchMode nobody is asked: for the PIN an error says why, for the last try it is no", async () => {
+  const { prompter, asked } = person(true);
+  const quiet = withoutQuestions(pinSource({ origin: undefined, prompter, env: {} }));
+  await expect(quiet.ask(request).catch(codeOf)).resolves.toBe("card.pin-unavailable");
+  await expect(quiet.ask(request)).rejects.toThrow(/BatchMode/);
+  expect(await quiet.confirmLastTry({ ...request, lastTry: true })).toBe(false);
+  const env = { MY_PIN: "123456" };
+  const named = withoutQuestions(pinSource({ origin: { kind: "env", name: "MY_PIN" }, prompter, env }));
+  expect(await named.ask(request)).toBe("123456");
+  expect(await named.confirmLastTry({ ...request, lastTry: true })).toBe(false);
+  expect(asked).toEqual([]);
 });

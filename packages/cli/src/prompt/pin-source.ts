@@ -42,6 +42,19 @@ export function pinSource({ origin, prompter, env }: PinSourceOptions): PinSourc
   }
 }
 
+/** BatchMode of ssh_config: a source that would ask somebody fails instead. */
+export function withoutQuestions(source: PinSource): PinSource {
+  const confirmLastTry = async () => false;
+  if (!source.isInteractive) return { ...source, confirmLastTry };
+  return {
+    isInteractive: false,
+    confirmLastTry,
+    ask: async () => {
+      throw unavailable("BatchMode of ssh_config forbids questions");
+    },
+  };
+}
+
 /** Why it is asked again; nothing for the one time that is expected. */
 const reasons: Readonly<Record<PinReason, string | undefined>> = {
   first: undefined,

@@ -1,19 +1,13 @@
 import { listSessions, stateFolder, teardownSession } from "@farside/orchestrator";
-import { isCodedError, type Receipt, type SessionEvent, toCodedError } from "@farside/protocol";
-import type { Identity } from "@farside/ssh";
-import { cardEvents } from "../card/card-events.ts";
+import { isCodedError, type Receipt, toCodedError } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
 import type { TeardownArguments } from "../commands/teardown.ts";
 import { exitCodeOf } from "../exit-code.ts";
-import { openIdentity } from "../identity/open-identity.ts";
 import { LineSink } from "../output/line-sink.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
 import type { PeopleReporter } from "../output/people-reporter.ts";
-import { choosePrompter } from "../prompt/choose-prompter.ts";
-import { pinSource } from "../prompt/pin-source.ts";
-import { askPassphrase } from "../prompt/questions.ts";
 import { usageError } from "../usage-error.ts";
-import { connectJump } from "./connect-jump.ts";
+import { lookAgain } from "./look-again.ts";
 
 const LEFTOVERS_EXIT_CODE = 75;
 
@@ -26,7 +20,7 @@ export async function runTeardown(argv: TeardownArguments, context: CommandConte
     throw usageError("sessions and --all do not go together", "Give one.");
   const people = peopleReporter(argv, context);
   const answer = new LineSink(context.stdout);
-  const connecting = lookingIn(argv, context, people);
+  const connecting = lookAgain(argv, context, people);
   const root = stateFolder(context.env);
   try {
     if (argv.all === true) for (const { record } of await listSessions(root)) names.add(record.name);
@@ -77,41 +71,6 @@ async function endOne(
     people.error(coded);
     return exitCodeOf(coded, interrupts.first);
   }
-}
-
-/** How the hosts of dead sessions are looked at: with one identity for all of them, so with one PIN. */
-function lookingIn(argv: TeardownArguments, context: CommandContext, people: PeopleReporter) {
-  const { env, interrupts } = context;
-  const origin = argv["pin-source"];
-  const prompter = choosePrompter({
-    env,
-    only: origin?.kind === "tty" || origin?.kind === "askpass" ? origin.kind : undefined,
-    pause: () => people.pause(),
-    onInterrupt: () => interrupts.take("SIGINT"),
-    signal: interrupts.signal,
-  });
-  const source = pinSource({ origin, prompter, env });
-  let opening: Promise<Identity> | undefined;
-  const emit = (event: object) => people.event({ ...event, at: now() } as SessionEvent);
-  return {
-    connect: ({ record }: { record: { jump: string } }, signal: AbortSignal) =>
-      connectJump({
-        ...{ jump: record.jump, argv, prompter, signal },
-        onWarning: (text) => people.warn(text),
-        identity: (config) => {
-          opening ??= openIdentity({
-            ...{ wish: argv, config, env, pinSource: source, signal: interrupts.signal },
-            cardEvents: cardEvents(emit),
-            passphrase: prompter && ((file, options) => askPassphrase(prompter, file, options)),
-          });
-          return opening;
-        },
-      }),
-    close: async () => {
-      const identity = await opening?.catch(() => undefined);
-      await identity?.close();
-    },
-  };
 }
 
 function now(): string {
