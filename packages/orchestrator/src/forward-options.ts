@@ -62,6 +62,8 @@ export interface ForwardOptions extends LoginOptions {
 
   /** Path of the Node.js to use on the jump host. Default: search. */
   readonly remoteNode?: string | undefined;
+  /** Fail with `forward.forbidden-by-policy` where the jump host's sshd forbids this login to forward. Default false. */
+  readonly respectSshdPolicy?: boolean | undefined;
 
   /** Name of the session; default: a generated one. */
   readonly name?: string | undefined;

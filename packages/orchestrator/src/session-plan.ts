@@ -42,6 +42,8 @@ export interface SessionPlan {
   readonly startDeadline: StartDeadline;
   readonly bundle: AgentBundle;
   readonly remoteNode?: string | undefined;
+  /** Whether what sshd of the jump host forbids this login to forward is not forwarded; see `respectSshdPolicy`. */
+  readonly respectSshdPolicy?: boolean | undefined;
   readonly readyFile?: string | undefined;
   readonly onAgentLog?: ((line: string) => void) | undefined;
   /** The session's folder; finished by the session. */

@@ -23,6 +23,7 @@ import type { RemoteCommand, RunOptions } from "./remote-command.ts";
 import { failureOf, type SessionEnd } from "./session-end.ts";
 import { forwardFields, type OpenForward, type SessionPlan } from "./session-plan.ts";
 import { initialState, isRunning, next, type SessionState, type SessionTransition } from "./session-state.ts";
+import { respectSshdPolicy } from "./sshd-policy.ts";
 import { tracesOf } from "./traces.ts";
 
 /** How long closing an identity may take. */
@@ -179,12 +180,21 @@ export class Session implements AsyncDisposable {
     void this.#chain.last.closed.then((error) => this.#lostHop(error));
     signal.throwIfAborted();
     const route = await abortable(plan.route(signal), signal);
+    if (plan.respectSshdPolicy) {
+      const [first] = route;
+      const destinations =
+        first === undefined
+          ? plan.forwards.map(({ target }) => target)
+          : [{ kind: "tcp" as const, host: first.host, port: first.port }];
+      await respectSshdPolicy({ hop: this.#chain.last, host, destinations, signal });
+    }
     this.#dispatch({ type: "connected" });
     const deployStartedAt = performance.now();
     const log = plan.onAgentLog && new LogLines(plan.onAgentLog);
     this.#deployment = await deploy({
       ...{ hop: this.#chain.last, host, bundle: plan.bundle, remoteNode: plan.remoteNode, signal },
       onLog: log && ((chunk) => log.push(chunk)),
+      onStage: (stage) => plan.startDeadline.reached(stage),
       onStart: async (nonce) => {
         await plan.folder.making({ made: "agent", nonce });
         plan.folder.update({ nonce });
@@ -195,6 +205,7 @@ export class Session implements AsyncDisposable {
       ...{ hello: { ...plan.hello, session: this.name }, emit, signal },
     });
     this.#link = link;
+    plan.startDeadline.reached(undefined);
     void link.closed.then((failure) => failure && this.#dispatch({ type: "failed", failure }));
     signal.throwIfAborted();
     const durationMs = Math.round(performance.now() - deployStartedAt);
