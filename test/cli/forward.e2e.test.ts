@@ -58,6 +58,15 @@ describe("a forward until Ctrl-C", () => {
     expect(stderr).not.toContain("\u001b");
   });
 
+  test("SIGHUP ends it as SIGTERM does: exit 0 with a clean receipt", async () => {
+    await using run = loopback.start("--json");
+    await eventOf(run, "ready");
+    run.process.kill("SIGHUP");
+    const { code, stdout } = await within(run.result, 15_000, "the end");
+    expect(code).toBe(0);
+    expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
+  });
+
   test("two SIGINTs 50 ms apart are one Ctrl-C: an open connection keeps its grace", async () => {
     await using run = loopback.start("--json", "--grace", "30s");
     const socket = connect(portOf(await eventOf(run, "ready")), "127.0.0.1");

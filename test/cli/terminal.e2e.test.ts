@@ -1,8 +1,9 @@
 import { execFile } from "node:child_process";
-import { copyFile } from "node:fs/promises";
+import { access, copyFile, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { within } from "../support/wait-for.ts";
+import { waitFor, within } from "../support/wait-for.ts";
 import { type Loopback, startLoopback } from "./loopback.ts";
 import { CTRL_C, TerminalRun } from "./terminal-run.ts";
 
@@ -24,6 +25,30 @@ test("Ctrl-C in a terminal ends the session in order: a live line, the receipt, 
   expect(text).toContain("nothing left on");
   expect(text).toContain("exit 0");
   expect(text).toContain("modes icanon echo");
+});
+
+test("a terminal that is closed ends the session in order: nothing is left, and its record is gone", async () => {
+  await using terminal = inTerminal(loopback.job("--name", "hangup"));
+  await terminal.shows(/ready: session/);
+  const record = join(loopback.stateHome, "farside", "hangup", "session.json");
+  const { pid, agentPid } = await waitFor(
+    async () => {
+      const facts = JSON.parse(await readFile(record, "utf8")) as { pid: number; agentPid?: number };
+      return facts.agentPid === undefined ? undefined : facts;
+    },
+    { what: "the agent in the record" },
+  );
+  // Its end closes the terminal: the kernel sends SIGHUP, and nothing can be written any more.
+  terminal.run.process.kill("SIGKILL");
+  const isGone = (path: string) =>
+    access(path).then(
+      () => false,
+      () => true,
+    );
+  await waitFor(() => isGone(`/proc/${pid}`), { what: "the end of farside", withinMs: 10_000 });
+  // A record that stays is a receipt that was not clean.
+  expect(await isGone(record)).toBe(true);
+  expect(await isGone(`/proc/${agentPid}`)).toBe(true);
 });
 
 test("a terminal without a size is no reason to hang", async () => {
