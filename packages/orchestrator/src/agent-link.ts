@@ -203,7 +203,7 @@ export class AgentLink implements AsyncDisposable {
     if (isStopping) return undefined;
     if (failure !== undefined) return failure;
     return (
-      error ??
+      named(error, this.#host) ??
       new CodedError("agent.gone", `the agent on ${this.#host} ended without a word`, { leg: "jump" })
     );
   }

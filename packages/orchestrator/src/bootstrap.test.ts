@@ -1,12 +1,12 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { brotliCompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { bootstrap, shellCommand } from "./bootstrap.ts";
+import { bootstrap, markCommand, newNonce, shellCommand, shellMark } from "./bootstrap.ts";
 import { LOADER } from "./loader.ts";
 
 /** Says what it was given and what is left of stdin, which ends it. */
@@ -72,7 +72,7 @@ describe("the command line", () => {
 
   it("holds no character that a login shell reads inside single quotes", () => {
     const words = made.command.slice("exec /bin/sh -c ".length).split("' '");
-    expect(words.length).toBe(7);
+    expect(words.length).toBe(8);
     expect(words.join("").replace(/^'|'$/g, "")).not.toMatch(/['\\!`\n]|[^ -~]/);
     expect(LOADER).not.toMatch(/['\\!`\n]|[^ -~]/);
   });
@@ -137,13 +137,65 @@ describe.each(rcFiles.filter(([shell]) => existsSync(shell)))("rc files of %s", 
     await writeFile(join(home, file), `${rc}\n`);
     const result = await run({ shell });
     expect(result.stdout).toMatch(/^Welcome/);
-    expect(result.stdout).toContain("no newlinefarside-preamble:");
+    expect(result.stdout).toContain(`no newline${shellMark(result.nonce)}`);
     expect([result.preamble, result.status]).toEqual(["agent", 0]);
     expect(result.stdout).toMatch(/frames$/);
   });
 });
 
+describe("the shell mark", () => {
+  it("is the first thing that the command prints, before anything is looked for", async () => {
+    const result = await run({ remoteNode: "/nonexistent/node" });
+    expect(result.stdout).toBe(`${shellMark(result.nonce)}farside-preamble:${result.nonce}:no-node\n`);
+  });
+
+  it("is all that its own command prints, and not part of that command line", async () => {
+    const nonce = newNonce();
+    const command = markCommand(nonce);
+    expect(command).not.toContain(nonce);
+    const child = spawn("/bin/sh", ["-c", command], { stdio: ["ignore", "pipe", "ignore"] });
+    const chunks: Buffer[] = [];
+    for await (const chunk of child.stdout) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).toString()).toBe(shellMark(nonce));
+  });
+});
+
 describe("the search for a node", () => {
+  it("reads the version of a wrapper that prints before it, and runs no BASH_ENV", async () => {
+    await writeFile(join(home, "env.sh"), "echo from v8 BASH_ENV\n");
+    const wrapper = await fakeNode(join(home, "wrapper/node"), "");
+    await writeFile(
+      wrapper,
+      `#!/bin/bash\n[ "$1" = -v ] && echo "now using v22"\nexec ${process.execPath} "$@"\n`,
+    );
+    const result = await run({ remoteNode: wrapper, environment: { BASH_ENV: join(home, "env.sh") } });
+    expect(result.preamble).toBe("agent");
+    expect(result.stdout).not.toContain("BASH_ENV");
+  });
+
+  it("marks every process of it with the nonce", async () => {
+    const teller = await fakeNode(join(home, "teller/node"), "");
+    await writeFile(
+      teller,
+      `#!/bin/sh\n[ "$1" = -v ] && echo "$FARSIDE_RUN" > ${join(home, "told")}\necho v1.0.0\n`,
+    );
+    const { nonce } = await run({ remoteNode: teller });
+    expect(await readFile(join(home, "told"), "utf8")).toBe(`${nonce}\n`);
+  });
+
+  it("goes on where the login's folder is gone", async () => {
+    const gone = join(home, "gone");
+    await mkdir(gone);
+    const made = bootstrap({ compressed, digest, remoteNode: process.execPath });
+    const child = spawn("/bin/sh", ["-c", `cd ${gone} && rmdir ${gone} && ${made.command}`], {
+      env: { PATH: "/usr/bin:/bin", HOME: home },
+    });
+    child.stdin.end(made.upload);
+    const chunks: Buffer[] = [];
+    for await (const chunk of child.stdout) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).toString()).toContain(`farside-preamble:${made.nonce}:agent\n`);
+  });
+
   it("takes a node on PATH that is new enough, without asking the others", async () => {
     const sentinel = join(home, "asked");
     const other = await fakeNode(join(home, ".nvm/versions/node/v99.0.0/bin/node"), "v99.0.0");
@@ -179,7 +231,7 @@ describe("the search for a node", () => {
         `#!/bin/sh\n[ "$1" = -v ] && { echo v${version}; exit; }\necho "became ${version}"\n`,
       );
     }
-    expect((await run({ environment: noNode })).stdout).toBe("became 1000.0.0\n");
+    expect((await run({ environment: noNode })).stdout).toMatch(/\nbecame 1000\.0\.0\n$/);
   });
 
   it("passes over what is broken, a folder, or says no version", async () => {
@@ -189,7 +241,7 @@ describe("the search for a node", () => {
     await symlink("/nonexistent", join(home, ".nvm/versions/node/v3/bin/node"));
     expect((await run({ environment: { PATH: `${nodeFolder}:/bin` } })).preamble).toBe("agent");
     const chosen = await run({ remoteNode: join(home, ".nvm/versions/node/v1/bin/node") });
-    expect(chosen.preamble).toBe("no-node");
+    expect(chosen.preamble).toBe(`no-node:${join(home, ".nvm/versions/node/v1/bin/node")}`);
   });
 
   it("says which versions are too old, and where they are", async () => {

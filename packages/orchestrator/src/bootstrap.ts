@@ -11,20 +11,30 @@ export const RUN_VARIABLE = "FARSIDE_RUN";
 const SHELL_MARK = "farside-shell:";
 
 /**
+ * Makes every process of the deploy from here on known by its environment, the search for a Node.js too: `$1$2` is the
+ * nonce, `$3` the script that goes on.
+ */
+const MARK = onOneLine(`
+${RUN_VARIABLE}=$1$2; export ${RUN_VARIABLE}; script=$3; a=$1; b=$2; shift 3;
+exec /bin/sh -c "$script" farside "$a" "$b" "$@"
+`);
+
+/**
  * Finds a Node.js and becomes it: `$1$2` is the nonce (in halves, so that a shell that echoes the command line prints
  * no preamble), `$3` the bundle's digest, `$4` a path that the operator chose or nothing, `$5` the loader. A node on
  * PATH that is new enough is taken; else the newest that version managers and usual folders have. `exec` keeps sshd
  * the agent's parent. Same characters as the loader, for the same reason.
  */
 const SCRIPT = onOneLine(`
-unset NODE_OPTIONS NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG;
+unset NODE_OPTIONS NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG BASH_ENV ENV;
+pwd -P >/dev/null 2>&1 || cd "$HOME" 2>/dev/null || cd /;
 nonce=$1$2; best=; top=0; old=; bad=;
 echo "${SHELL_MARK}$nonce";
 say() { echo "farside-preamble:$nonce:$1"; exit "$2"; };
 look() {
   [ -f "$1" ] && [ -x "$1" ] || return 1;
   v=$("$1" -v </dev/null 2>/dev/null) || { bad="$bad,$1"; return 1; };
-  v=\${v#v}; a=\${v%%.*}; r=\${v#*.}; b=\${r%%.*}; c=\${r#*.}; c=\${c%%-*};
+  v=\${v##*v}; a=\${v%%.*}; r=\${v#*.}; b=\${r%%.*}; c=\${r#*.}; c=\${c%%-*};
   { [ "$a" -ge 0 ] && [ "$b" -ge 0 ] && [ "$c" -ge 0 ]; } 2>/dev/null || { bad="$bad,$1"; return 1; };
   if [ "$a" -lt 18 ] || { [ "$a" -eq 18 ] && [ "$b" -lt 18 ]; }; then
     old="$old,$a.$b.$c=$1"; return 1;
@@ -58,7 +68,6 @@ if [ -z "$best" ]; then
   say no-node 69;
 fi;
 ulimit -S -c 0 2>/dev/null;
-${RUN_VARIABLE}=$nonce; export ${RUN_VARIABLE};
 exec "$best" -e "$5" "$nonce" "$3";
 say loader-failed:exec 70
 `);
@@ -101,7 +110,7 @@ export function bootstrap(options: BootstrapOptions): Bootstrap {
   }
   return {
     nonce,
-    command: shellCommand(SCRIPT, [...halves(nonce), digest, remoteNode, LOADER]),
+    command: shellCommand(MARK, [...halves(nonce), SCRIPT, digest, remoteNode, LOADER]),
     upload: Buffer.concat([
       Buffer.from(`${NEWLINES_FOR_RC_FILES}farside-bundle ${nonce} ${compressed.length} ${digest}\n`),
       compressed,

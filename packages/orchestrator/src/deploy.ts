@@ -51,7 +51,7 @@ export interface Deployment {
   readonly nonce: string;
   /** The carrier of the control channel; whoever closes it ends the agent. */
   readonly stream: FramedStream;
-  /** Resolves when the agent's channel is closed. */
+  /** Resolves when the agent has ended, or its channel is closed. */
   readonly ended: Promise<void>;
   /** What the login shell printed before the agent; harmless. */
   readonly noise: string;
@@ -82,7 +82,7 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
     return {
       nonce: boot.nonce,
       stream: new FramedStream(channel, { initial: rest }),
-      ended: channel.exit.then(() => {}),
+      ended: channel.ended.then(() => {}),
       noise: harmless(output.noise, SHOWN_OUTPUT),
       uploadBytes: boot.upload.length,
     };

@@ -32,7 +32,7 @@ export type LookMode = "look" | "end" | "kill";
  * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself.
  */
 const SCRIPT = onOneLine(`
-run=$1$2; mark=$3$4; ports=" $5 "; mode=$6; me=$(id -u); seen=" ";
+PATH=\${PATH:+$PATH:}/usr/bin:/bin; run=$1$2; mark=$3$4; ports=" $5 "; mode=$6; me=$(id -u); seen=" ";
 echo "farside-look:$mark:begin";
 if [ -r /proc/self/environ ] && command -v grep >/dev/null; then
   for f in $(echo "$run" | grep -lsF -f - /proc/[0-9]*/cmdline /proc/[0-9]*/environ); do
@@ -95,29 +95,36 @@ export async function lookForLeftovers(
   const stop = () => channel.destroy();
   signal.addEventListener("abort", stop, { once: true });
   try {
-    return parseLook(await abortable(readAll(channel), signal), mark, traces.sockets);
+    return parseLook(await abortable(readUntilEnd(channel, mark), signal), mark, traces.sockets);
   } finally {
     signal.removeEventListener("abort", stop);
     channel.destroy();
   }
 }
 
-async function readAll(channel: AsyncIterable<Buffer>): Promise<string> {
+/** Not to the end of the channel: what an rc file of the login left behind may keep that open. */
+async function readUntilEnd(channel: AsyncIterable<Buffer>, mark: string): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
+  let tail = "";
   for await (const chunk of channel) {
     chunks.push(chunk);
     bytes += chunk.length;
-    if (bytes > MAX_OUTPUT_BYTES) break;
+    tail = (tail + chunk.toString("latin1")).slice(-chunk.length - 64);
+    if (bytes > MAX_OUTPUT_BYTES || tail.includes(`${endMark(mark)}\n`)) break;
   }
   return Buffer.concat(chunks).toString();
+}
+
+function endMark(mark: string): string {
+  return `farside-look:${mark}:end`;
 }
 
 /** Reads the script's output, which stands somewhere in what the login shell prints; hostile. */
 export function parseLook(output: string, mark: string, sockets: readonly string[]): Leftovers {
   const begin = `farside-look:${mark}:begin\n`;
   const start = output.indexOf(begin);
-  const end = output.indexOf(`farside-look:${mark}:end\n`, start);
+  const end = output.indexOf(`${endMark(mark)}\n`, start);
   if (start < 0 || end < 0) throw incomplete("its look at itself broke off");
   const found = { processes: [] as string[], listeners: [] as string[], files: [] as string[] };
   for (const line of output

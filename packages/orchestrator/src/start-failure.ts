@@ -18,7 +18,14 @@ export interface StartPlace {
 /** The host's own words for an error: stderr, else what stood on stdout; harmless, empty where it was silent. */
 function printedText({ stderr }: Pick<StartPlace, "stderr">, noise: string): string {
   const text = stderr.text().trim() || noise.trim();
-  return text === "" ? "" : `; it printed: ${harmless(text, SHOWN_OUTPUT)}`;
+  return text === "" ? "" : `; it printed: ${shown(text)}`;
+}
+
+/** What a program says last is mostly why it failed. */
+function shown(text: string): string {
+  if (text.length <= SHOWN_OUTPUT) return harmless(text, SHOWN_OUTPUT);
+  const half = SHOWN_OUTPUT / 2;
+  return `${harmless(text.slice(0, half), half)} … ${harmless(text.slice(-half), half)}`;
 }
 
 export function exitText(code: number | null, killedBy: string | null): string {

@@ -25,7 +25,10 @@ export class ExecStream extends ChannelStream {
   readonly stderr: BoundedText;
   /** Resolves when the channel is closed; never rejects. */
   readonly exit: Promise<ExitStatus>;
+  /** Resolves when the command itself has ended, though what it left behind may keep the channel open; never rejects. */
+  readonly ended: Promise<ExitStatus>;
   #resolveExit: (status: ExitStatus) => void = () => {};
+  #resolveEnded: (status: ExitStatus) => void = () => {};
   #status: ExitStatus = { code: null, signal: null };
 
   constructor(channel: ClientChannel, onStderr?: (chunk: Buffer) => void) {
@@ -34,8 +37,13 @@ export class ExecStream extends ChannelStream {
     this.exit = new Promise((resolve) => {
       this.#resolveExit = resolve;
     });
+    this.ended = new Promise((resolve) => {
+      this.#resolveEnded = resolve;
+    });
+    void this.exit.then((status) => this.#resolveEnded(status));
     channel.on("exit", (code: number | null, signal?: string) => {
       this.#status = { code, signal: signal ?? null };
+      this.#resolveEnded(this.#status);
     });
     channel.on("close", () => this.#resolveExit(this.#status));
   }

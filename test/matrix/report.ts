@@ -1,0 +1,53 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { checkout } from "../lab/lab.ts";
+import { type Cell, fails } from "./cell.ts";
+import { nodeMajors, nodeVersion } from "./node-builds.ts";
+import type { Outcome } from "./run-cell.ts";
+
+const BEGIN = "<!-- matrix: written by npm run matrix -->";
+const END = "<!-- end of matrix -->";
+const page = `${checkout}/docs/jump-hosts.md`;
+
+/** What is unusual about a cell, in one line. */
+export function nameOf(cell: Cell): string {
+  const { shell, noise, home, policy, runtime } = cell;
+  const usual = ["none", "writable", "Debian's own", "node in PATH"];
+  const unusual = [noise, home, policy, runtime]
+    .map(({ name }) => name)
+    .filter((name) => !usual.includes(name));
+  return [shell.name, ...unusual].join(" · ");
+}
+
+/** Puts the table of `outcomes`, with today's date, between the markers of docs/jump-hosts.md. */
+export async function writeTable(outcomes: readonly Outcome[], seconds: number): Promise<void> {
+  const text = await readFile(page, "utf8");
+  const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
+  if (before < 0 || after < before) throw new Error(`${page} has no place for the table`);
+  await writeFile(
+    page,
+    `${text.slice(0, before + BEGIN.length)}\n\n${table(outcomes, seconds)}\n\n${text.slice(after)}`,
+  );
+}
+
+function table(outcomes: readonly Outcome[], seconds: number): string {
+  const worked = outcomes.filter(({ cell }) => !fails(cell.expect)).length;
+  const versions = nodeMajors.map(nodeVersion).join(", ");
+  return [
+    `Run on ${new Date().toISOString().slice(0, 10)} in ${seconds} s: ${outcomes.length} cells, ${worked} work, ${outcomes.length - worked} end with the error that they should.`,
+    `Jump host: Debian 12, OpenSSH 9.2p1, Node.js ${process.versions.node} of its own; others: ${versions}.`,
+    "",
+    "| # | shell | rc files and environment | home | sshd | Node.js | result | after |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ...outcomes.map(({ cell: { id, shell, noise, home, policy, runtime }, end, ms }) => {
+      const names = [shell, noise, home, policy, runtime].map(({ name }) => cellText(name));
+      const result = end === "works" ? "works" : `\`${end}\``;
+      return `| ${Number(id.slice(1))} | ${names.join(" | ")} | ${result} | ${(ms / 1000).toFixed(1)} s |`;
+    }),
+  ].join("\n");
+}
+
+function cellText(name: string): string {
+  return ["none", "writable", "Debian's own", "node in PATH"].includes(name)
+    ? ""
+    : name.replaceAll("|", "\\|");
+}

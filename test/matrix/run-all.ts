@@ -1,0 +1,51 @@
+import { type Cell, traitsOf } from "./cell.ts";
+import type { MatrixLab } from "./matrix-lab.ts";
+import { type Outcome, runCell } from "./run-cell.ts";
+
+/** Mostly they wait: for a login, for an rc file that sleeps, for the agent's end. */
+const AT_A_TIME = 3;
+
+export interface MatrixReport {
+  readonly outcomes: readonly Outcome[];
+  /** What is wrong with the host as a whole once all is over. */
+  readonly problems: readonly string[];
+}
+
+/** Runs every cell: several at a time, then one by one those that change the host itself. */
+export async function runAll(
+  matrix: MatrixLab,
+  cells: readonly Cell[],
+  { onOutcome }: { readonly onOutcome?: (outcome: Outcome) => void } = {},
+): Promise<MatrixReport> {
+  const isAlone = (cell: Cell) => traitsOf(cell).some(({ host }) => host !== undefined);
+  const outcomes = new Map<string, Outcome>();
+  const run = async (cell: Cell) => {
+    const outcome = await runCell(matrix, cell);
+    outcomes.set(cell.id, outcome);
+    onOutcome?.(outcome);
+  };
+  const waiting = cells.filter((cell) => !isAlone(cell));
+  const worker = async () => {
+    for (let cell = waiting.shift(); cell !== undefined; cell = waiting.shift()) await run(cell);
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+  for (const cell of cells.filter(isAlone)) await run(cell);
+  return {
+    outcomes: cells.flatMap(({ id }) => outcomes.get(id) ?? []),
+    problems: await checkHost(matrix, cells),
+  };
+}
+
+/** One connection a cell, and a host as it was. */
+async function checkHost(matrix: MatrixLab, cells: readonly Cell[]): Promise<string[]> {
+  const connections = (await matrix.sshdLog()).match(/^Connection from /gm)?.length ?? 0;
+  const { processes, listeners, files } = await matrix.lab.jump.residue();
+  const own = cells.flatMap(traitsOf).flatMap(({ leaves }) => leaves ?? []);
+  const left = [...processes, ...listeners, ...files].filter(
+    (line) => !own.some((pattern) => pattern.test(line)),
+  );
+  return [
+    ...(connections === cells.length ? [] : [`${connections} SSH connections for ${cells.length} cells`]),
+    ...left.map((line) => `left on the host: ${line}`),
+  ];
+}

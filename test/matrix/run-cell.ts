@@ -1,0 +1,159 @@
+import { errorTable, type SessionEventOf } from "@farside/protocol";
+import { type FarsideRun, runFarside } from "../support/farside.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { type Cell, type Fails, fails, traitsOf, type Works } from "./cell.ts";
+import { ECHO_PORT, filledIn, homeOf, KEY, type MatrixLab } from "./matrix-lab.ts";
+
+export interface Outcome {
+  readonly cell: Cell;
+  /** What was not as the table says; empty where the cell holds. */
+  readonly problems: readonly string[];
+  /** `works`, or the error's code. */
+  readonly end: string;
+  /** Until `ready`, or until farside ended. */
+  readonly ms: number;
+  readonly transcript: string;
+}
+
+/** A typed error has to come so soon after its cause can be known. */
+const PROMPT_MS = 5_000;
+/** What this shared machine may take for it besides: farside's own start and the login. */
+const MACHINE_MS = 2_500;
+const LEFT_MS = 5_000;
+/** 64 KiB through the listener and back, compared. */
+const EXCHANGE = `
+set -e
+exec 3<> "/dev/tcp/127.0.0.1/$0"
+sent=$(head -c 49152 /dev/urandom | base64 -w 0)
+printf %s "$sent" >&3 &
+got=$(head -c \${#sent} <&3)
+[ "$sent" = "$got" ] && echo equal
+`;
+
+/** Runs farside against one cell and compares all that the table says about it. Never rejects for what farside does. */
+export async function runCell(matrix: MatrixLab, cell: Cell): Promise<Outcome> {
+  const { jump } = matrix.lab;
+  const host = traitsOf(cell).find((trait) => trait.host !== undefined)?.host;
+  if (host !== undefined) await jump.run(["bash", "-e", "-c", host.before]);
+  const problems: string[] = [];
+  const args = traitsOf(cell).flatMap((trait) => (trait.args ?? []).map((arg) => filledIn(arg, cell)));
+  const startedAt = performance.now();
+  await using farside = runFarside(
+    matrix.lab,
+    [
+      ...["forward", matrix.login(cell), "-L", `0:127.0.0.1:${ECHO_PORT}`, "--identity", KEY],
+      ...["--log-level", "debug", ...args],
+    ],
+    { pin: false },
+  );
+  const ended = farside.exit.then(() => performance.now() - startedAt);
+  const ready = await farside.waitForEvent("ready", () => true, 60_000).catch(() => undefined);
+  const readyMs = performance.now() - startedAt;
+  if (ready !== undefined) problems.push(...(await useAndEnd(matrix, farside, ready, cell)));
+  const ms = ready === undefined ? await ended : readyMs;
+  const error = farside.of("error").at(-1);
+  const expected = cell.expect;
+  const { code } = await farside.exit;
+  if (fails(expected))
+    problems.push(...checkFailure(expected, { code, error, isReady: ready !== undefined, ms }));
+  else problems.push(...checkSuccess(expected, farside, { code, isReady: ready !== undefined }));
+  problems.push(...(await checkLog(matrix, cell)), ...(await checkLeftovers(matrix, cell)));
+  if (host !== undefined) await jump.run(["bash", "-e", "-c", host.after]);
+  const end = error?.code ?? (ready === undefined ? "nothing" : "works");
+  return { cell, problems, end, ms, transcript: farside.transcript };
+}
+
+async function useAndEnd(
+  { lab }: MatrixLab,
+  farside: FarsideRun,
+  ready: SessionEventOf<"ready">,
+  cell: Cell,
+): Promise<string[]> {
+  const problems: string[] = [];
+  if (fails(cell.expect)) {
+    // It comes late: something prints once the agent runs.
+    await farside.waitForEvent("error", () => true, 10_000).catch(() => farside.signal("SIGINT"));
+    return problems;
+  }
+  const port = ready.forwards[0]?.bind[0]?.replace(/^.*:/, "") ?? "";
+  const exchange = await lab.jump.exec(["bash", "-c", EXCHANGE, port], { timeoutMs: 10_000 }).catch(String);
+  const isEqual = typeof exchange === "object" && exchange.stdout.includes("equal");
+  if (!isEqual) problems.push(`no bytes came through port ${port}: ${JSON.stringify(exchange)}`);
+  const { receipt, ms } = await farside.end();
+  if (receipt?.clean !== true) problems.push(`the receipt is not clean: ${JSON.stringify(receipt)}`);
+  if (ms > PROMPT_MS) problems.push(`the teardown took ${Math.round(ms)} ms`);
+  return problems;
+}
+
+function checkSuccess(
+  { node, shows }: Works,
+  farside: FarsideRun,
+  { code, isReady }: { code: number | null; isReady: boolean },
+): string[] {
+  const problems: string[] = [];
+  if (!isReady) problems.push("it was never ready");
+  if (code !== 0) problems.push(`exit ${code}`);
+  const found = farside.of("agent.ready")[0]?.node;
+  if (node !== undefined && found !== node) problems.push(`ran on Node.js ${found}, not ${node}`);
+  if (shows !== undefined && !shows.test(farside.process.stderr))
+    problems.push(`stderr does not show ${shows}`);
+  if (farside.strayLines.length > 0) problems.push(`stray lines on stdout: ${farside.strayLines.join("|")}`);
+  return problems;
+}
+
+function checkFailure(
+  expected: Fails,
+  found: {
+    code: number | null;
+    error: SessionEventOf<"error"> | undefined;
+    isReady: boolean;
+    ms: number;
+  },
+): string[] {
+  const { error, ms } = found;
+  if (error === undefined) return [`no error, exit ${found.code}`];
+  const problems: string[] = [];
+  if (error.code !== expected.code) problems.push(`${error.code}, not ${expected.code}`);
+  if (found.code !== errorTable[expected.code].exit) problems.push(`exit ${found.code}`);
+  if (expected.leg !== undefined && error.leg !== expected.leg) problems.push(`leg ${error.leg}`);
+  const said = `${error.message} ${error.hint ?? ""}`;
+  if (expected.says !== undefined && !expected.says.test(said))
+    problems.push(`it does not say ${expected.says}`);
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: that there is none is what is looked for
+  if (/[\x00-\x1f\x7f-\x9f]/.test(said)) problems.push("the error is not harmless");
+  if (error.hint === undefined) problems.push("there is no hint");
+  const limit = (expected.knownAfterMs ?? 0) + PROMPT_MS + MACHINE_MS;
+  if (ms > limit) problems.push(`it took ${Math.round(ms)} ms, more than ${limit}`);
+  return problems;
+}
+
+/** One connection, one authentication: by sshd's own words. */
+async function checkLog(matrix: MatrixLab, { id, expect }: Cell): Promise<string[]> {
+  const log = await matrix.sshdLog();
+  const accepted = log.split("\n").filter((line) => line.startsWith(`Accepted publickey for ${id} `)).length;
+  const isRefused = fails(expect) && expect.code === "hop.auth-refused";
+  const wanted = isRefused ? 0 : 1;
+  return accepted === wanted ? [] : [`${accepted} authentications, not ${wanted}`];
+}
+
+/** Nothing of the account is left on the host, but what its own rc files started. */
+async function checkLeftovers({ lab }: MatrixLab, cell: Cell): Promise<string[]> {
+  const uid = (await lab.jump.run(["id", "-u", cell.id])).trim();
+  const own = traitsOf(cell).flatMap(({ leaves }) => leaves ?? []);
+  const mine = async (): Promise<string[]> => {
+    const { processes, listeners, files } = await lab.jump.residue();
+    return [
+      ...processes.filter((line) => line.includes(` uid ${uid} `) || line.includes(`sshd: ${cell.id}`)),
+      ...listeners.filter((line) => line.endsWith(` uid ${uid}`)),
+      ...files.filter((path) => path.startsWith(`${homeOf(cell)}/`)),
+    ];
+  };
+  let found: string[] = [];
+  const isNothing = async () => {
+    found = (await mine()).filter((line) => !own.some((pattern) => pattern.test(line)));
+    return found.length === 0;
+  };
+  await waitFor(isNothing, { what: "nothing left", withinMs: LEFT_MS, everyMs: 100 }).catch(() => {});
+  if (own.length > 0) await lab.jump.exec(["pkill", "-KILL", "-u", uid]);
+  return found.map((line) => `left: ${line}`);
+}
