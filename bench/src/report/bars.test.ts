@@ -35,9 +35,11 @@ describe("the bars", () => {
   });
 
   test("of a time that has to be shorter are turned round", () => {
-    const samples = madeUpSamples("5,000 connections", "openSeconds", { farside: [5], "ssh -L": [50] });
+    const samples = madeUpSamples("5,000, one at a time", "openSeconds", { farside: [5], "ssh -L": [50] });
     const table = barsTable(madeUpResults({ "idle-ssh": madeUpResult(samples) }));
-    expect(table).toContain("| opening 5,000 connections through an SSH target | ≥ 5x | 10.00x | yes |");
+    expect(table).toContain(
+      "| opening 5,000 connections through an SSH target | ≥ 5x | 5,000, one at a time: 10.00x | yes |",
+    );
   });
 
   test("for a number without a peer show the number", () => {

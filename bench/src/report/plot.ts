@@ -32,7 +32,7 @@ export async function plotSuite(
         type: "nominal",
         sort: cases,
         title: null,
-        header: { labelAngle: 0, labelAlign: "left" },
+        header: { labelOrient: "top", labelAnchor: "start", labelFontWeight: "bold" },
       },
     },
     spec: {
