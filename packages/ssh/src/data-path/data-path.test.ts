@@ -11,7 +11,7 @@ import { dial, listen, until } from "./testing/tcp.ts";
 
 const mebibyte = 1024 * 1024;
 
-describe("a data path to a real sshd", () => {
+describe("a data path to a real sshd", { timeout: 120_000 }, () => {
   let sshd: Sshd;
   let connection: Connection;
   beforeAll(async () => {

@@ -130,7 +130,15 @@ export class FastChannel implements ChannelSlot {
 
   lost(error: CodedError): void {
     this.#isCloseReceived = this.#isCloseSent = true;
-    this.#breakOff({ reason: "error", error });
+    const end: RelayEnd = { reason: "error", error };
+    // All that the target sent is here: the client still gets it.
+    const isOwed = this.#isEofReceived && this.#local !== undefined && !this.#download.isEmpty;
+    if (!isOwed) {
+      this.#breakOff(end);
+      return;
+    }
+    this.#cause ??= end;
+    this.#upload.stop();
   }
 
   #receiveData(bytes: Buffer, from: number, to: number): void {
@@ -164,7 +172,7 @@ export class FastChannel implements ChannelSlot {
   #downloadEmptied(): void {
     const local = this.#local;
     if (local === undefined) return;
-    if (this.#cause !== undefined) reset(local);
+    if (!this.#isEofReceived) reset(local);
     else if (this.#isCloseReceived) local.destroySoon();
     else local.end();
     this.#closeIfDone();

@@ -43,6 +43,8 @@ export const TOTAL_WINDOW = 128 * 1024 * 1024;
 
 /** Channel numbers of one connection, also those of closed channels that the server has not let go of. */
 export const MAX_CHANNELS = 64 * 1024;
+/** Messages of ours that may wait for the end of a key exchange: a few a channel. */
+export const MAX_DEFERRED = 4 * MAX_CHANNELS;
 /** Longest wait for a key exchange that is under way when a data path is wanted, in ms. */
 export const ATTACH_DEADLINE_MS = 10_000;
 /** Longest wait for the end of a key exchange, in ms. */

@@ -215,7 +215,7 @@ const violations: readonly [string, RegExp, Script][] = [
   ],
 ];
 
-describe("a server that breaks the protocol", () => {
+describe("a server that breaks the protocol", { timeout: 60_000 }, () => {
   it.each(violations)("loses its connection for %s", async (_, pattern, script) => {
     const { error, end, failure, errors } = await whatBecomesOf(script);
     const reported = error ?? errors[0];

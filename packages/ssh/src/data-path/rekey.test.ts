@@ -35,7 +35,7 @@ async function exchangesDuring(connection: Connection, channels: number, bytes: 
   return exchanges;
 }
 
-describe("a key exchange under load both ways", () => {
+describe("a key exchange under load both ways", { timeout: 90_000 }, () => {
   let often: Sshd;
   let never: Sshd;
   beforeAll(async () => {

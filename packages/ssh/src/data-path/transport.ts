@@ -3,7 +3,7 @@ import type { Duplex } from "node:stream";
 import { CodedError as Coded, type CodedError, isCodedError } from "@farside/protocol/errors";
 import type { Client } from "ssh2";
 import { fill, type ReadTarget, redirectReads } from "./data-socket.ts";
-import { REKEY_DEADLINE_MS, RING_BYTES } from "./limits.ts";
+import { MAX_DEFERRED, REKEY_DEADLINE_MS, RING_BYTES } from "./limits.ts";
 import { isAboutChannel, message, uint32At } from "./messages.ts";
 import { betterOpener, type Opener, openerFor } from "./opener.ts";
 import { Outbox } from "./outbox.ts";
@@ -89,8 +89,9 @@ export class Transport implements ReadTarget {
   /** Sends a message of ssh2's now, or after the key exchange; never once the connection is over. */
   control(send: (protocol: Ssh2Protocol) => void): void {
     if (this.#isOver) return;
-    if (this.#isExchangingKeys) this.#deferred.push(send);
-    else send(this.#protocol);
+    if (!this.#isExchangingKeys) send(this.#protocol);
+    else if (this.#deferred.length < MAX_DEFERRED) this.#deferred.push(send);
+    else this.fail(violation("it asks on and on, and does not answer our request for new keys"));
   }
 
   /** Starts a key exchange unless one is under way. */

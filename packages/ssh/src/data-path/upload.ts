@@ -81,6 +81,8 @@ export class Upload implements LocalReader {
     const sentTo = this.#isHeldUp() || this.#kept !== undefined ? from : this.#send(bytes, from, to);
     if (sentTo < to) this.#keep(bytes, sentTo, to);
     this.#isPaused = !this.#mayGoOn();
+    // Who waits for the server leaves its place to others.
+    if (this.#window === 0) this.#setLarge(false);
     return !this.#isPaused;
   }
 

@@ -11,7 +11,11 @@ export interface Relay extends Listener {
   bytes(): { in: number; out: number };
 }
 
-export async function relayTo(path: DataPath, target: ChannelTarget): Promise<Relay> {
+export async function relayTo(
+  path: DataPath,
+  target: ChannelTarget,
+  options: { path?: string } = {},
+): Promise<Relay> {
   const ends: RelayEnd[] = [];
   const failures: unknown[] = [];
   const relays: FastRelay[] = [];
@@ -29,7 +33,7 @@ export async function relayTo(path: DataPath, target: ChannelTarget): Promise<Re
         },
       );
     },
-    { pauseOnConnect: true },
+    { ...options, pauseOnConnect: true },
   );
   const bytes = () =>
     relays.reduce((sum, relay) => ({ in: sum.in + relay.bytes.in, out: sum.out + relay.bytes.out }), {

@@ -50,7 +50,7 @@ export function closeOf(socket: Socket): Promise<void> {
 }
 
 /** Resolves when `isTrue` holds, looking once a turn; rejects after `ms`. */
-export async function until(isTrue: () => boolean, what: string, ms = 10_000): Promise<void> {
+export async function until(isTrue: () => boolean, what: string, ms = 30_000): Promise<void> {
   const deadline = performance.now() + ms;
   while (!isTrue()) {
     if (performance.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`);
