@@ -67,6 +67,17 @@ describe("a card that won't", () => {
     expect(await state()).toMatchObject({ verifies: 0 });
   });
 
+  test("with BatchMode of ssh_config the PIN isn't asked for, not even in a terminal", async () => {
+    const command = `node ${cliPath} ${mainJob().join(" ")} -o BatchMode=yes`;
+    await using terminal = Terminal.start(lab, command);
+    expect((await terminal.exit).code, terminal.text).toBe(77);
+    expect(terminal.text).toMatch(/error\[card\.pin-unavailable\].*BatchMode/);
+    expect(await state()).toMatchObject({ verifies: 0 });
+    await using named = runFarside(lab, [...mainJob(), "-o", "BatchMode=yes"]);
+    await named.ready();
+    expect((await named.end()).exit.code, named.transcript).toBe(0);
+  });
+
   test("no card in the reader", async () => {
     await lab.card.remove();
     try {

@@ -1,0 +1,62 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Lab, startLab } from "./lab/lab.ts";
+import { exchangeBytes, startByteService } from "./support/byte-traffic.ts";
+import { mainJob, runFarside } from "./support/farside.ts";
+import { expectNothingLeft } from "./support/leftovers.ts";
+import { waitFor } from "./support/wait-for.ts";
+
+const TALK = { bytes: 1000, streams: 2 };
+/** The command line of the process that loads the card's module. */
+const SIGNER = "node .*signer-main";
+
+describe("an open forward", () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await startLab();
+  });
+  afterAll(() => lab.close());
+  beforeEach(async () => {
+    await Promise.all([lab.jump.mark(), lab.target.mark()]);
+    await lab.card.resetCounters();
+  });
+
+  const talks = async () => {
+    const reports = await exchangeBytes(lab.jump, "127.0.0.1:4444", TALK);
+    expect(reports.map(({ received }) => received)).toEqual([5, 5]);
+  };
+
+  test("goes on while the card is out, and wants no PIN when it is back", async () => {
+    await using service = await startByteService(lab.target, "4444", 5);
+    await using farside = runFarside(lab, mainJob());
+    await farside.ready();
+    await talks();
+    await lab.card.remove();
+    try {
+      await farside.waitForEvent("warning", ({ leg }) => leg === "card");
+      await talks();
+    } finally {
+      await lab.card.insert();
+    }
+    await talks();
+    const { exit, receipt } = await farside.end();
+    expect(exit.code, farside.transcript).toBe(0);
+    expect(receipt?.clean).toBe(true);
+    expect((await lab.card.counters()).verifies).toBe(1);
+    await service.kill();
+    await expectNothingLeft(lab.jump);
+  });
+
+  test("goes on when the process of the card's module is killed, and ends in order", async () => {
+    await using service = await startByteService(lab.target, "4444", 5);
+    await using farside = runFarside(lab, mainJob());
+    await farside.ready();
+    const signer = async () => (await lab.workstation.exec(["pgrep", "-f", SIGNER])).stdout.trim();
+    expect(await signer()).toMatch(/^\d+$/);
+    await lab.workstation.run(["pkill", "-KILL", "-f", SIGNER]);
+    await waitFor(async () => (await signer()) === "", { what: "the end of the signer" });
+    await talks();
+    expect((await farside.end()).exit.code, farside.transcript).toBe(0);
+    await service.kill();
+    await expectNothingLeft(lab.jump);
+  });
+});

@@ -1,0 +1,128 @@
+import { appendFile, writeFile } from "node:fs/promises";
+import { type Sshd, startSshd } from "@farside/ssh/testing";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { waitFor, within } from "../support/wait-for.ts";
+import { eventOf, eventsOf, type Loopback, startLoopback } from "./loopback.ts";
+import { runCli } from "./run-cli.ts";
+import { TerminalRun } from "./terminal-run.ts";
+
+let loopback: Loopback;
+/** A host on the way to the jump host, which shows a banner. */
+let bastion: Sshd;
+beforeAll(async () => {
+  loopback = await startLoopback();
+  const banner = loopback.sshd.folder.file("banner");
+  await writeFile(banner, "Authorized use only\u001b[31m\n");
+  bastion = await startSshd({ authorizedKeys: [loopback.sshd.userKey.line], config: [`Banner ${banner}`] });
+  const [hostKey] = bastion.hostKeys;
+  await appendFile(loopback.knownHosts, `[127.0.0.1]:${bastion.port} ${hostKey?.line}\n`);
+});
+afterAll(async () => {
+  await bastion[Symbol.asyncDispose]();
+  await loopback[Symbol.asyncDispose]();
+});
+
+const viaBastion = () => ["-J", `${bastion.user}@127.0.0.1:${bastion.port}`];
+
+describe("hops on the way to the jump host", () => {
+  test("are those of -J: each is logged in to", async () => {
+    await using run = loopback.start("--json", ...viaBastion());
+    await eventOf(run, "ready");
+    const hops = eventsOf(run.stdout).filter(({ event }) => event === "hop.connected");
+    expect(hops).toMatchObject([
+      { leg: "jump", port: bastion.port },
+      { leg: "jump", port: loopback.sshd.port },
+    ]);
+    run.process.kill("SIGINT");
+    expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+  });
+
+  test("have their banners shown, without control characters", async () => {
+    await using run = loopback.start(...viaBastion());
+    await waitFor(() => /ready: session/.test(run.stderr), { what: "ready", withinMs: 20_000 });
+    expect(run.stderr).toContain("Authorized use only");
+    expect(run.stderr).not.toContain("\u001b");
+    run.process.kill("SIGINT");
+    expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+  });
+
+  test("are gone through again by teardown, which needs no option of the session's", async () => {
+    await using run = loopback.start("--json", "--name", "behind", ...viaBastion());
+    await eventOf(run, "ready");
+    run.process.kill("SIGKILL");
+    await run.result;
+    const before = loginsIn(await bastion.log());
+    const { code, stdout, stderr } = await runCli(["teardown", "behind", "--json"], {
+      env: loopback.environment,
+    });
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ session: "behind", clean: true });
+    expect(loginsIn(await bastion.log())).toBe(before + 1);
+  });
+});
+
+describe("ssh_config", () => {
+  test("with an option that can't be kept brings a warning that names it", async () => {
+    await using run = loopback.start("--json", "-o", "ControlMaster=auto", "-o", "Compression=yes");
+    await eventOf(run, "ready");
+    const warnings = eventsOf(run.stdout).flatMap((one) => (one.event === "warning" ? [one.message] : []));
+    expect(warnings.join("\n")).toMatch(/ControlMaster/);
+    expect(warnings.join("\n")).toMatch(/Compression/);
+    run.process.kill("SIGINT");
+    expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+  });
+
+  test("with BatchMode asks nobody, not even in a terminal: an unknown host key is an error", async () => {
+    const empty = `${loopback.knownHosts}.batch`;
+    const argv = loopback
+      .job("--host-key-check", "ask", "-o", "BatchMode=yes")
+      .map((word) => (word === loopback.knownHosts ? empty : word));
+    await using terminal = new TerminalRun(argv, loopback.environment);
+    const text = await terminal.end();
+    expect(text).toContain("error[host-key.unknown]");
+    expect(text).toContain("exit 77");
+    expect(text).not.toContain("(yes/no)");
+  });
+});
+
+describe("a session's limits", () => {
+  test.each([
+    ["--ttl", "1s"],
+    ["--idle", "1s"],
+  ])("%s %s ends it by itself: exit 69, and nothing is left", async (...limit) => {
+    await using run = loopback.start("--json", ...limit);
+    const { code, stdout } = await within(run.result, 30_000, "the end");
+    expect(code).toBe(69);
+    const events = eventsOf(stdout);
+    expect(events.map(({ event }) => event)).toContain("ready");
+    expect(events.slice(-2)).toMatchObject([
+      { event: "receipt", clean: true },
+      { event: "error", code: "session.limit-reached" },
+    ]);
+  });
+});
+
+test("a third signal drops a session whose agent answers nothing, and says that nobody looked", async () => {
+  await using run = loopback.start("--json", "--grace", "60s", "--name", "stuck");
+  const { pid } = await eventOf(run, "agent.ready");
+  await eventOf(run, "ready");
+  process.kill(pid, "SIGSTOP");
+  try {
+    const started = performance.now();
+    for (const _ of [1, 2, 3]) {
+      run.process.kill("SIGINT");
+      await new Promise((resolve) => setTimeout(resolve, 1_100));
+    }
+    const { code, stdout } = await within(run.result, 3_000, "the end");
+    expect(performance.now() - started).toBeLessThan(6_300);
+    expect(code).toBe(75);
+    expect(eventsOf(stdout).filter(({ event }) => event === "receipt")).toMatchObject([{ clean: false }]);
+  } finally {
+    process.kill(pid, "SIGKILL");
+  }
+  expect((await runCli(["teardown", "stuck"], { env: loopback.environment })).code).toBe(0);
+});
+
+function loginsIn(log: string): number {
+  return log.match(/Accepted publickey/g)?.length ?? 0;
+}
