@@ -1,13 +1,16 @@
 import { createRequire } from "node:module";
-import { isCodedError } from "@farside/protocol/errors";
+import { isCodedError, toCodedError } from "@farside/protocol/errors";
 import yargs, { type Argv, type CommandModule } from "yargs";
 import type { CommandContext } from "./command-context.ts";
 import { cardCommand } from "./commands/card.ts";
 import { forwardCommand } from "./commands/forward.ts";
+import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
 import { teardownCommand } from "./commands/teardown.ts";
 import { checkWords, explainMistake } from "./explain-mistake.ts";
 import { splitShortOptions } from "./options/short-options.ts";
+import { writeError } from "./output/write-error.ts";
+import { failedRunExitCode } from "./run/exit-code.ts";
 
 /** The command's exit code. Rejects with `usage.invalid` where the line can't be read, and with what the command rejects with. */
 export async function runCommandLine(argv: readonly string[], context: CommandContext): Promise<number> {
@@ -15,10 +18,28 @@ export async function runCommandLine(argv: readonly string[], context: CommandCo
   const take = (code: number) => {
     exitCode = code;
   };
-  const words = splitShortOptions(argv);
-  checkWords(words);
-  await defineCommandLine(words, context, take).parseAsync(words);
-  return exitCode;
+  const { words, command } = splitCommand(splitShortOptions(argv));
+  try {
+    checkWords(words);
+    await defineCommandLine(words, context, take, command).parseAsync(words);
+    return exitCode;
+  } catch (error) {
+    if (words[0] !== "run") throw error;
+    // Every other exit code is its command's.
+    const failure = toCodedError(error);
+    writeError(failure, context);
+    return failedRunExitCode(failure, context.interrupts.first);
+  }
+}
+
+/** Parts `run … -- COMMAND…`: the command is not farside's to read. */
+function splitCommand(argv: readonly string[]): {
+  readonly words: readonly string[];
+  readonly command: readonly string[] | undefined;
+} {
+  const at = argv[0] === "run" ? argv.indexOf("--") : -1;
+  if (at < 0) return { words: argv, command: undefined };
+  return { words: argv.slice(0, at), command: argv.slice(at + 1) };
 }
 
 /** All of the command line, for running it and for the test that compares it with docs/cli.md. */
@@ -26,9 +47,11 @@ export function defineCommandLine(
   argv: readonly string[],
   context: CommandContext,
   take: (exitCode: number) => void,
+  command?: readonly string[],
 ): Argv {
   const commands: CommandModule[] = [
     forwardCommand(context, take),
+    runCommand(context, take, command),
     teardownCommand(context, take),
     statusCommand(context, take),
     cardCommand(context, take),
@@ -62,7 +85,7 @@ export function defineCommandLine(
       if (isCodedError(error) || (error !== undefined && !message)) throw error;
       throw explainMistake(message, argv);
     });
-  for (const command of commands) line.command(command);
+  for (const module of commands) line.command(module);
   return line;
 }
 

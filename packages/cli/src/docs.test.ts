@@ -2,9 +2,11 @@ import { readFileSync } from "node:fs";
 import { errorTable, sessionEvents } from "@farside/protocol";
 import { expect, test } from "vitest";
 import { allForwardOptions } from "./commands/forward.ts";
+import { ownRunOptions } from "./commands/run.ts";
 import { statusOptions } from "./commands/status.ts";
 import { teardownOptions } from "./commands/teardown.ts";
 import { interruptExitCodes } from "./exit-code.ts";
+import { RUN_FAILED } from "./run/exit-code.ts";
 
 const page = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8");
 
@@ -24,6 +26,7 @@ const dashed = (options: object) =>
 
 test("docs/cli.md has a row for each option, and none that doesn't exist", () => {
   expect(optionsIn("`farside forward`").sort()).toEqual(dashed(allForwardOptions).sort());
+  expect(optionsIn("`farside run`").sort()).toEqual(dashed(ownRunOptions).sort());
   expect(optionsIn("`farside status`").sort()).toEqual(dashed(statusOptions).sort());
   expect(optionsIn("`farside teardown`").sort()).toEqual(dashed(teardownOptions).sort());
 });
@@ -35,6 +38,11 @@ test("docs/cli.md has a row for each event", () => {
 
 test("docs/cli.md has a row for each exit code", () => {
   const documented = rows("Exit codes").map(Number).filter(Number.isInteger);
-  const used = [0, ...Object.values(errorTable).map((row) => row.exit), ...Object.values(interruptExitCodes)];
+  const used = [
+    0,
+    RUN_FAILED,
+    ...Object.values(errorTable).map((row) => row.exit),
+    ...Object.values(interruptExitCodes),
+  ];
   expect(documented.sort()).toEqual([...new Set(used)].sort());
 });

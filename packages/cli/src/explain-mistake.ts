@@ -3,7 +3,7 @@ import { unpacked } from "./options/values.ts";
 import { usageError } from "./usage-error.ts";
 
 /** Options that take no value: `--json=no` would be read as `--json` left out. */
-const FLAGS = /^--(json|pin-pad|allow-any-user|all|watch|help|version)=/;
+const FLAGS = /^--(here|tty|json|pin-pad|allow-any-user|all|watch|help|version)=/;
 
 /** Refuses what yargs would take without a word: a value for a flag, and arguments behind `--`. */
 export function checkWords(words: readonly string[]): void {
@@ -42,7 +42,9 @@ export function explainMistake(said: string, words: readonly string[]): CodedErr
 
 function hintFor(words: readonly string[]): string {
   const command = words[0] === undefined || words[0].startsWith("-") ? "" : ` ${words[0]}`;
-  const known = ["forward", "deploy-and-forward", "teardown", "status", "card"].includes(words[0] ?? "");
+  const known = ["forward", "deploy-and-forward", "run", "teardown", "status", "card"].includes(
+    words[0] ?? "",
+  );
   return `farside${known ? command : ""} --help shows what there is.`;
 }
 

@@ -8,6 +8,10 @@ import { writeError } from "./output/write-error.ts";
 
 const interrupts = new Interrupts();
 const context: CommandContext = {
+  // Not before somebody reads it.
+  get stdin() {
+    return process.stdin;
+  },
   stdout: process.stdout,
   stderr: process.stderr,
   env: process.env,

@@ -28,10 +28,30 @@ import { sessionOptionsOf } from "./forward-options.ts";
 
 const LIVE_INTERVAL_MS = 1000;
 
+/** A session that has been started, and what its end is told with. */
+export interface Attended {
+  readonly session: Session;
+  readonly argv: ForwardArguments;
+  readonly context: CommandContext;
+  readonly people: PeopleReporter;
+  readonly reporter: Reporter;
+}
+
+export interface RunForwardOptions {
+  /** Waits for the session's end, and closes it; resolves with the exit code. Default: until a signal. */
+  readonly attend?: (attended: Attended) => Promise<number>;
+  /** Whether people get a live line on a terminal. Default true. */
+  readonly isLive?: boolean;
+}
+
 /** `farside forward`: runs until a signal or the session's own end, and says on every way what is left. */
-export async function runForward(argv: ForwardArguments, context: CommandContext): Promise<number> {
+export async function runForward(
+  argv: ForwardArguments,
+  context: CommandContext,
+  { attend = endOf, isLive = true }: RunForwardOptions = {},
+): Promise<number> {
   const { interrupts, env, stdout } = context;
-  const people = peopleReporter(argv, context);
+  const people = peopleReporter(argv, context, isLive);
   const reporters: Reporter[] = [people];
   if (argv.json === true) reporters.push(new JsonReporter(stdout));
   if (argv.events !== undefined) reporters.push(new JsonReporter(openDescriptor(argv.events, "--events")));
@@ -85,7 +105,7 @@ export async function runForward(argv: ForwardArguments, context: CommandContext
       onEvent: (event) => tell(event, reporter, argv),
       signal: interrupts.signal,
     });
-    return await endOf(session, argv, context, people);
+    return await attend({ session, argv, context, people, reporter });
   } catch (error) {
     // Nothing was started. What a session itself ends with has been told by its events.
     const coded = toCodedError(error);
@@ -133,12 +153,7 @@ function tell(event: SessionEvent, reporter: Reporter, argv: ForwardArguments): 
 }
 
 /** Waits for the session's end, which the signals bring about, and turns it into the exit code. */
-async function endOf(
-  session: Session,
-  argv: ForwardArguments,
-  { interrupts }: CommandContext,
-  people: PeopleReporter,
-): Promise<number> {
+async function endOf({ session, argv, context: { interrupts }, people }: Attended): Promise<number> {
   const off = interrupts.onStep((step) => {
     if (step === "kill") session.kill();
     else if (step === "hurry") session.escalate();

@@ -4,13 +4,15 @@ import { LineSink } from "./line-sink.ts";
 import { PeopleReporter } from "./people-reporter.ts";
 import { hasColor } from "./write-error.ts";
 
-/** The reporter for people on stderr. With `--json` they get warnings and errors only: the rest is on stdout. */
+/** The reporter for people on stderr. With `--json` they get warnings and errors only: the rest is on stdout. `mayBeLive`: on a terminal, with a live line. */
 export function peopleReporter(
   argv: { readonly json?: boolean | undefined; readonly "log-level"?: LogLevel | undefined },
   { stderr, env }: CommandContext,
+  mayBeLive = true,
 ): PeopleReporter {
   const level = argv["log-level"] ?? (argv.json === true ? "warn" : "info");
-  const isLive = stderr.isTTY === true && env["TERM"] !== "dumb" && argv.json !== true && level !== "debug";
+  const isTerminal = stderr.isTTY === true && env["TERM"] !== "dumb";
+  const isLive = mayBeLive && isTerminal && argv.json !== true && level !== "debug";
   return new PeopleReporter({
     sink: new LineSink(stderr),
     terminal: isLive ? stderr : undefined,
