@@ -2,6 +2,9 @@ import type { ErrorCode, Leg } from "@farside/protocol";
 import { errorTable } from "@farside/protocol";
 import { expect } from "vitest";
 import type { FarsideRun } from "./farside.ts";
+import { within } from "./wait-for.ts";
+
+const END_WITHIN_MS = 45_000;
 
 export interface ExpectedError {
   readonly code: ErrorCode;
@@ -15,7 +18,9 @@ export interface ExpectedError {
  * Works for `--json` runs and for runs that speak to people.
  */
 export async function expectError(farside: FarsideRun, expected: ExpectedError): Promise<void> {
-  const { code } = await farside.exit;
+  const { code } = await within(farside.exit, END_WITHIN_MS, "the end of farside").catch((error: Error) => {
+    throw new Error(`${error.message}\n${farside.transcript}`);
+  });
   const { stdout, stderr } = farside.process;
   const found = farside.of("error").at(-1) ?? spoken(stderr);
   expect(found?.code, farside.transcript).toBe(expected.code);
