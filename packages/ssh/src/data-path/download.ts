@@ -89,7 +89,6 @@ export class Download {
   #write(run: readonly Buffer[], count: number): void {
     const local = this.#local as Socket;
     this.#writing = count;
-    this.#counters.out += count;
     const [only] = run;
     if (run.length === 1 && only !== undefined) {
       local.write(only, this.#written);
@@ -108,6 +107,7 @@ export class Download {
     const count = this.#writing;
     if (count === 0 || this.#local?.writableLength !== 0) return;
     this.#writing = 0;
+    this.#counters.out += count;
     const isSlow = this.#backlog.length >= this.#window.size / 2;
     this.#events.passedOn(this.#window.passedOn(count, isSlow));
     this.#refill();
