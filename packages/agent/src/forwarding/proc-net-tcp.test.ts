@@ -45,11 +45,9 @@ describe("rows of /proc/net/tcp", () => {
       return row(index, `0100007F:${port}`, "0100007F:0016", "01", index, index + 1);
     });
     const text = Buffer.from(HEADER + lines.join(""));
-    const startedAt = performance.now();
     const rows: TcpRow[] = [];
     visitTcpRows(text, "tcp", new Set(["0100007F:2710 0100007F:0016"]), (found) => rows.push(found));
     expect(rows).toMatchObject([{ uid: 10_000, inode: 10_001 }]);
-    expect(performance.now() - startedAt).toBeLessThan(200);
   });
 
   test("that are cut or empty are left out", () => {

@@ -4,7 +4,7 @@ import { readProcFile } from "./read-proc-file.ts";
 import { userNameOf } from "./user-names.ts";
 
 /** Looking through all processes must not hold an answer up. */
-const SEARCH_TIMEOUT_MS = 1000;
+const SEARCH_TIMEOUT_MS = 3000;
 const MAX_SHOWN_TITLE = 60;
 
 interface ListeningSocket {
