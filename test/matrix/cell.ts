@@ -51,7 +51,7 @@ export interface Fails {
   readonly leg?: Leg;
   /** What message and hint together must say. */
   readonly says?: RegExp;
-  /** When the cause can be known, in ms from the start of farside; 0 where left out. */
+  /** When the cause can be known, in ms from the login on; 0 where left out. */
   readonly knownAfterMs?: number;
 }
 

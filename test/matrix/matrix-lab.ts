@@ -1,5 +1,4 @@
-import { readFile } from "node:fs/promises";
-import { checkout, JUMP, type Lab, startLab } from "../lab/lab.ts";
+import { JUMP, type Lab, startLab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/lab-process.ts";
 import { type Cell, type Trait, traitsOf } from "./cell.ts";
 import { fetchNodes, nodeCache, nodeMajors, nodeVersion } from "./node-builds.ts";
@@ -129,12 +128,4 @@ function matchBlock(cell: Cell): string {
     ...(variables.length === 0 ? [] : [`SetEnv ${variables.join(" ")}`]),
   ];
   return lines.length === 0 ? "" : [`Match User ${cell.id}`, ...lines].join("\n  ");
-}
-
-/** `true` where the built command line is there. */
-export async function isBuilt(): Promise<boolean> {
-  return readFile(`${checkout}/packages/cli/dist/main.js`).then(
-    () => true,
-    () => false,
-  );
 }

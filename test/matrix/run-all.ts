@@ -37,7 +37,7 @@ export async function runAll(
 }
 
 /** One connection a cell, and a host as it was. */
-async function checkHost(matrix: MatrixLab, cells: readonly Cell[]): Promise<string[]> {
+export async function checkHost(matrix: MatrixLab, cells: readonly Cell[]): Promise<string[]> {
   const connections = (await matrix.sshdLog()).match(/^Connection from /gm)?.length ?? 0;
   const { processes, listeners, files } = await matrix.lab.jump.residue();
   const own = cells.flatMap(traitsOf).flatMap(({ leaves }) => leaves ?? []);

@@ -144,8 +144,14 @@ export class AgentLink implements AsyncDisposable {
       hostKeys: [...hostKeys],
       publicKeys: publicKeys.map(({ blob }) => blob),
     }));
-    const { bound } = await this.#peer.request(openForward, { ...forward, route }, { signal });
-    return bound;
+    try {
+      const { bound } = await this.#peer.request(openForward, { ...forward, route }, { signal });
+      return bound;
+    } catch (error) {
+      // A channel that breaks meanwhile rejects what waits on it, without a word of whose channel it is.
+      const isOfChannel = isCodedError(error) && error.code.startsWith("protocol.");
+      throw isOfChannel ? named(error, this.#host) : error;
+    }
   }
 
   /** What the agent is and does now, with the bytes of open relays. */
