@@ -3,6 +3,7 @@ import type { Writable } from "node:stream";
 import type { Session } from "@farside/orchestrator";
 import type { TerminalSize } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
+import { rawTerminal } from "./raw-terminal.ts";
 import type { RunningCommand } from "./running-command.ts";
 
 const DEFAULT_SIZE = { columns: 80, rows: 24 } as const satisfies TerminalSize;
@@ -26,11 +27,10 @@ export function runOnJump(
     terminal: tty ? { ...size(), type: env["TERM"] || "dumb" } : undefined,
   });
   const resized = () => command.resize(size());
-  const isRaw = tty && stdin?.isTTY === true;
+  const restore = tty ? rawTerminal(stdin) : undefined;
   if (tty) stdout.on("resize", resized);
-  if (isRaw) stdin?.setRawMode?.(true);
   const ended = command.ended.finally(() => {
-    if (isRaw) stdin?.setRawMode?.(false);
+    restore?.();
     stdout.off("resize", resized);
     stdin?.pause();
   });
@@ -38,8 +38,10 @@ export function runOnJump(
   return {
     ended,
     kill: (signal) => command.kill(signal),
-    // The session ends it, with its own grace.
-    end: async () => undefined,
+    // With a grace, its session ends it.
+    end: async (graceMs) => {
+      if (graceMs === 0) command.kill("SIGKILL");
+    },
   };
 }
 

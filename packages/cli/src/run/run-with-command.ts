@@ -1,3 +1,4 @@
+import { constants } from "node:os";
 import { commandEnvironment, DEFAULTS, type Session } from "@farside/orchestrator";
 import { type CodedError, isCodedError, toCodedError } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
@@ -33,6 +34,9 @@ export async function runWithCommand(
   return exitCode ?? (context.interrupts.first !== undefined && started > 128 ? started : RUN_FAILED);
 }
 
+/** How long a command that got SIGKILL may take to be gone, before its session is ended without it. */
+const KILL_TIMEOUT_MS = 3_000;
+
 async function attend(
   { session, context, reporter }: Attended,
   argv: readonly string[],
@@ -42,20 +46,22 @@ async function attend(
   const graceMs = options.grace ?? DEFAULTS.graceMs;
   const failed = (failure: CodedError) => failedRunExitCode(failure, interrupts.first);
   let command: RunningCommand | undefined;
-  let grace: NodeJS.Timeout | undefined;
-  const stop = (withinMs: number) => {
-    void command?.end(withinMs);
-    void session.close({ graceMs: withinMs });
-    if (withinMs === 0) session.escalate();
+  const timers = new Set<NodeJS.Timeout>();
+  let isKilled = false;
+  /** Without grace. The session comes after it, so that it can still be told how the command ended. */
+  const kill = () => {
+    isKilled = true;
+    void command?.end(0);
+    timers.add(setTimeout(() => session.escalate(), command === undefined ? 0 : KILL_TIMEOUT_MS));
   };
   const off = interrupts.onStep((step) => {
-    if (step === "end" && command !== undefined && interrupts.first !== undefined) {
+    if (step === "kill") session.kill();
+    else if (step === "hurry") kill();
+    else if (command === undefined || interrupts.first === undefined) void session.close({ graceMs });
+    else {
       reporter.step(`passing ${interrupts.first} on to the command`);
       command.kill(interrupts.first);
-      grace = setTimeout(() => stop(0), graceMs);
-    } else {
-      stop(step === "end" ? graceMs : 0);
-      if (step === "kill") session.kill();
+      timers.add(setTimeout(kill, graceMs));
     }
   });
   try {
@@ -63,15 +69,16 @@ async function attend(
     if (early !== undefined) return failed((await session.closed).failure ?? early);
     if (interrupts.first === undefined) command = start(session, argv, options, context);
     const ended = await outcomeOf(command, session, graceMs);
-    clearTimeout(grace);
+    for (const timer of timers) clearTimeout(timer);
     const { failure } = await session.close({ graceMs });
     // Its events have told that already.
     if (failure !== undefined) return failed(failure);
     if (!isCodedError(ended)) return ended;
+    if (isKilled && ended.code === "agent.gone") return 128 + constants.signals.SIGKILL;
     reporter.error(ended);
     return failed(ended);
   } finally {
-    clearTimeout(grace);
+    for (const timer of timers) clearTimeout(timer);
     off();
   }
 }

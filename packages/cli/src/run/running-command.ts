@@ -6,6 +6,6 @@ export interface RunningCommand {
   readonly ended: Promise<CommandExit>;
   /** Sends its process group a signal. */
   kill(signal: CommandSignal): void;
-  /** SIGKILL for all of it after SIGTERM and the grace, where its session does not do that. Resolves when it is done. */
+  /** Ends all of it: SIGTERM, and SIGKILL after the grace. Resolves when that is done, or is its session's to do. */
   end(graceMs: number): Promise<void>;
 }
