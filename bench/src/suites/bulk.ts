@@ -84,6 +84,6 @@ export const bulkTcp = bulkSuite(
   "bulk-tcp",
   "Bulk, TCP target",
   [farsideTcp, socat, socatBig, haproxy, haproxySplice, naivePipe, direct],
-  5,
+  4,
 );
-export const bulkSsh = bulkSuite("bulk-ssh", "Bulk, SSH target", [farsideSsh, ssh, sshGcm, asyncSsh], 6);
+export const bulkSsh = bulkSuite("bulk-ssh", "Bulk, SSH target", [farsideSsh, ssh, sshGcm, asyncSsh], 5);

@@ -21,7 +21,7 @@ export const far: Suite = {
     await using _line = await DelayLine.between(bench.jump, bench.lab.target, ROUND_TRIP_MS);
     const cases = bulkCases(isQuick ? [1] : [1, 4]);
     // TCP needs some round trips until it is up to speed.
-    const times = isQuick ? { warmUpMs: 1500, measureMs: 1000 } : { warmUpMs: 3000, measureMs: 3000 };
+    const times = isQuick ? { warmUpMs: 1500, measureMs: 1000 } : { warmUpMs: 2500, measureMs: 2500 };
     return await measureRunning(context, ways, [...cases.keys()], (running, name) => {
       const wanted = cases.get(name);
       if (wanted === undefined) throw new Error(`no case ${name}`);
