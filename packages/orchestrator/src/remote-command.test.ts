@@ -61,12 +61,12 @@ describe("a command of a session", () => {
     expect(await second.ended).toEqual({ exitCode: 130, signal: "SIGINT" });
   });
 
-  it("can write no more where the stream for its output is closed", async () => {
+  it("gets SIGPIPE where the stream for its output is closed", async () => {
     await using session = await deployAndForward(host.options());
     const stdout = new PassThrough();
     const { ended } = session.run(["cat", "/dev/zero"], { stdout });
     stdout.once("data", () => stdout.destroy());
-    expect((await ended).exitCode).not.toBe(0);
+    expect(await ended).toEqual({ exitCode: 141, signal: "SIGPIPE" });
   });
 
   it("is killed by its signal", async () => {

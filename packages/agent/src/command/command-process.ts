@@ -1,8 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { Readable, Writable } from "node:stream";
 import { CodedError, type CommandExit, type TerminalSize } from "@farside/protocol";
 import { ProcessFamily } from "@farside/protocol/process-family";
+import { type StdioPipes, stdioPipes } from "./pipes.ts";
 import { resizeTerminalOf, terminalCommand } from "./terminal.ts";
 
 export interface CommandProcessOptions {
@@ -30,17 +31,35 @@ export async function startCommand(options: CommandProcessOptions): Promise<Comm
   const { terminal, mark } = options;
   const wrapped = terminal === undefined ? options : terminalCommand({ ...options, terminal });
   const [file = "", ...args] = wrapped.argv;
-  const child = spawnChecked(file, args, wrapped.environment, options.argv[0] ?? "");
+  const pipes = await stdioPipes();
+  let child: ChildProcess;
+  let spawned: Promise<void>;
+  try {
+    const stdio: StdioOptions = pipes === undefined ? "pipe" : [...pipes.stdio];
+    child = spawn(file, args, { detached: true, stdio, env: wrapped.environment });
+    spawned = new Promise((resolve, reject) => {
+      child.once("spawn", resolve);
+      child.once("error", reject);
+    });
+  } catch (error) {
+    release(pipes);
+    throw startFailure(options.argv[0] ?? "", error as Error);
+  } finally {
+    pipes?.closeChildEnds();
+  }
   const exit = new Promise<CommandExit>((resolve) => {
     child.once("exit", (code, signal) => resolve(exitOf(code, signal)));
   });
-  await new Promise<void>((resolve, reject) => {
-    child.once("spawn", resolve);
-    child.once("error", (error) => reject(startFailure(options.argv[0] ?? "", error)));
-  });
+  try {
+    await spawned;
+  } catch (error) {
+    release(pipes);
+    throw startFailure(options.argv[0] ?? "", error as Error);
+  }
   // Later failures are those of a signal that could not be sent.
   child.on("error", () => {});
-  const { pid, stdin, stdout, stderr } = child;
+  const { stdin, stdout, stderr } = pipes ?? child;
+  const { pid } = child;
   if (pid === undefined || stdin === null || stdout === null || stderr === null) {
     throw new Error("a child without a pid or pipes");
   }
@@ -56,17 +75,8 @@ export async function startCommand(options: CommandProcessOptions): Promise<Comm
   };
 }
 
-function spawnChecked(
-  file: string,
-  args: readonly string[],
-  env: NodeJS.ProcessEnv,
-  name: string,
-): ChildProcess {
-  try {
-    return spawn(file, args, { detached: true, stdio: "pipe", env });
-  } catch (error) {
-    throw startFailure(name, error as Error);
-  }
+function release(pipes: StdioPipes | undefined): void {
+  if (pipes !== undefined) for (const stream of [pipes.stdin, pipes.stdout, pipes.stderr]) stream.destroy();
 }
 
 /** As a shell tells it: 127 for what is not there, 126 for what can't be run. */

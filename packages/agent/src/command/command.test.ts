@@ -205,6 +205,29 @@ describe("a command of the agent", () => {
     expect(await bench.run(["cat", "/dev/zero"]).ended).toEqual({ exitCode: 141, signal: "SIGPIPE" });
   });
 
+  test("has pipes of the kernel for its stdio, which can be opened by their names, and no other pipe", async () => {
+    await using bench = await Bench.start();
+    const script =
+      "read -r x < /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr; stat -Lc %F /dev/fd/0 /dev/fd/1 /dev/fd/2; for f in /proc/$$/fd/*; do if [ -p $f ]; then echo ${f##*/}; fi; done";
+    const { commandId, ended } = bench.sh(script);
+    await bench.input(commandId, "in\n", true);
+    expect(await ended).toEqual({ exitCode: 0 });
+    expect(bench.stdout).toBe("out\nfifo\nfifo\nfifo\n0\n1\n2\n");
+    expect(bench.stderr).toBe("err\n");
+  });
+
+  test("leaves no descriptor open in the agent", async () => {
+    await using bench = await Bench.start();
+    const open = () => readdirSync(`/proc/${bench.agent.hello.pid}/fd`).length;
+    await bench.sh("true").ended;
+    const before = open();
+    for (let round = 0; round < 5; round += 1) {
+      await bench.sh("echo x").ended;
+      await bench.run(["no-such-command"]).ended.catch(() => {});
+    }
+    await expect.poll(open, { timeout: 5_000 }).toBe(before);
+  });
+
   test("takes what it started in the background with it, whether it stayed in the group or not", async () => {
     await using bench = await Bench.start();
     const script = "sleep 60 & setsid sleep 60 & (trap '' TERM; sleep 60) & echo up; exit 3";
