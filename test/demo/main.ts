@@ -3,6 +3,18 @@ import { labDemo } from "./lab-demo.ts";
 import { plainDemo } from "./plain-demo.ts";
 import { say } from "./show.ts";
 
+// What the demo has started ends with this process.
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+  ["SIGHUP", 143],
+] as const) {
+  process.once(signal, () => {
+    say("\nStopped; nothing of it stays.");
+    process.exit(code);
+  });
+}
+
 const started = performance.now();
 const isKept = process.getuid?.() === 0 ? await labDemo() : await plainDemo();
 say(

@@ -27,6 +27,7 @@ export async function plainDemo(): Promise<boolean> {
     await writeFile(join(place.folder, `${name}.cjs`), await programText(name));
   }
   const service = spawn(process.execPath, [join(place.folder, "signing-service.cjs"), String(servicePort)]);
+  process.once("exit", () => service.kill("SIGKILL"));
   try {
     const [publicKey] = (await within(once(service.stdout, "data"), 10_000, "the signing service")) as [
       Buffer,
@@ -44,6 +45,7 @@ export async function plainDemo(): Promise<boolean> {
       stdio: ["ignore", "ignore", "pipe", "pipe"],
       env: { ...process.env, ...place.environment },
     });
+    process.once("exit", () => farside.kill("SIGTERM"));
     const pin = farside.stdio[3] as NodeJS.WritableStream;
     pin.on("error", () => {});
     pin.end(`${PIN}\n`);

@@ -1,5 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
@@ -35,7 +36,14 @@ export async function startPlainPlace(): Promise<PlainPlace> {
   const folder = await mkdtemp(join(tmpdir(), "farside-demo-"));
   const servers: ChildProcess[] = [];
   let identity: PlainIdentity | undefined;
+  // An interrupt ends this process where it stands. The card notices by itself.
+  const endAtExit = (): void => {
+    for (const server of servers) server.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  };
+  process.once("exit", endAtExit);
   const close = async (): Promise<void> => {
+    process.off("exit", endAtExit);
     await Promise.all(servers.map(endServer));
     await identity?.close();
     await rm(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
@@ -47,8 +55,7 @@ export async function startPlainPlace(): Promise<PlainPlace> {
     const known: string[] = [];
     for (const name of ["jump", "target"]) {
       const port = await freePort();
-      const { server, hostKey } = await startSshd(folder, name, port);
-      servers.push(server);
+      const hostKey = await startSshd(folder, name, port, servers);
       known.push(`[127.0.0.1]:${port} ${hostKey}`);
       hosts.push(`Host ${name}\n  HostName 127.0.0.1\n  Port ${port}\n  User ${userInfo().username}`);
     }
@@ -57,6 +64,8 @@ export async function startPlainPlace(): Promise<PlainPlace> {
     await writeFile(join(folder, "ssh_config"), `${[...hosts, files].join("\n")}\n`);
     return {
       ...identity,
+      // Nothing of the demo stays in the user's home, however it ends.
+      environment: { ...identity.environment, XDG_STATE_HOME: join(folder, "state") },
       folder,
       sshConfig: join(folder, "ssh_config"),
       freePort,
@@ -72,7 +81,8 @@ async function startSshd(
   folder: string,
   name: string,
   port: number,
-): Promise<{ server: ChildProcess; hostKey: string }> {
+  servers: ChildProcess[],
+): Promise<string> {
   const key = join(folder, `${name}_host_key`);
   await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key]);
   const config = [
@@ -91,6 +101,7 @@ async function startSshd(
   await writeFile(path, `${config.join("\n")}\n`);
   // Debug output off, log to its stderr, in the foreground: it goes when we end it.
   const server = spawn("/usr/sbin/sshd", ["-D", "-e", "-f", path], { stdio: ["ignore", "ignore", "pipe"] });
+  servers.push(server);
   let log = "";
   server.stderr.setEncoding("utf8").on("data", (text: string) => {
     log += text;
@@ -100,7 +111,7 @@ async function startSshd(
   });
   if (server.exitCode !== null) throw new Error(`sshd of ${name} did not start: ${log}`);
   const { stdout } = await run("ssh-keygen", ["-y", "-f", key]);
-  return { server, hostKey: stdout.trim() };
+  return stdout.trim();
 }
 
 async function endServer(server: ChildProcess): Promise<void> {
