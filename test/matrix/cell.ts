@@ -39,6 +39,12 @@ export interface Runtime extends Trait {
   readonly hasSystemNode: boolean;
 }
 
+export interface Server extends Trait {
+  readonly program: "openssh" | "dropbear";
+  /** Debian release of the jump host; the machine's own tree where left out. */
+  readonly release?: string;
+}
+
 export interface Works {
   /** Version of Node.js that the agent must be run by. */
   readonly node?: string;
@@ -58,6 +64,7 @@ export interface Fails {
 /** One host as somebody has it, and what farside does there. */
 export interface Cell {
   readonly id: string;
+  readonly server: Server;
   readonly shell: Shell;
   readonly noise: Noise;
   readonly home: Trait;

@@ -1,8 +1,9 @@
-import type { Cell, Fails, Noise, Runtime, Shell, Trait, Works } from "./cell.ts";
+import type { Cell, Fails, Noise, Runtime, Server, Shell, Trait, Works } from "./cell.ts";
 import { homes } from "./homes.ts";
 import { nodeVersion } from "./node-builds.ts";
 import { noises } from "./noises.ts";
 import { runtimes } from "./runtimes.ts";
+import { servers } from "./servers.ts";
 import { shells } from "./shells.ts";
 import { policies } from "./sshd-policies.ts";
 
@@ -12,6 +13,7 @@ type Axes = {
   readonly home: Trait;
   readonly policy: Trait;
   readonly runtime: Runtime;
+  readonly server: Server;
 };
 type Row = readonly [expect: Works | Fails, axes: Partial<Axes>];
 
@@ -21,6 +23,7 @@ const usual: Axes = {
   home: homes.usual,
   policy: policies.usual,
   runtime: runtimes.system,
+  server: servers.debian12,
 };
 const works: Works = {};
 const { bash, dash, zsh, fish, tcsh, ksh } = shells;
@@ -207,6 +210,35 @@ const combined: Row[] = [
   [readsStdin, { noise: noises.readsAll, policy: policies.disableForwarding, home: homes.full }],
 ];
 
+const otherServers: Row[] = [
+  ...[servers.debian11, servers.debian13].flatMap((server): Row[] => [
+    [works, { server }],
+    [{ shows: /Welcome.*no newline/ }, { server, noise: noises.prints }],
+    [works, { server, shell: dash, policy: policies.oneSession }],
+    [works, { server, policy: policies.disableForwarding, noise: noises.staysOpen }],
+    [forbidden, { server, policy: policies.disableForwardingRespected }],
+    [refusedCommand(/ForceCommand/), { server, policy: policies.forceDate }],
+    [works, { server, policy: policies.rekey, home: homes.readOnly }],
+    [readsStdin, { server, noise: noises.readsAll }],
+    [
+      { code: "agent.no-runtime", leg: "jump" },
+      { server, runtime: runtimes.none },
+    ],
+  ]),
+  ...[servers.dropbear].flatMap((server): Row[] => [
+    [works, { server }],
+    [{ shows: /Welcome.*no newline/ }, { server, noise: noises.prints, shell: zsh }],
+    [works, { server, noise: noises.staysOpen }],
+    [works, { server, shell: fish }],
+    [refusedCommand(/date|UTC|did not run/), { server, policy: policies.keyCommand }],
+    [works, { server, policy: policies.noForwardingKey }],
+    // It lets nobody in whose shell is not in /etc/shells.
+    [{ code: "hop.auth-refused", leg: "jump" }, { server, shell: shells.nologin }],
+    [readsStdin, { server, noise: noises.readsAll }],
+    [works, { server, home: homes.readOnly }],
+  ]),
+];
+
 /** The matrix. The order is kept in docs/jump-hosts.md. */
 export const cells: readonly Cell[] = [
   ...quietShells,
@@ -216,6 +248,7 @@ export const cells: readonly Cell[] = [
   ...strictSshds,
   ...foundNodes,
   ...combined,
+  ...otherServers,
 ].map(([expect, axes], index) => ({
   id: `m${String(index + 1).padStart(3, "0")}`,
   ...usual,

@@ -1,6 +1,10 @@
+import type { Host } from "../lab/host.ts";
 import { JUMP, type Lab, startLab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/lab-process.ts";
-import { type Cell, type Trait, traitsOf } from "./cell.ts";
+import { isListening } from "../lab/proc-net.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { type Cell, type Server, type Trait, traitsOf } from "./cell.ts";
+import { debianRoot } from "./debian-root.ts";
 import { fetchNodes, nodeCache, nodeMajors, nodeVersion } from "./node-builds.ts";
 import { NODES } from "./runtimes.ts";
 
@@ -14,43 +18,57 @@ const ECHO = `require("net").createServer({ allowHalfOpen: true }, (socket) => {
 /** One lab for many cells: each is an account of the jump host with its own shell, home, rc files and Match block. */
 export class MatrixLab implements AsyncDisposable {
   readonly lab: Lab;
-  readonly #echo: LabProcess;
+  readonly #server: Server;
+  readonly #programs: readonly LabProcess[];
 
-  private constructor(lab: Lab, echo: LabProcess) {
+  private constructor(lab: Lab, server: Server, programs: readonly LabProcess[]) {
     this.lab = lab;
-    this.#echo = echo;
+    this.#server = server;
+    this.#programs = programs;
   }
 
-  /** Makes the accounts of all `cells`. Needs root, and the npm registry where builds of Node.js are not in the cache. */
+  /** Makes the accounts of all `cells`, which have one server. Needs root, and the npm registry where builds of Node.js are not in the cache. */
   static async start(cells: readonly Cell[]): Promise<MatrixLab> {
+    const server = cells[0]?.server;
+    if (server === undefined || cells.some((cell) => cell.server !== server))
+      throw new Error("not one server");
     const majors = nodeMajors.filter((major) =>
       cells.some((cell) =>
         traitsOf(cell).some((trait) => JSON.stringify(trait).includes(nodeVersion(major))),
       ),
     );
     await fetchNodes(majors);
-    const lab = await startLab({ card: false });
+    const jumpRoot = server.release === undefined ? {} : { jumpRoot: await debianRoot(server.release) };
+    const lab = await startLab({ card: false, ...jumpRoot });
     try {
       const { workstation, jump } = lab;
       await workstation.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", KEY]);
       const key = (await workstation.readFile(`${KEY}.pub`)).trim();
       await jump.writeFile("/etc/ssh/matrix-banner", `${BANNER}\n`);
       await jump.writeFile("/etc/motd", "The programs included with this system are free software.\n");
-      await jump.run(["bash", "-e"], { input: hostScript(majors.length > 0), timeoutMs: 60_000 });
+      await jump.run(["bash", "-e"], { input: hostScript(majors.length > 0, server), timeoutMs: 60_000 });
       await jump.run(["bash", "-e"], {
         input: cells.map((cell, index) => accountScript(cell, 2000 + index, key)).join("\n"),
         timeoutMs: 60_000,
       });
       await jump.writeFile("/etc/ssh/matrix.conf", `${cells.map(matchBlock).join("\n")}\n`);
       await jump.sshd.stop();
-      // Nobody needs an sftp subsystem.
-      await jump.sshd.start(["AuthorizedKeysFile /etc/ssh/matrix-keys/%u", "Include /etc/ssh/matrix.conf"], {
-        without: /^Subsystem/,
-      });
+      const programs: LabProcess[] = [];
+      if (server.program === "dropbear") programs.push(await startDropbear(jump));
+      else {
+        // Nobody needs an sftp subsystem.
+        await jump.sshd.start(
+          ["AuthorizedKeysFile /etc/ssh/matrix-keys/%u", "Include /etc/ssh/matrix.conf"],
+          {
+            without: /^Subsystem/,
+          },
+        );
+      }
       const echo = jump.spawn(["node", "-e", ECHO]);
+      programs.push(echo);
       await new Promise<void>((resolve) => echo.output.once("data", () => resolve()));
       await jump.mark();
-      return new MatrixLab(lab, echo);
+      return new MatrixLab(lab, server, programs);
     } catch (error) {
       const log = await lab.jump.sshd.log().catch(() => "");
       await lab.close();
@@ -62,13 +80,17 @@ export class MatrixLab implements AsyncDisposable {
     return `${cell.id}@${JUMP}`;
   }
 
-  /** What sshd logged about connections and logins. */
-  async sshdLog(): Promise<string> {
-    return this.lab.jump.sshd.log();
+  /** How many connections the server logged, and how many logins of `user`. */
+  async counts(user?: string): Promise<{ connections: number; logins: number }> {
+    const isDropbear = this.#server.program === "dropbear";
+    const log = isDropbear ? (this.#programs[0]?.stderr ?? "") : await this.lab.jump.sshd.log();
+    const connection = isDropbear ? /Child connection from /g : /^Connection from /gm;
+    const login = isDropbear ? `Pubkey auth succeeded for '${user}'` : `Accepted publickey for ${user} `;
+    return { connections: log.match(connection)?.length ?? 0, logins: log.split(login).length - 1 };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#echo.kill();
+    await Promise.all(this.#programs.map((program) => program.kill()));
     await this.lab.close();
   }
 }
@@ -79,15 +101,31 @@ export const homeOf = (cell: Cell): string => `/home/${cell.id}`;
 export const filledIn = (text: string, cell: Cell): string => text.replaceAll("$home", homeOf(cell));
 
 /** The host's own node is for those who may have it; the other builds are for whoever knows where they are. */
-function hostScript(hasBuilds: boolean): string {
+function hostScript(hasBuilds: boolean, { release }: Server): string {
   return `
 groupadd -f hasnode
 for node in /usr/local/bin/node /usr/bin/node; do
+  # What is mounted there is the machine's own file: a copy, then, whose mode may be changed.
+  if mountpoint -q "$node"; then cp "$node" /run/node; umount "$node"; cp /run/node "$node"; rm /run/node; fi
   if [ -f "$node" ]; then chgrp hasnode "$node"; chmod 0750 "$node"; fi
 done
 mkdir -p ${NODES} /etc/ssh/matrix-keys
-${hasBuilds ? `mount --bind ${nodeCache} ${NODES}` : ""}
+${hasBuilds && release === undefined ? `mount --bind ${nodeCache} ${NODES}` : ""}
 `;
+}
+
+/** With the host key that the workstation knows. */
+async function startDropbear(jump: Host): Promise<LabProcess> {
+  await jump.run([
+    "dropbearconvert",
+    "openssh",
+    "dropbear",
+    "/etc/ssh/ssh_host_ed25519_key",
+    "/etc/ssh/dropbear",
+  ]);
+  const dropbear = jump.spawn(["dropbear", "-F", "-E", "-s", "-r", "/etc/ssh/dropbear", "-p", `${JUMP}:22`]);
+  await waitFor(() => isListening(jump.initPid, 22), { what: "dropbear", detail: () => dropbear.stderr });
+  return dropbear;
 }
 
 function accountScript(cell: Cell, uid: number, key: string): string {
@@ -105,6 +143,10 @@ function accountScript(cell: Cell, uid: number, key: string): string {
     `mkdir -m 755 "$home"`,
     ...(runtime.hasSystemNode || noise.setUp !== undefined ? ["usermod -a -G hasnode $user"] : []),
     `cat > "/etc/ssh/matrix-keys/$user" <<'END'\n${options.join("")}${key}\nEND`,
+    // Dropbear reads no other place.
+    ...(cell.server.program === "dropbear"
+      ? [`mkdir -m 700 "$home/.ssh"; cp "/etc/ssh/matrix-keys/$user" "$home/.ssh/authorized_keys"`]
+      : []),
   ];
   if (rc !== undefined) {
     lines.push(`mkdir -p "$(dirname "$home/${shell.rcFile}")"`);

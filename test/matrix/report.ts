@@ -6,15 +6,22 @@ import type { Outcome } from "./run-cell.ts";
 
 const BEGIN = "<!-- matrix: written by npm run matrix -->";
 const END = "<!-- end of matrix -->";
+/** Left out of the table: it would hide what is not so. */
+const USUAL: readonly string[] = [
+  "none",
+  "writable",
+  "Debian's own",
+  "node in PATH",
+  "OpenSSH 9.2 (Debian 12)",
+];
 const page = `${checkout}/docs/jump-hosts.md`;
 
 /** What is unusual about a cell, in one line. */
 export function nameOf(cell: Cell): string {
-  const { shell, noise, home, policy, runtime } = cell;
-  const usual = ["none", "writable", "Debian's own", "node in PATH"];
-  const unusual = [noise, home, policy, runtime]
+  const { shell, noise, home, policy, runtime, server } = cell;
+  const unusual = [noise, home, policy, runtime, server]
     .map(({ name }) => name)
-    .filter((name) => !usual.includes(name));
+    .filter((name) => !USUAL.includes(name));
   return [shell.name, ...unusual].join(" · ");
 }
 
@@ -34,12 +41,12 @@ function table(outcomes: readonly Outcome[], seconds: number): string {
   const versions = nodeMajors.map(nodeVersion).join(", ");
   return [
     `Run on ${new Date().toISOString().slice(0, 10)} in ${seconds} s: ${outcomes.length} cells, ${worked} work, ${outcomes.length - worked} end with the error that they should.`,
-    `Jump host: Debian 12, OpenSSH 9.2p1, Node.js ${process.versions.node} of its own; others: ${versions}.`,
+    `Where nothing else is said: Debian 12, OpenSSH 9.2, Node.js ${process.versions.node} in PATH; other versions of Node.js: ${versions}.`,
     "",
-    "| # | shell | rc files and environment | home | sshd | Node.js | result | after |",
-    "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ...outcomes.map(({ cell: { id, shell, noise, home, policy, runtime }, end, ms }) => {
-      const names = [shell, noise, home, policy, runtime].map(({ name }) => cellText(name));
+    "| # | shell | rc files and environment | home | sshd's settings | Node.js | server | result | after |",
+    "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ...outcomes.map(({ cell: { id, shell, noise, home, policy, runtime, server }, end, ms }) => {
+      const names = [shell, noise, home, policy, runtime, server].map(({ name }) => cellText(name));
       const result = end === "works" ? "works" : `\`${end}\``;
       return `| ${Number(id.slice(1))} | ${names.join(" | ")} | ${result} | ${(ms / 1000).toFixed(1)} s |`;
     }),
@@ -47,7 +54,5 @@ function table(outcomes: readonly Outcome[], seconds: number): string {
 }
 
 function cellText(name: string): string {
-  return ["none", "writable", "Debian's own", "node in PATH"].includes(name)
-    ? ""
-    : name.replaceAll("|", "\\|");
+  return USUAL.includes(name) ? "" : name.replaceAll("|", "\\|");
 }

@@ -38,7 +38,7 @@ export async function runAll(
 
 /** One connection a cell, and a host as it was. */
 export async function checkHost(matrix: MatrixLab, cells: readonly Cell[]): Promise<string[]> {
-  const connections = (await matrix.sshdLog()).match(/^Connection from /gm)?.length ?? 0;
+  const { connections } = await matrix.counts();
   const { processes, listeners, files } = await matrix.lab.jump.residue();
   const own = cells.flatMap(traitsOf).flatMap(({ leaves }) => leaves ?? []);
   const left = [...processes, ...listeners, ...files].filter(
