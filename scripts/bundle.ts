@@ -1,14 +1,16 @@
 /**
  * Makes the agent's bundle: the one file that is sent to jump hosts. `npm run bundle` writes
- * packages/agent/dist/agent.cjs, its compressed form and a manifest; the same source gives the same bytes.
+ * packages/agent/dist/agent.cjs, its compressed form and a manifest, and the command line's bundle, which carries them;
+ * the same source gives the same bytes.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
 import type { BundleManifest } from "@farside/agent/bundle";
-import { build, type Metafile, type Plugin } from "esbuild";
-import { withoutUnusedModules } from "./left-out-modules.ts";
+import { build, type Metafile } from "esbuild";
+import { bundleCommandLine } from "./bundle-cli.ts";
+import { LEFT_OUT, withoutNativeModules, withoutUnusedModules } from "./left-out-modules.ts";
 
 /** Oldest Node.js that runs the agent. */
 const AGENT_TARGET = "node18.18";
@@ -25,23 +27,6 @@ const BANNER = `"use strict";
 for (const name of ["dispose", "asyncDispose"])
   if (!(name in Symbol)) Object.defineProperty(Symbol, name, { value: Symbol("Symbol." + name) });
 const farsideModuleUrl = "file:///farside-agent.cjs";`;
-
-/**
- * Leaves native modules out by making their \`require\` throw, which their users expect and do without. Marked as
- * external they would stay in the file as relative paths and load whatever lies beside the agent on the jump host.
- */
-const withoutNativeModules: Plugin = {
-  name: "without-native-modules",
-  setup(setup) {
-    setup.onResolve({ filter: /\.node$|^cpu-features$|^msgpackr-extract$/ }, ({ path }) => ({
-      path,
-      namespace: "native",
-    }));
-    setup.onLoad({ filter: /.*/, namespace: "native" }, () => ({
-      contents: 'throw new Error("native modules are left out of the bundle");',
-    }));
-  },
-};
 
 export interface BundledAgent {
   readonly manifest: BundleManifest;
@@ -70,7 +55,7 @@ export async function bundleAgent(folder: string = bundleFolder): Promise<Bundle
     legalComments: "none",
     banner: { js: BANNER },
     define: { "import.meta.url": "farsideModuleUrl", FARSIDE_VERSION: JSON.stringify(version) },
-    plugins: [withoutNativeModules, withoutUnusedModules],
+    plugins: [withoutNativeModules, withoutUnusedModules(LEFT_OUT)],
     logLevel: "silent",
   });
   const file = Buffer.from(outputFiles[0]?.contents ?? []);
@@ -118,6 +103,7 @@ function sha256(bytes: Buffer): string {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const { manifest } = await bundleAgent();
+  await bundleCommandLine({ agentFolder: bundleFolder });
   console.log(
     `agent.cjs: ${manifest.bytes} bytes, ${manifest.compressedBytes} compressed, ${manifest.digest}`,
   );

@@ -14,18 +14,37 @@ export const LEFT_OUT: Readonly<Record<string, string>> = {
   "ssh2/lib/server.js": "",
 };
 
-/** Puts each module of `LEFT_OUT` out of the bundle. */
-export const withoutUnusedModules: Plugin = {
-  name: "without-unused-modules",
+/** Puts each module of `leftOut` out of a bundle. */
+export function withoutUnusedModules(leftOut: Readonly<Record<string, string>>): Plugin {
+  return {
+    name: "without-unused-modules",
+    setup(setup) {
+      setup.onLoad({ filter: /[\\/]node_modules[\\/](ssh2|bcrypt-pbkdf)[\\/].*\.js$/ }, ({ path }) => {
+        const inside =
+          path
+            .split(/[\\/]node_modules[\\/]/)
+            .at(-1)
+            ?.replaceAll("\\", "/") ?? "";
+        const contents = leftOut[inside] ?? leftOut[inside.replace(/\/index\.js$/, "")];
+        return contents === undefined ? undefined : { contents, loader: "js" };
+      });
+    },
+  };
+}
+
+/**
+ * Leaves native modules out by making their `require` throw, which their users expect and do without. Marked as
+ * external they would stay in the file as relative paths and load whatever lies beside it.
+ */
+export const withoutNativeModules: Plugin = {
+  name: "without-native-modules",
   setup(setup) {
-    setup.onLoad({ filter: /[\\/]node_modules[\\/](ssh2|bcrypt-pbkdf)[\\/].*\.js$/ }, ({ path }) => {
-      const inside =
-        path
-          .split(/[\\/]node_modules[\\/]/)
-          .at(-1)
-          ?.replaceAll("\\", "/") ?? "";
-      const contents = LEFT_OUT[inside] ?? LEFT_OUT[inside.replace(/\/index\.js$/, "")];
-      return contents === undefined ? undefined : { contents, loader: "js" };
-    });
+    setup.onResolve({ filter: /\.node$|^cpu-features$|^msgpackr-extract$/ }, ({ path }) => ({
+      path,
+      namespace: "native",
+    }));
+    setup.onLoad({ filter: /.*/, namespace: "native" }, () => ({
+      contents: 'throw new Error("native modules are left out of the bundle");',
+    }));
   },
 };

@@ -86,7 +86,19 @@ export function defineCommandLine(
       throw explainMistake(message, argv);
     });
   for (const module of commands) line.command(module);
+  spareHelp(line);
   return line;
+}
+
+/** What yargs does not document. */
+interface YargsInternals {
+  getInternalMethods?: () => { getUsageInstance?: () => { cacheHelpMessage?: () => void } };
+}
+
+/** yargs lays out the help of every command that it runs, for nobody: a quarter of the time until the command is there. */
+function spareHelp(line: Argv): void {
+  const usage = (line as YargsInternals).getInternalMethods?.().getUsageInstance?.();
+  if (usage?.cacheHelpMessage !== undefined) usage.cacheHelpMessage = () => {};
 }
 
 function packageVersion(): string {

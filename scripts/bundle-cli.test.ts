@@ -1,0 +1,73 @@
+import { execFile } from "node:child_process";
+import { copyFile, mkdir, mkdtemp, readFile, rm, symlink } from "node:fs/promises";
+import { builtinModules } from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import vm from "node:vm";
+import { BUNDLE_FILE, CODE_CACHE_FILE, wrapped } from "@farside/cli/run-bundle";
+import type { Metafile } from "esbuild";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { bundleAgent } from "./bundle.ts";
+import { bundleCommandLine } from "./bundle-cli.ts";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const run = promisify(execFile);
+
+let base: string;
+let folder: string;
+let metafile: Metafile;
+
+/** As it is installed: dist below the package, which finds pkcs11js. */
+beforeAll(async () => {
+  base = await mkdtemp(path.join(os.tmpdir(), "farside-cli-"));
+  folder = `${base}/dist/`;
+  await mkdir(folder);
+  await copyFile(`${root}packages/cli/package.json`, `${base}/package.json`);
+  await symlink(`${root}node_modules`, `${base}/node_modules`);
+  await bundleAgent(folder);
+  metafile = await bundleCommandLine({ agentFolder: folder, folder });
+}, 60_000);
+afterAll(() => rm(base, { recursive: true, force: true }));
+
+const farside = (...args: string[]) => run(process.execPath, [`${folder}${BUNDLE_FILE}`, ...args]);
+
+describe("the command line's bundle", () => {
+  test("runs from its one file", async () => {
+    const { version } = JSON.parse(await readFile(`${base}/package.json`, "utf8")) as { version: string };
+    expect((await farside("--version")).stdout.trim()).toBe(version);
+    expect((await farside("forward", "--help")).stdout).toContain("--via");
+  });
+
+  test("finds its agent: a start fails at the jump host, not before", async () => {
+    const key = `${base}/key`;
+    await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+    const line = ["forward", "-p", "1", "nobody@127.0.0.1", "-L", "4444:localhost:4444", "--identity", key];
+    const failed = await farside(...line, "--host-key-check", "accept-new").catch((error) => error);
+    expect(failed.stderr).toContain("error[hop.unreachable]");
+  });
+
+  test("finds its signer process: a module that is none is told as such", async () => {
+    const failed = await farside("card", "list", "--pkcs11-provider", `${base}/package.json`).catch(
+      (error) => error,
+    );
+    expect(failed.stderr).toContain("error[card.module-not-found]");
+  });
+
+  test("requires nothing but what Node.js has built in", () => {
+    const required = Object.values(metafile.outputs).flatMap(({ imports }) => imports);
+    const foreign = required.filter(({ path: name }) => !builtinModules.includes(name.replace(/^node:/, "")));
+    expect(required.length).toBeGreaterThan(10);
+    expect(foreign).toEqual([]);
+  });
+
+  test("is compiled for this Node.js, by which its code cache is taken", async () => {
+    const [source, cachedData] = await Promise.all([
+      readFile(`${folder}${BUNDLE_FILE}`, "utf8"),
+      readFile(`${folder}${CODE_CACHE_FILE}`),
+    ]);
+    expect(cachedData.length).toBeGreaterThan(100_000);
+    expect(new vm.Script(wrapped(source), { cachedData }).cachedDataRejected).toBe(false);
+  });
+});
