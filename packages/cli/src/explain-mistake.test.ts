@@ -2,6 +2,10 @@ import { isCodedError } from "@farside/protocol";
 import { describe, expect, test } from "vitest";
 import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
+import { allForwardOptions } from "./commands/forward.ts";
+import { allRunOptions } from "./commands/run.ts";
+import { statusOptions } from "./commands/status.ts";
+import { teardownOptions } from "./commands/teardown.ts";
 import { Interrupts } from "./interrupts.ts";
 
 const context: CommandContext = {
@@ -79,14 +83,21 @@ describe("a mistake on the command line", () => {
   });
 
   test("options of later versions are unknown ones, not accepted without effect", async () => {
-    for (const option of [
-      "--reattach",
-      "--detach",
-      "--take-over",
-      "--keep-runtime",
-      "--respect-sshd-policy",
-    ]) {
+    for (const option of ["--reattach", "--detach", "--take-over", "--keep-runtime"]) {
       expect(await mistake("forward", "x", "-L", "1:b:2", option)).toContain(`unknown option ${option}`);
+    }
+  });
+
+  test("every flag that is given a value is one, also =yes, which would be read as no", async () => {
+    const flags = { ...allForwardOptions, ...allRunOptions, ...teardownOptions, ...statusOptions };
+    const names = Object.entries(flags).flatMap(([name, option]) =>
+      "type" in option && option.type === "boolean" ? [name] : [],
+    );
+    expect(names.length).toBeGreaterThan(3);
+    for (const name of names) {
+      expect(await mistake("forward", "x", "-L", "1:b:2", `--${name}=yes`)).toContain(
+        `--${name} takes no value`,
+      );
     }
   });
 });
