@@ -40,7 +40,7 @@ export interface Runtime extends Trait {
 }
 
 export interface Server extends Trait {
-  readonly program: "openssh" | "dropbear";
+  readonly program: "openssh" | "dropbear" | "asyncssh";
   /** Debian release of the jump host; the machine's own tree where left out. */
   readonly release?: string;
 }

@@ -233,10 +233,22 @@ const otherServers: Row[] = [
     [refusedCommand(/date|UTC|did not run/), { server, policy: policies.keyCommand }],
     [works, { server, policy: policies.noForwardingKey }],
     // It lets nobody in whose shell is not in /etc/shells.
-    [{ code: "hop.auth-refused", leg: "jump" }, { server, shell: shells.nologin }],
+    [
+      { code: "hop.auth-refused", leg: "jump" },
+      { server, shell: shells.nologin },
+    ],
     [readsStdin, { server, noise: noises.readsAll }],
     [works, { server, home: homes.readOnly }],
   ]),
+  [works, { server: servers.asyncssh }],
+  [works, { server: servers.asyncssh, shell: fish }],
+  [{ shows: /Welcome.*no newline/ }, { server: servers.asyncssh, noise: noises.prints }],
+  [readsStdin, { server: servers.asyncssh, noise: noises.readsAll }],
+  [refusedCommand(/not available/), { server: servers.asyncssh, shell: shells.nologin }],
+  [
+    { code: "agent.no-runtime", leg: "jump" },
+    { server: servers.asyncssh, runtime: runtimes.none },
+  ],
 ];
 
 /** The matrix. The order is kept in docs/jump-hosts.md. */

@@ -3,6 +3,7 @@ import { JUMP, type Lab, startLab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/lab-process.ts";
 import { isListening } from "../lab/proc-net.ts";
 import { waitFor } from "../support/wait-for.ts";
+import { ASYNCSSH_SERVER } from "./asyncssh-server.ts";
 import { type Cell, type Server, type Trait, traitsOf } from "./cell.ts";
 import { debianRoot } from "./debian-root.ts";
 import { fetchNodes, nodeCache, nodeMajors, nodeVersion } from "./node-builds.ts";
@@ -55,6 +56,7 @@ export class MatrixLab implements AsyncDisposable {
       await jump.sshd.stop();
       const programs: LabProcess[] = [];
       if (server.program === "dropbear") programs.push(await startDropbear(jump));
+      else if (server.program === "asyncssh") programs.push(await startAsyncSsh(jump));
       else {
         // Nobody needs an sftp subsystem.
         await jump.sshd.start(
@@ -82,10 +84,10 @@ export class MatrixLab implements AsyncDisposable {
 
   /** How many connections the server logged, and how many logins of `user`. */
   async counts(user?: string): Promise<{ connections: number; logins: number }> {
-    const isDropbear = this.#server.program === "dropbear";
-    const log = isDropbear ? (this.#programs[0]?.stderr ?? "") : await this.lab.jump.sshd.log();
-    const connection = isDropbear ? /Child connection from /g : /^Connection from /gm;
-    const login = isDropbear ? `Pubkey auth succeeded for '${user}'` : `Accepted publickey for ${user} `;
+    const isOther = this.#server.program !== "openssh";
+    const log = isOther ? (this.#programs[0]?.stderr ?? "") : await this.lab.jump.sshd.log();
+    const connection = isOther ? /Child connection from /g : /^Connection from /gm;
+    const login = isOther ? `Pubkey auth succeeded for '${user}'` : `Accepted publickey for ${user} `;
     return { connections: log.match(connection)?.length ?? 0, logins: log.split(login).length - 1 };
   }
 
@@ -126,6 +128,15 @@ async function startDropbear(jump: Host): Promise<LabProcess> {
   const dropbear = jump.spawn(["dropbear", "-F", "-E", "-s", "-r", "/etc/ssh/dropbear", "-p", `${JUMP}:22`]);
   await waitFor(() => isListening(jump.initPid, 22), { what: "dropbear", detail: () => dropbear.stderr });
   return dropbear;
+}
+
+async function startAsyncSsh(jump: Host): Promise<LabProcess> {
+  const server = jump.spawn(["python3", "-c", ASYNCSSH_SERVER, JUMP]);
+  await waitFor(() => isListening(jump.initPid, 22), {
+    what: "AsyncSSH's server",
+    detail: () => server.stderr,
+  });
+  return server;
 }
 
 function accountScript(cell: Cell, uid: number, key: string): string {

@@ -5,5 +5,6 @@ export const servers = {
   debian12: { name: "OpenSSH 9.2 (Debian 12)", program: "openssh" },
   debian13: { name: "OpenSSH 10.0 (Debian 13)", program: "openssh", release: "trixie" },
   debian11: { name: "OpenSSH 8.4 (Debian 11)", program: "openssh", release: "bullseye" },
+  asyncssh: { name: "AsyncSSH 2.10", program: "asyncssh" },
   dropbear: { name: "Dropbear 2022.83", program: "dropbear" },
 } as const satisfies Record<string, Server>;

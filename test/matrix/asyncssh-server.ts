@@ -1,0 +1,39 @@
+/**
+ * A server made with AsyncSSH, as its documentation shows one that runs commands: the login shell of the account, as that
+ * account. Argument: the address. It logs to stderr in Dropbear's words.
+ */
+export const ASYNCSSH_SERVER = `
+import asyncio, asyncssh, pwd, sys
+
+def log(text):
+    print(text, file=sys.stderr, flush=True)
+
+class Server(asyncssh.SSHServer):
+    def connection_made(self, connection):
+        self.connection = connection
+        log("Child connection from " + connection.get_extra_info("peername")[0])
+    def begin_auth(self, username):
+        self.username = username
+        self.connection.set_authorized_keys("/etc/ssh/matrix-keys/" + username)
+        return True
+    def auth_completed(self):
+        log("Pubkey auth succeeded for '" + self.username + "'")
+
+async def run(process):
+    account = pwd.getpwnam(process.get_extra_info("username"))
+    child = await asyncio.create_subprocess_exec(
+        "setpriv", "--reuid", str(account.pw_uid), "--regid", str(account.pw_gid), "--init-groups",
+        account.pw_shell, "-c", process.command, cwd=account.pw_dir,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={"HOME": account.pw_dir, "USER": account.pw_name, "SHELL": account.pw_shell, "SSH_CLIENT": "matrix 1 22",
+             "PATH": "/usr/local/bin:/usr/bin:/bin"})
+    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+    process.exit(await child.wait())
+
+async def main():
+    await asyncssh.create_server(Server, sys.argv[1], 22, server_host_keys=["/etc/ssh/ssh_host_ed25519_key"],
+                                 process_factory=run, encoding=None, allow_pty=False)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+`;
