@@ -85,6 +85,23 @@ describe("ssh_config", () => {
   });
 });
 
+test("one login and one command start the agent; the receipt's look comes over the same connection", async () => {
+  const counts = async () => {
+    const log = await loopback.sshd.log();
+    return { logins: loginsIn(log), commands: log.match(/Starting session: /g)?.length ?? 0 };
+  };
+  const before = await counts();
+  await using run = loopback.start("--json");
+  await eventOf(run, "ready");
+  const atReady = await counts();
+  expect(atReady).toEqual({ logins: before.logins + 1, commands: before.commands + 1 });
+  run.process.kill("SIGINT");
+  expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+  const after = await counts();
+  expect(after.logins).toBe(atReady.logins);
+  expect(after.commands).toBeGreaterThan(atReady.commands);
+});
+
 describe("a session's limits", () => {
   test.each([
     ["--ttl", "1s"],
