@@ -132,6 +132,34 @@ describe("farside run", () => {
     expect(run.stdout.split(" ")[0], run.stderr).toBe(await digest(lab.jump));
   }, 120_000);
 
+  test("delivers what is printed after stdin has ended, and while there is none at all", async () => {
+    const script = "cat >/dev/null; echo start; sleep 1; echo end; echo err >&2";
+    for (const redirection of ["</dev/null", "<&-"]) {
+      const words = [...runWords(), "sh", "-c", script];
+      const run = lab.workstation.spawn(["sh", "-c", `"$@" ${redirection}`, "sh", ...words], {
+        env: runEnvironment(lab),
+      });
+      const { code } = await run.exit;
+      expect([code, run.stdout], run.stderr).toEqual([0, "start\nend\n"]);
+      expect(run.stderr).toMatch(/^err$/m);
+    }
+  });
+
+  test("writes the events to a descriptor of the caller's, and nothing of them to stdout", async () => {
+    const words = [...runWords({ options: ["--events", "fd:9", "--log-level", "error"] }), "echo", "out"];
+    const script = '"$@" 9>/tmp/events.jsonl; cat /tmp/events.jsonl >&2; rm /tmp/events.jsonl';
+    const run = lab.workstation.spawn(["sh", "-c", script, "sh", ...words], { env: runEnvironment(lab) });
+    run.stdin.end();
+    await run.exit;
+    expect(run.stdout).toBe("out\n");
+    const events = run.stderr
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line).event);
+    expect(events).toContain("ready");
+    expect(events.at(-1)).toBe("receipt");
+  });
+
   test("holds a command back whose output nobody reads, for longer than the lease", async () => {
     const words = [...runWords({ options: ["--lease", "2"] }), "cat", "/dev/shm/payload"];
     const script = '"$@" | (sleep 6; sha256sum)';
