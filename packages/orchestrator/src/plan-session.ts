@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { agentBundle } from "@farside/agent/bundle";
 import { CodedError, MAX_FORWARDS, Scope } from "@farside/protocol";
 import type { HostConfig, Identity } from "@farside/ssh";
@@ -55,7 +56,10 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
     const root = options.stateFolder ?? stateFolder();
     const folder = await SessionFolder.create(
       root,
-      { name, jump: options.jump, host, login: loginOf(options) },
+      {
+        ...{ name, jump: options.jump, host, login: loginOf(options) },
+        readyFile: options.readyFile && resolve(options.readyFile),
+      },
       { onFailure: (error) => onWarning(`the session's state can't be kept: ${(error as Error).message}`) },
     );
     const deadline = new StartDeadline(

@@ -27,6 +27,8 @@ export const sessionRecord = v.object({
   jump: v.string(),
   host: v.string(),
   login: v.optional(sessionLogin),
+  /** Where its `--ready-file` is while it is ready. */
+  readyFile: v.optional(v.string()),
   phase: v.string(),
   agentPid: v.optional(count),
   /** Marks the session's processes on the jump host. */
@@ -85,7 +87,7 @@ export class SessionFolder {
   /** Takes the name. Throws `session.name-in-use`, or `config.invalid` where the folder can't be made. */
   static async create(
     root: string,
-    first: Pick<SessionRecord, "name" | "jump" | "host" | "login">,
+    first: Pick<SessionRecord, "name" | "jump" | "host" | "login" | "readyFile">,
     options: { readonly intervalMs?: number; readonly onFailure?: (error: unknown) => void } = {},
   ): Promise<SessionFolder> {
     const path = join(root, checkSessionName(first.name));

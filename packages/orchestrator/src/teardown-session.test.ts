@@ -4,6 +4,7 @@ import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { connectChain, KeyFileIdentity, PinnedHostKeys } from "@farside/ssh";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { ForwardOptions } from "./forward-options.ts";
 import { readSession } from "./session-store.ts";
 import { type TeardownOptions, teardownSession } from "./teardown-session.ts";
 import { type BuiltAgent, buildAgent, buildCheckoutAgent } from "./testing/build-agent.ts";
@@ -44,8 +45,8 @@ function run(path: string, args: string[]): ChildProcess & { stdout: NonNullable
 }
 
 /** A session in another process; resolves when it is ready. */
-async function startOther(name: string) {
-  const { events: _, onEvent: __, bundle: ___, ...options } = host.options({ name });
+async function startOther(name: string, more: Partial<ForwardOptions> = {}) {
+  const { events: _, onEvent: __, bundle: ___, ...options } = host.options({ name, ...more });
   const folder = agent.bundle.path.replace(/agent\.cjs$/, "");
   const child = run("testing/orchestrator-process.ts", [JSON.stringify(options), folder]);
   const [line] = await once(child.stdout, "data");
@@ -108,6 +109,22 @@ describe("a teardown", () => {
     const gone = once(left, "exit");
     expect(await teardownSession("left", { stateFolder: state(), connect })).toMatchObject({ clean: true });
     expect(await gone).toEqual([null, "SIGTERM"]);
+  });
+
+  it("removes the ready file that a killed orchestrator has left, and no other", async () => {
+    const readyFile = host.sshd.folder.file("ready.json");
+    const { child } = await startOther("told", { readyFile });
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+    const left = await readFile(readyFile, "utf8");
+    // Somebody else's by now.
+    await writeFile(readyFile, left.replace('"told"', '"other"'));
+    await teardownSession("told", { stateFolder: state() });
+    expect(await readFile(readyFile, "utf8")).toContain('"other"');
+    await writeFile(readyFile, left);
+    await teardownSession("told", { stateFolder: state() });
+    await expect(readFile(readyFile)).rejects.toThrow(/ENOENT/);
   });
 
   it("never signals a process that only has the pid of the orchestrator", async () => {

@@ -3,6 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { CodedError, deadline, type Receipt, toCodedError } from "@farside/protocol";
 import type { JumpChain } from "@farside/ssh";
 import { isRunning } from "./process-start.ts";
+import { removeStaleReadyFile } from "./ready-file.ts";
 import { makeReceipt, unverified } from "./receipt.ts";
 import { readSession, type StoredSession, stateFolder } from "./session-store.ts";
 import { tracesOf } from "./traces.ts";
@@ -74,6 +75,7 @@ async function endDead(session: StoredSession, options: TeardownOptions): Promis
   const { record, undo, folder } = session;
   const { name, host } = record;
   const traces = tracesOf(undo);
+  await removeStaleReadyFile(record.readyFile, record);
   const signal = options.signal ?? new AbortController().signal;
   let receipt: Receipt;
   if (traces === undefined) {
