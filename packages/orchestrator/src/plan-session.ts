@@ -9,6 +9,7 @@ import { parseHopList } from "./hop-spec.ts";
 import { parsePinnedKeys } from "./host-keys.ts";
 import { openIdentity } from "./identity-choice.ts";
 import { planJumpLogin } from "./jump-login.ts";
+import { resolveSpec } from "./jump-route.ts";
 import { judgeReportedKey } from "./reported-host-key.ts";
 import { loginOf } from "./session-login.ts";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
@@ -32,10 +33,11 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
   const onWarning = (message: string) => log.emit({ event: "warning", message });
   // Only starts to run with the session: before that, nobody but the operator is waited for.
   let start: StartDeadline | undefined;
-  const login = await planJumpLogin(options, {
-    onWarning,
-    whileAsking: (wait) => start?.during(wait) ?? wait(),
-  });
+  const [login] = await Promise.all([
+    planJumpLogin(options, { onWarning, whileAsking: (wait) => start?.during(wait) ?? wait() }),
+    // ssh answers for all hosts at the same time; a complaint is told where the answer is used.
+    ...viaSpecs.map((spec) => resolveSpec(spec, { configFile, signal }).catch(() => {})),
+  ]);
   const { configs, hostKeys, host } = login;
   const via = await resolveViaRoute(
     { via: viaSpecs, pinned, hostKeys, resolve: { configFile, signal } },

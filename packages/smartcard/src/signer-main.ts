@@ -37,6 +37,7 @@ const handlers: Handlers = {
     return { description: loaded.description };
   },
   tokens: () => module().tokens(),
+  token: ({ slot }) => module().token(slot) ?? null,
   open: ({ slot }) => module().open(slot),
   objects: () => module().objects(),
   login: ({ pin }) => {

@@ -48,6 +48,8 @@ export interface SignerCalls {
   /** Loads and initialises the module; the file of OPENSC_CONF, which is a private one, is then removed with its folder. */
   load: { params: { modulePath: string }; result: { description: string } };
   tokens: { params: Record<string, never>; result: { readers: number; tokens: readonly TokenFacts[] } };
+  /** The token in one slot as it is now; null where there is none. */
+  token: { params: { slot: string }; result: TokenFacts | null };
   /** Opens a session; one that is open is closed. */
   open: { params: { slot: string }; result: { mechanisms: readonly number[] } };
   objects: { params: Record<string, never>; result: readonly ObjectFacts[] };

@@ -39,6 +39,10 @@ export class SignerModule {
     return { readers, tokens };
   }
 
+  token(slot: string): TokenFacts | undefined {
+    return this.#token(Buffer.from(slot, "hex"));
+  }
+
   isPresent(slot: string): boolean {
     return (this.#module.C_GetSlotInfo(Buffer.from(slot, "hex")).flags & slotFlag.tokenPresent) !== 0;
   }

@@ -74,7 +74,9 @@ export class TokenSession implements AsyncDisposable {
   async choose(token: TokenFacts): Promise<void> {
     this.#token = token;
     this.#isOpen = false;
-    await this.ensureOpen();
+    // It was listed a moment ago; a signer that has ended since may number its slots anew.
+    if (this.#signer?.isAlive === true) await this.#open(token);
+    else await this.ensureOpen();
   }
 
   /** Rejects with `card.removed` when the token isn't there. */
@@ -92,6 +94,10 @@ export class TokenSession implements AsyncDisposable {
           hint: "put the card back and try again",
         },
       );
+    await this.#open(token);
+  }
+
+  async #open(token: TokenFacts): Promise<void> {
     this.#token = token;
     try {
       this.#mechanisms = (await this.call("open", { slot: token.slot })).mechanisms;
@@ -103,7 +109,14 @@ export class TokenSession implements AsyncDisposable {
 
   /** The token as it is now, in whichever reader; undefined where it is out. */
   async findAgain(): Promise<TokenFacts | undefined> {
-    const { label, serial, manufacturer, model } = this.token;
+    const { slot, label, serial, manufacturer, model } = this.token;
+    if (this.#isOpen && this.#signer?.isAlive === true) {
+      // Where it was last: one slot is asked, not every reader.
+      const there = await this.call("token", { slot }).catch((error) => {
+        throw toCardError(error, `find ${describeToken(this.token)} again`);
+      });
+      if (there !== null && there.serial === serial && there.label === label) return there;
+    }
     const { tokens } = await this.tokens();
     const same = tokens.filter((token) => token.serial === serial && token.label === label);
     return same.find((token) => token.manufacturer === manufacturer && token.model === model) ?? same[0];

@@ -229,3 +229,18 @@ test("an ssh that prints something else, or too much, is config.invalid", async 
     expect(error.message).not.toContain("\u001b");
   }
 });
+
+test("ssh is asked once for what is asked again at once", async () => {
+  const tally = folder.file("tally");
+  const sshProgram = folder.file("counting-ssh");
+  const output = ["hostname h", "user u", "port 22"].map((line) => `echo ${line}`).join("; ");
+  await writeFile(sshProgram, `#!/bin/sh\necho asked >> ${tally}; ${output}\n`);
+  await chmod(sshProgram, 0o755);
+  await writeFile(configFile, "");
+  const timesAsked = async () => (await readFile(tally, "utf8")).trim().split("\n").length;
+  await resolveHost("h", { sshProgram, configFile, port: 1 });
+  await resolveHost("h", { sshProgram, configFile, port: 1 });
+  expect(await timesAsked()).toBe(1);
+  await resolveHost("h", { sshProgram, configFile, port: 2 });
+  expect(await timesAsked()).toBe(2);
+});

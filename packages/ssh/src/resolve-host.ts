@@ -28,14 +28,17 @@ export async function resolveHost(alias: string, options: ResolveOptions = {}): 
   // A leading dash would be an option of ssh, and a control character a line of its output.
   if (alias === "" || alias.startsWith("-") || /[\s\p{C}]/u.test(alias))
     throw new CodedError("config.invalid", `"${harmless(alias)}" is not a host name`);
-  const values = await valuesFor(alias, options);
-  const config = interpretConfig(alias, values);
-  if (options.configFile !== undefined || !config.unsupported.includes(distributionDefault)) return config;
-  if (!existsSync(systemConfigFile)) return config;
-  const { sshProgram, signal } = options;
+  const { configFile, sshProgram, signal } = options;
+  // Asked at the same time: most distributions have such a default, and each ssh takes its time to start.
+  const hasSystemFile = configFile === undefined && existsSync(systemConfigFile);
   const onlySystem = { configFile: systemConfigFile, sshProgram, signal };
-  const system = interpretConfig(alias, await valuesFor(alias, onlySystem));
-  if (!system.unsupported.includes(distributionDefault)) return config;
+  const [values, systemValues] = await Promise.all([
+    valuesFor(alias, options),
+    hasSystemFile ? valuesFor(alias, onlySystem).catch(() => undefined) : undefined,
+  ]);
+  const config = interpretConfig(alias, values);
+  if (systemValues === undefined || !config.unsupported.includes(distributionDefault)) return config;
+  if (!interpretConfig(alias, systemValues).unsupported.includes(distributionDefault)) return config;
   return { ...config, unsupported: config.unsupported.filter((name) => name !== distributionDefault) };
 }
 
@@ -53,10 +56,26 @@ async function valuesFor(alias: string, options: ResolveOptions): Promise<Config
   return readConfigFiles(alias, options);
 }
 
-/** What `ssh -G` prints, or undefined where there is no ssh. */
-function askSsh(alias: string, options: ResolveOptions): Promise<string | undefined> {
-  const { configFile, user, port, overrides = {}, signal } = options;
-  const args = [
+/** What ssh has said lately, by its program and arguments. One start asks the same several times. */
+const answers = new Map<string, string>();
+const keptMs = 1_000;
+
+async function askSsh(alias: string, options: ResolveOptions): Promise<string | undefined> {
+  const args = argumentsFor(alias, options);
+  const key = JSON.stringify([options.sshProgram, args]);
+  const known = answers.get(key);
+  options.signal?.throwIfAborted();
+  if (known !== undefined) return known;
+  const answer = await runSsh(alias, args, options);
+  if (answer !== undefined) {
+    answers.set(key, answer);
+    setTimeout(() => answers.delete(key), keptMs).unref();
+  }
+  return answer;
+}
+
+function argumentsFor(alias: string, { configFile, user, port, overrides = {} }: ResolveOptions): string[] {
+  return [
     "-G",
     ...(configFile === undefined ? [] : ["-F", configFile]),
     ...(user === undefined ? [] : ["-l", user]),
@@ -65,10 +84,18 @@ function askSsh(alias: string, options: ResolveOptions): Promise<string | undefi
     "--",
     alias,
   ];
+}
+
+/** What `ssh -G` prints, or undefined where there is no ssh. */
+function runSsh(
+  alias: string,
+  args: readonly string[],
+  { sshProgram, signal }: ResolveOptions,
+): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted === true) return reject(signal.reason);
     // A group of its own: Ctrl-C is for farside, and what a `Match exec` started ends with it.
-    const child = spawn(options.sshProgram ?? "ssh", args, {
+    const child = spawn(sshProgram ?? "ssh", args, {
       stdio: ["ignore", "pipe", "pipe"],
       detached: true,
     });
