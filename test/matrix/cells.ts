@@ -100,6 +100,14 @@ const poorHomes: Row[] = Object.values(homes)
 const strictSshds: Row[] = [
   [works, { policy: policies.oneSession }],
   [works, { policy: policies.oneSession, noise: noises.staysOpen }],
+  [
+    // No second command may ask why: it takes as long as a start may take.
+    { code: "timeout", says: /has not come to the command/, knownAfterMs: 4_000 },
+    {
+      noise: noises.readsAll,
+      policy: { ...policies.oneSession, args: ["--start-timeout", "4s"] },
+    },
+  ],
   [{ code: "hop.channel-refused", leg: "jump", says: /MaxSessions/ }, { policy: policies.noSession }],
   [works, { policy: policies.noForwarding }],
   [forbidden, { policy: policies.noForwardingRespected }],

@@ -5,6 +5,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
+import { CodedError } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newNonce, RUN_VARIABLE } from "./bootstrap.ts";
@@ -175,6 +176,18 @@ describe("a receipt", () => {
       clean: false,
     });
     server.close();
+  });
+
+  it("is asked for again where the host has no room yet for one more command (MaxSessions 1)", async () => {
+    let refusals = 2;
+    const busy: Pick<Hop, "exec"> = {
+      exec: (...args) => {
+        refusals -= 1;
+        if (refusals < 0) return here().exec(...args);
+        return Promise.reject(new CodedError("hop.channel-refused", "open failed", { leg: "jump" }));
+      },
+    };
+    expect(await receiptOf({}, busy)).toMatchObject({ ...nothing, clean: true });
   });
 
   it("is not clean, and says so, where nobody could look", async () => {

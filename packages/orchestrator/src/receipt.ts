@@ -40,6 +40,7 @@ export async function makeReceipt(options: ReceiptOptions): Promise<Receipt> {
   if (hop === undefined) return unverified(session, host, options.whyNot ?? "there is no connection to it");
   const startedAt = performance.now();
   let found: Leftovers = { processes: [], listeners: [], files: [] };
+  let refusal: unknown;
   try {
     for (const { afterMs, mode } of LOOKS) {
       await wait(Math.max(0, startedAt + afterMs - performance.now()), undefined, signal && { signal });
@@ -48,11 +49,18 @@ export async function makeReceipt(options: ReceiptOptions): Promise<Receipt> {
         // Nobody is left who would remove them.
         const isOrphaned = found.processes.length === 0 && found.files.length > 0;
         found = await lookForLeftovers(hop, traces, isOrphaned ? "kill" : mode, limit.signal);
+        refusal = undefined;
+      } catch (error) {
+        // With MaxSessions 1, the agent's channel may still be counted.
+        if (!isCodedError(error) || error.code !== "hop.channel-refused") throw error;
+        refusal = error;
+        continue;
       } finally {
         limit.release();
       }
       if (isNothing(found)) return { session, host, ...emptied(found), clean: true };
     }
+    if (refusal !== undefined) throw refusal;
     return { session, host, ...emptied(found), clean: false };
   } catch (error) {
     return unverified(
