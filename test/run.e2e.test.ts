@@ -5,6 +5,7 @@ import type { LabProcess } from "./lab/lab-process.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { CTRL_C, Terminal } from "./support/pty.ts";
 import { type RunCommandOptions, runEnvironment, runWords, startRun } from "./support/run-command.ts";
+import { Trace } from "./support/strace.ts";
 import { waitFor } from "./support/wait-for.ts";
 
 const LEASE_S = 3;
@@ -284,6 +285,20 @@ describe("farside run", () => {
     await terminal.waitForText(/ icanon/);
     expect(terminal.text).toMatch(/INT/);
     await expectNothingLeft(lab.jump, 1_000);
+  });
+
+  test("writes no file on the jump host, nor does the terminal that it makes there", async () => {
+    const trace = await Trace.ofLoginsTo(lab, lab.jump);
+    const codes = [
+      (await ended(sh("cat; echo out; echo err >&2"))).code,
+      (await ended(sh("tty", { options: ["--tty"] }))).code,
+    ];
+    expect(codes).toEqual([0, 0]);
+    // Pipes and terminals are opened by names, too.
+    const files = (await trace.stop()).filter(
+      (line) => !/"\/proc\/\d+\/fd\/\d+"|"\/dev\/(ptmx|pts\/\d+|tty)"/.test(line),
+    );
+    expect(files).toEqual([]);
   });
 
   describe("--here", () => {
