@@ -11,7 +11,7 @@ import { waitFor } from "./support/wait-for.ts";
 const LEASE_S = 3;
 const MEBIBYTE = 1024 * 1024;
 /** What neither end may grow to, whatever passes through. */
-const MAX_RSS_BYTES = 260 * MEBIBYTE;
+const MAX_RSS_BYTES = 180 * MEBIBYTE;
 /** A tree that survives everything but SIGKILL: in the group, out of the group, and without its output. */
 const DEAF = "trap '' TERM INT HUP; while :; do sleep 0.2; done";
 const TREE = `(${DEAF}) & setsid nohup sh -c "${DEAF}" </dev/null >/dev/null 2>&1 & echo up; ${DEAF}`;
