@@ -21,6 +21,7 @@ export function connectHopThrough(peer: Pick<Peer, "request">): ConnectHop {
       identity: delegatedIdentity(hop, peer),
       hostKeys: new PinnedHostKeys(hop.hostKeys),
       requireSignature: true,
+      dataPath: true,
       authenticationTimeoutMs: AUTHENTICATION_TIMEOUT_MS,
       connectTimeoutMs,
       signal,

@@ -1,7 +1,8 @@
 import { CodedError, deadline, isCodedError, type TargetAddress } from "@farside/protocol";
+import type { Hop } from "@farside/ssh";
 import { formatEndpoint } from "./format-endpoint.ts";
 import type { Route } from "./route-pool.ts";
-import { dialledStream, type Target } from "./target.ts";
+import { type Dialled, dialledStream, type Target } from "./target.ts";
 
 const DIAL_TIMEOUT_MS = 30_000;
 
@@ -17,13 +18,8 @@ export function sshTarget(address: TargetAddress, route: Route): Target {
     async dial(signal) {
       const hop = await route.lastHop(signal);
       const limit = deadline(DIAL_TIMEOUT_MS, () => tooSlow(label, hop.name), { signal });
-      const options = { signal: limit.signal, timeoutMs: 2 * DIAL_TIMEOUT_MS };
       try {
-        const stream =
-          address.kind === "unix"
-            ? await hop.dialUnix(address.path, options)
-            : await hop.dial(address.host, address.port, options);
-        return dialledStream({ stream });
+        return await dialFrom(hop, address, { signal: limit.signal, timeoutMs: 2 * DIAL_TIMEOUT_MS });
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         throw isCodedError(error)
@@ -40,6 +36,21 @@ export function sshTarget(address: TargetAddress, route: Route): Target {
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** By the hop's data path where it has one, which joins a relay itself; else as a stream through ssh2. */
+async function dialFrom(
+  hop: Hop,
+  address: TargetAddress,
+  options: { signal: AbortSignal; timeoutMs: number },
+): Promise<Dialled> {
+  if (hop.dataPath !== undefined)
+    return hop.dataPath.open(address.kind === "unix" ? { socketPath: address.path } : address, options);
+  const stream =
+    address.kind === "unix"
+      ? await hop.dialUnix(address.path, options)
+      : await hop.dial(address.host, address.port, options);
+  return dialledStream({ stream });
 }
 
 function tooSlow(label: string, hop: string): CodedError {
