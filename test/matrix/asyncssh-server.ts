@@ -27,8 +27,15 @@ async def run(process):
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
         env={"HOME": account.pw_dir, "USER": account.pw_name, "SHELL": account.pw_shell, "SSH_CLIENT": "matrix 1 22",
              "PATH": "/usr/local/bin:/usr/bin:/bin"})
-    await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
-    process.exit(await child.wait())
+    closed = asyncio.ensure_future(process.wait_closed())
+    ended = asyncio.ensure_future(child.wait())
+    try:
+        await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
+        await asyncio.wait({closed, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            process.exit(ended.result())
+    finally:
+        child.stdin.close()
 
 async def main():
     await asyncssh.create_server(Server, sys.argv[1], 22, server_host_keys=["/etc/ssh/ssh_host_ed25519_key"],

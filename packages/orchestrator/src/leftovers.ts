@@ -27,8 +27,8 @@ export interface Leftovers {
 export type LookMode = "look" | "end" | "kill";
 
 /**
- * `$1$2` marks the processes, `$3$4` this script's output, `$5` has the ports in hex, `$6` the mode; paths come on stdin,
- * where any character may stand. Processes are recognised by command line or environment, and only the login's own count:
+ * `$1$2` marks the processes, `$3$4` this script's output, `$5` has the ports in hex, `$6` the mode, `$7` how many
+ * paths there are; those come on stdin, where any character may stand. Processes are recognised by command line or environment, and only the login's own count:
  * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself.
  */
 const SCRIPT = onOneLine(`
@@ -58,6 +58,7 @@ for t in /proc/net/tcp /proc/net/tcp6; do
     echo "unknown listeners";
   fi;
 done;
+if [ "$7" = 0 ]; then echo "farside-look:$mark:end"; exit; fi;
 while IFS= read -r line; do if [ "$line" = "farside-sockets $mark" ]; then break; fi; done;
 i=0;
 while IFS= read -r path; do
@@ -87,7 +88,13 @@ export async function lookForLeftovers(
 ): Promise<Leftovers> {
   const mark = newNonce();
   const ports = traces.ports.map((port) => port.toString(16).toUpperCase().padStart(4, "0"));
-  const args = [...halves(traces.nonce), ...halves(mark), ports.join(" "), mode];
+  const args = [
+    ...halves(traces.nonce),
+    ...halves(mark),
+    ports.join(" "),
+    mode,
+    String(traces.sockets.length),
+  ];
   const channel = await hop.exec(shellCommand(SCRIPT, args), { signal });
   channel.on("error", () => {});
   const sockets = traces.sockets.map((path) => `${path}\n`).join("");
