@@ -67,8 +67,12 @@ async function attend(
   try {
     const early = await session.ready.then(() => undefined, toCodedError);
     if (early !== undefined) return failed((await session.closed).failure ?? early);
-    if (interrupts.first === undefined) command = start(session, argv, options, context);
-    const ended = await outcomeOf(command, session, graceMs);
+    const starting = () => {
+      interrupts.signal.throwIfAborted();
+      command = start(session, argv, options, context);
+      return command;
+    };
+    const ended = await outcomeOf(starting, session, graceMs);
     for (const timer of timers) clearTimeout(timer);
     const { failure } = await session.close({ graceMs });
     // Its events have told that already.
@@ -95,11 +99,15 @@ function start(
 
 /** The command's exit code, or why there is none. A session that ends takes the command with it. */
 async function outcomeOf(
-  command: RunningCommand | undefined,
+  starting: () => RunningCommand,
   session: Session,
   graceMs: number,
 ): Promise<number | CodedError> {
-  if (command === undefined) return RUN_FAILED;
-  void session.closed.then(() => command.end(graceMs));
-  return command.ended.then(({ exitCode }) => exitCode, toCodedError);
+  try {
+    const command = starting();
+    void session.closed.then(() => command.end(graceMs));
+    return (await command.ended).exitCode;
+  } catch (error) {
+    return toCodedError(error);
+  }
 }
