@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { JUMP, type Lab, startLab } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
+import { cliPath } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { CTRL_C, Terminal } from "./support/pty.ts";
 import { type RunCommandOptions, runEnvironment, runWords, startRun } from "./support/run-command.ts";
@@ -209,6 +210,42 @@ describe("farside run", () => {
       codes.push((await ended(run)).code);
     }
     expect(codes).toEqual([130, 143]);
+    await expectNothingLeft(lab.jump, 1_000);
+  });
+
+  test("exits with 130 where it is interrupted before the command, which is then never run", async () => {
+    await lab.card.setDelay(1_000);
+    try {
+      const run = sh("echo up");
+      await waitFor(async () => (await lab.jump.residue()).processes.length > 0, { what: "a login" });
+      await run.signal("SIGINT");
+      const { code, stdout, stderr } = await ended(run);
+      expect([code, stdout], stderr).toEqual([130, ""]);
+      await expectNothingLeft(lab.jump);
+    } finally {
+      await lab.card.setDelay(0);
+    }
+  });
+
+  test("is ended by farside teardown, as by SIGTERM", async () => {
+    const run = sh("trap 'echo term; exit 8' TERM; echo up; while :; do sleep 0.1; done", {
+      options: ["--name", "tea"],
+    });
+    await said(run, "up");
+    const teardown = await lab.workstation.exec(["node", cliPath, "teardown", "tea"]);
+    expect(teardown.code, teardown.stderr).toBe(0);
+    const { code, stdout, stderr } = await ended(run);
+    expect([code, stdout], stderr).toEqual([8, "up\nterm\n"]);
+    await expectNothingLeft(lab.jump, 1_000);
+  });
+
+  test("takes a command that can't be sent for a failure of its own, and leaves nothing", async () => {
+    const words = [...runWords(), "true"];
+    const script = '"$@" $(yes xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx | head -n 20000)';
+    const run = lab.workstation.spawn(["sh", "-c", script, "sh", ...words], { env: runEnvironment(lab) });
+    const { code, stderr } = await ended(run);
+    expect(code, stderr).toBe(125);
+    expect(stderr).toContain("error[usage.invalid]");
     await expectNothingLeft(lab.jump, 1_000);
   });
 
