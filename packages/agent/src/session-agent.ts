@@ -21,11 +21,12 @@ import {
 import type { AgentEnd } from "./agent-end.ts";
 import { agentVersion } from "./agent-version.ts";
 import type { BootFacts } from "./boot-facts.ts";
-import { CommandTable } from "./command/command-table.ts";
+import { CommandTable, RUN_VARIABLE } from "./command/command-table.ts";
 import { connectHopThrough } from "./forwarding/connect-hop.ts";
 import { ForwardTable } from "./forwarding/forward-table.ts";
 import { relayGate } from "./forwarding/relay-gate.ts";
 import { RoutePool } from "./forwarding/route-pool.ts";
+import { SockDiagOwners } from "./forwarding/sock-diag-owners.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { Lifetime } from "./lifetime.ts";
 import type { Log } from "./log.ts";
@@ -93,6 +94,9 @@ export class SessionAgent {
       gate: relayGate(() => this.#lifetime?.isLeaseHeld === true),
       emit,
       onRelaysChanged: (open) => this.#lifetime?.relaysChanged(open),
+      // The look for what a session left behind goes by this variable.
+      startFastOwners: () => new SockDiagOwners({ environment: { [RUN_VARIABLE]: boot.nonce } }),
+      log,
     });
     this.#commands = new CommandTable({
       nonce: boot.nonce,

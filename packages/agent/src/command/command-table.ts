@@ -16,7 +16,7 @@ import {
 import { RunningCommand } from "./running-command.ts";
 
 /** By this variable every process of a deploy is recognised; the bootstrap sets it. */
-const RUN_VARIABLE = "FARSIDE_RUN";
+export const RUN_VARIABLE = "FARSIDE_RUN";
 /** By this one the processes of one command are. */
 const COMMAND_VARIABLE = "FARSIDE_COMMAND";
 

@@ -1,19 +1,33 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import net from "node:net";
-import { describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { clientProgram, hasOtherUsers, NOBODY, runAs } from "../testing/other-user.ts";
 import { connect } from "../testing/tcp.ts";
 import { type Admit, admitByUid, isLoopbackAddress } from "./admission.ts";
 import { PeerUidLookup } from "./peer-uid.ts";
+import { SockDiagOwners } from "./sock-diag-owners.ts";
 
 const self = process.getuid?.() ?? 0;
+
+type Source = "/proc" | "sock_diag";
+const sources: readonly Source[] = existsSync("/usr/bin/perl") ? ["/proc", "sock_diag"] : ["/proc"];
+const lookups = {
+  "/proc": new PeerUidLookup(),
+  sock_diag: new PeerUidLookup({ tables: new SockDiagOwners({ environment: {} }) }),
+};
+afterAll(async () => {
+  await Promise.all([lookups["/proc"].close(), lookups.sock_diag.close()]);
+});
+
+let source: Source = "/proc";
 
 function admitting(uids: readonly number[], allowAnyUser = false): Admit {
   return admitByUid({
     allowedUids: new Set(uids),
     allowAnyUser,
-    lookup: new PeerUidLookup(),
+    lookup: lookups[source],
     nameOf: async (uid) => `name-of-${uid}`,
   });
 }
@@ -46,7 +60,11 @@ async function listening(host = "127.0.0.1") {
   };
 }
 
-describe("the admission to a loopback listener", () => {
+describe.each(sources)("the admission to a loopback listener, by %s,", (given) => {
+  beforeAll(() => {
+    source = given;
+  });
+
   test("lets a user in who is allowed, and says who it is", async () => {
     await using listener = await listening();
     const client = await connect({ host: "127.0.0.1", port: listener.port });

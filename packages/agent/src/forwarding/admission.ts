@@ -1,5 +1,6 @@
 import net from "node:net";
-import type { ConnectionAddresses, PeerUidLookup } from "./peer-uid.ts";
+import type { PeerUidLookup } from "./peer-uid.ts";
+import type { ConnectionAddresses } from "./socket-owner.ts";
 
 export type AdmissionDecision =
   | { readonly isAdmitted: true /** -1 where it isn't known. */; readonly uid: number }

@@ -5,6 +5,7 @@ import {
   type OpenForwardParams,
   type Peer,
 } from "@farside/protocol";
+import type { Log } from "../log.ts";
 import { type Admit, admitAll, admitByUid } from "./admission.ts";
 import { Forward, type ForwardCounters } from "./forward.ts";
 import type { Listener } from "./listener.ts";
@@ -12,6 +13,7 @@ import { openListener } from "./open-listener.ts";
 import { PeerUidLookup } from "./peer-uid.ts";
 import type { RelayGate } from "./relay-gate.ts";
 import type { RoutePool } from "./route-pool.ts";
+import type { SocketOwners } from "./socket-owner.ts";
 import { sshTarget } from "./ssh-target.ts";
 import type { Target } from "./target.ts";
 import { tcpTarget } from "./tcp-target.ts";
@@ -27,19 +29,26 @@ export interface ForwardTableOptions {
   readonly gate: RelayGate;
   readonly emit: Peer["emit"];
   readonly onRelaysChanged: (openRelays: number) => void;
+  /** Starts what looks connections' owners up faster than /proc does; without it /proc alone is asked. */
+  readonly startFastOwners?: (() => SocketOwners) | undefined;
+  readonly log?: Pick<Log, "debug"> | undefined;
 }
 
 /** All forwards of an agent. */
 export class ForwardTable implements AsyncDisposable {
   readonly #options: ForwardTableOptions;
   readonly #forwards = new Map<string, Forward>();
-  readonly #lookup = new PeerUidLookup();
+  readonly #lookup: PeerUidLookup;
   readonly #names = new Map<number, Promise<string>>();
   #lastRelayId = 0;
   #isClosed = false;
 
   constructor(options: ForwardTableOptions) {
     this.#options = options;
+    this.#lookup = new PeerUidLookup({
+      startFast: options.startFastOwners,
+      onFallback: (why) => options.log?.debug("owners of connections are read from /proc alone", { why }),
+    });
   }
 
   get openRelays(): number {
@@ -93,6 +102,7 @@ export class ForwardTable implements AsyncDisposable {
   async closeAll(graceMs: number): Promise<number> {
     this.#isClosed = true;
     const cut = await Promise.all([...this.#forwards.values()].map((forward) => forward.close(graceMs)));
+    await this.#lookup.close();
     return cut.reduce((sum, count) => sum + count, 0);
   }
 

@@ -1,9 +1,6 @@
-import { once } from "node:events";
-import type net from "node:net";
-import { describe, expect, test } from "vitest";
-import { connect, serveTcp } from "../testing/tcp.ts";
-import { type ConnectionAddresses, PeerUidLookup } from "./peer-uid.ts";
-import { type TcpTable, tcpEndpoint } from "./proc-net-tcp.ts";
+import { expect, test } from "vitest";
+import { PeerUidLookup } from "./peer-uid.ts";
+import type { ConnectionAddresses, SocketOwner, SocketOwners } from "./socket-owner.ts";
 
 const connection: ConnectionAddresses = {
   localAddress: "127.0.0.1",
@@ -12,97 +9,109 @@ const connection: ConnectionAddresses = {
   remotePort: 50_000,
 };
 
-interface FakeRow {
-  readonly state?: string;
-  readonly uid: number;
-  readonly inode: number;
-  readonly table?: TcpTable;
-}
-
-/** Tables in which the client's row of `connection` is `row`; counts the reads. */
-function tables(row: FakeRow | undefined) {
-  const reads: TcpTable[] = [];
-  const read = async (table: TcpTable) => {
-    reads.push(table);
-    if (row === undefined || (row.table ?? "tcp") !== table) return Buffer.from("header\n");
-    const client = tcpEndpoint(connection.remoteAddress, connection.remotePort, table);
-    const server = tcpEndpoint(connection.localAddress, connection.localPort, table);
-    const numbers = `00000000:00000000 00:00000000 00000000 ${row.uid} 0 ${row.inode} 1`;
-    return Buffer.from(`header\n   0: ${client} ${server} ${row.state ?? "01"} ${numbers}\n`);
+/** A source that says what `answer` says at the time; counts questions and closes. */
+function source(answer: SocketOwner | Error) {
+  const made = {
+    answer,
+    asked: 0,
+    closes: 0,
+    async ownerOf(): Promise<SocketOwner> {
+      made.asked += 1;
+      if (made.answer instanceof Error) throw made.answer;
+      return made.answer;
+    },
+    async close() {
+      made.closes += 1;
+    },
   };
-  return { reads, lookup: new PeerUidLookup(read) };
+  return made satisfies SocketOwners;
 }
 
-describe("the owner of a connection", () => {
-  test.each(["127.0.0.1", "::1"])("is our own uid for a connection of ours to %s", async (host) => {
-    await using server = await serveTcp(() => {}, { host, port: 0 });
-    const client = await connect({ host, port: server.port });
-    const { localAddress, localPort, remoteAddress, remotePort } = await server.first;
-    const lookup = new PeerUidLookup();
-    const addresses = { localAddress, localPort, remoteAddress, remotePort } as ConnectionAddresses;
-    expect(await lookup.uidOf(addresses)).toBe(process.getuid?.());
-    client.end();
-    await once(await server.first.then((socket) => socket.resume()), "end");
-    // Closed for writing only: still the client's.
-    expect(await lookup.uidOf(addresses)).toBe(process.getuid?.());
-    client.destroy();
-    await once(client, "close");
-    expect(await lookup.uidOf(addresses)).toBeUndefined();
+function lookupOf(tables: SocketOwners, fast: SocketOwners) {
+  const told: string[] = [];
+  let starts = 0;
+  const lookup = new PeerUidLookup({
+    tables,
+    startFast: () => {
+      starts += 1;
+      return fast;
+    },
+    onFallback: (why) => told.push(why),
   });
+  return { lookup, told, starts: () => starts };
+}
 
-  test("is found for a client that uses an IPv6 socket with a mapped address", async () => {
-    const { lookup } = tables({ uid: 12, inode: 99, table: "tcp6" });
-    expect(await lookup.uidOf(connection)).toBe(12);
-  });
+test("the fast source is started with the first connection and asked alone once it agreed with /proc", async () => {
+  const tables = source(1000);
+  const fast = source(1000);
+  const { lookup, starts } = lookupOf(tables, fast);
+  expect(starts()).toBe(0);
+  expect(await lookup.uidOf(connection)).toBe(1000);
+  await expect.poll(() => fast.asked).toBe(1);
+  for (let count = 0; count < 3; count += 1) expect(await lookup.uidOf(connection)).toBe(1000);
+  expect([starts(), tables.asked, fast.asked]).toEqual([1, 1, 4]);
+  fast.answer = "released";
+  expect(await lookup.uidOf(connection)).toBeUndefined();
+  expect(tables.asked).toBe(1);
+  await lookup.close();
+  expect([tables.closes, fast.closes]).toEqual([1, 1]);
+});
 
-  test("is unknown for a row whose owner has closed the socket, though it says uid 0", async () => {
-    const { lookup } = tables({ uid: 0, inode: 0, state: "04" });
-    expect(await lookup.uidOf(connection)).toBeUndefined();
-  });
+test("a fast source that contradicts /proc is never believed", async () => {
+  const tables = source(1000);
+  const fast = source(0);
+  const { lookup, told } = lookupOf(tables, fast);
+  for (let count = 0; count < 3; count += 1) expect(await lookup.uidOf(connection)).toBe(1000);
+  expect(told).toEqual(["it says uid 0, /proc says 1000"]);
+  expect([tables.asked, fast.asked, fast.closes]).toEqual([3, 1, 1]);
+});
 
-  test.each(["02", "06", "07", "0A"])("is unknown for a row in state %s", async (state) => {
-    const { lookup } = tables({ uid: 1000, inode: 5, state });
-    expect(await lookup.uidOf(connection)).toBeUndefined();
-  });
+test("a fast source that finds nothing is given up after some connections", async () => {
+  const fast = source("missing");
+  const { lookup, told } = lookupOf(source(1000), fast);
+  for (let count = 0; count < 9; count += 1) expect(await lookup.uidOf(connection)).toBe(1000);
+  expect(told).toEqual(["it finds no connection"]);
+  expect(fast.asked).toBe(5);
+});
 
-  test("is unknown where there is no row after a second look", async () => {
-    const { lookup, reads } = tables(undefined);
-    expect(await lookup.uidOf(connection)).toBeUndefined();
-    expect(reads).toEqual(["tcp", "tcp6", "tcp", "tcp6"]);
-  });
+test("a fast source that fails later hands its questions to /proc, for good", async () => {
+  const tables = source(1000);
+  const fast = source(1000);
+  const { lookup, told } = lookupOf(tables, fast);
+  await lookup.uidOf(connection);
+  await lookup.uidOf(connection);
+  fast.answer = new Error("it is gone");
+  tables.answer = 33;
+  expect(await Promise.all([lookup.uidOf(connection), lookup.uidOf(connection)])).toEqual([33, 33]);
+  fast.answer = 0;
+  expect(await lookup.uidOf(connection)).toBe(33);
+  expect(told).toEqual(["it is gone"]);
+  expect(fast.closes).toBe(1);
+});
 
-  test("is unknown where there is no table", async () => {
-    const lookup = new PeerUidLookup(() => Promise.reject(new Error("ENOENT")));
-    expect(await lookup.uidOf(connection)).toBeUndefined();
-  });
+test("what the fast source misses /proc may know; what nobody knows has no uid", async () => {
+  const tables = source(1000);
+  const fast = source(1000);
+  const { lookup } = lookupOf(tables, fast);
+  await lookup.uidOf(connection);
+  await lookup.uidOf(connection);
+  fast.answer = "missing";
+  expect(await lookup.uidOf(connection)).toBe(1000);
+  tables.answer = "missing";
+  expect(await lookup.uidOf(connection)).toBeUndefined();
+});
 
-  test("is read once for all who wait, and read anew for one that came during the read", async () => {
-    const { lookup, reads } = tables({ uid: 1000, inode: 5 });
-    const during = lookup.uidOf(connection);
-    const after = [lookup.uidOf(connection), lookup.uidOf(connection), lookup.uidOf(connection)];
-    expect(await Promise.all([during, ...after])).toEqual([1000, 1000, 1000, 1000]);
-    expect(reads).toEqual(["tcp", "tcp"]);
-  });
-
-  test("is told for a thousand connections at once in well under a second", async () => {
-    await using server = await serveTcp(() => {}, { host: "127.0.0.1", port: 0, backlog: 2000 });
-    const clients = await Promise.all(
-      Array.from({ length: 1000 }, () => connect({ host: "127.0.0.1", port: server.port })),
-    );
-    const lookup = new PeerUidLookup();
-    const startedAt = performance.now();
-    const uids = await Promise.all(
-      clients.map((client) =>
-        lookup.uidOf({
-          localAddress: "127.0.0.1",
-          localPort: server.port,
-          remoteAddress: "127.0.0.1",
-          remotePort: (client.address() as net.AddressInfo).port,
-        }),
-      ),
-    );
-    expect(new Set(uids)).toEqual(new Set([process.getuid?.()]));
-    expect(performance.now() - startedAt).toBeLessThan(2000);
-    for (const client of clients) client.destroy();
-  });
+test("a source that can't be started, and one that fails at once, leave the answers to /proc", async () => {
+  const why: string[] = [];
+  const startFast = () => {
+    throw new Error("no processes left");
+  };
+  const lookup = new PeerUidLookup({ tables: source(7), startFast, onFallback: (text) => why.push(text) });
+  expect(await lookup.uidOf(connection)).toBe(7);
+  expect(await lookup.uidOf(connection)).toBe(7);
+  expect(why).toEqual(["no processes left"]);
+  const failing = lookupOf(source(7), source(new Error("no perl")));
+  expect(await failing.lookup.uidOf(connection)).toBe(7);
+  expect(await failing.lookup.uidOf(connection)).toBe(7);
+  expect(failing.told).toEqual(["no perl"]);
 });

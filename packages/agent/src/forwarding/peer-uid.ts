@@ -1,99 +1,105 @@
-import { TCP_STATE, type TcpTable, tcpEndpoint, visitTcpRows } from "./proc-net-tcp.ts";
-import { readProcFile } from "./read-proc-file.ts";
+import { ProcNetOwners } from "./proc-net-owners.ts";
+import type { ConnectionAddresses, SocketOwner, SocketOwners } from "./socket-owner.ts";
 
-/** An accepted connection, as our side of it sees it. */
-export interface ConnectionAddresses {
-  readonly localAddress: string;
-  readonly localPort: number;
-  readonly remoteAddress: string;
-  readonly remotePort: number;
+/** Connections with which a fast source may show that it says what /proc says. */
+const TRIALS = 5;
+
+export interface PeerUidOptions {
+  /** What always works; owned. */
+  readonly tables?: SocketOwners;
+  /** Starts the faster source; it is called after the first connection was looked up. */
+  readonly startFast?: (() => SocketOwners) | undefined;
+  /** Hears why the fast source is not used (any more). */
+  readonly onFallback?: ((why: string) => void) | undefined;
 }
 
-/** Looks for a missing row again: the kernel may leave a row out while others of its hash bucket go. */
-const ATTEMPTS = 2;
-
-/** States in which a client's socket still belongs to the client: connected, or closed for writing only. */
-const OWNED_STATES: ReadonlySet<number> = new Set([
-  TCP_STATE.established,
-  TCP_STATE.finWait1,
-  TCP_STATE.finWait2,
-]);
-
-interface Question {
-  readonly addresses: ConnectionAddresses;
-  readonly answer: (uid: number | undefined) => void;
-  attemptsLeft: number;
-}
+type Fast =
+  | { readonly phase: "untried" | "none" }
+  | { readonly phase: "on-trial"; readonly owners: SocketOwners; trialsLeft: number; isAsking: boolean }
+  | { readonly phase: "trusted"; readonly owners: SocketOwners };
 
 /**
- * Says whose a local TCP connection is, from /proc/net/tcp and tcp6. A table is read only after a connection was
- * accepted, and one read serves all that wait (5,000 rows take some 14 ms).
+ * Says whose a local TCP connection is. /proc answers until the fast source has agreed with it on a connection, and for
+ * good as soon as that source fails in any way: a failure costs time, never an answer.
  */
 export class PeerUidLookup {
-  readonly #readTable: (table: TcpTable) => Promise<Buffer>;
-  #waiting: Question[] = [];
-  #isReading = false;
+  readonly #tables: SocketOwners;
+  readonly #options: PeerUidOptions;
+  #fast: Fast;
+  #isClosed = false;
 
-  constructor(
-    readTable: (table: TcpTable) => Promise<Buffer> = (table) => readProcFile(`/proc/net/${table}`),
-  ) {
-    this.#readTable = readTable;
+  constructor(options: PeerUidOptions = {}) {
+    this.#options = options;
+    this.#tables = options.tables ?? new ProcNetOwners();
+    this.#fast = { phase: options.startFast === undefined ? "none" : "untried" };
   }
 
-  /**
-   * The uid that holds the client's socket; undefined where there is no row, no table, or where the client has closed
-   * its socket already (its row then says uid 0, inode 0). Never rejects.
-   */
-  uidOf(addresses: ConnectionAddresses): Promise<number | undefined> {
-    return new Promise((answer) => {
-      this.#waiting.push({ addresses, answer, attemptsLeft: ATTEMPTS });
-      if (!this.#isReading) void this.#readAll();
-    });
+  /** The uid that holds the client's socket; undefined where nobody does (any more), or it can't be known. Never rejects. */
+  async uidOf(addresses: ConnectionAddresses): Promise<number | undefined> {
+    const owner = await this.#ownerOf(addresses).catch(() => undefined);
+    return typeof owner === "number" ? owner : undefined;
   }
 
-  async #readAll(): Promise<void> {
-    this.#isReading = true;
-    while (this.#waiting.length > 0) {
-      const asked = this.#waiting;
-      this.#waiting = [];
-      let open = asked;
-      for (const table of ["tcp", "tcp6"] as const) {
-        if (open.length > 0) open = await this.#answerFrom(table, open);
-      }
-      for (const question of open) {
-        question.attemptsLeft -= 1;
-        if (question.attemptsLeft > 0) this.#waiting.push(question);
-        else question.answer(undefined);
+  /** Idempotent. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    const fast = this.#fast;
+    this.#fast = { phase: "none" };
+    await Promise.all([this.#tables.close(), "owners" in fast ? fast.owners.close() : undefined]);
+  }
+
+  async #ownerOf(addresses: ConnectionAddresses): Promise<SocketOwner> {
+    const fast = this.#fast;
+    if (fast.phase === "trusted") {
+      try {
+        const owner = await fast.owners.ownerOf(addresses);
+        // A socket that is bound to a device is only found in the tables.
+        if (owner !== "missing") return owner;
+      } catch (error) {
+        this.#giveUp(fast, (error as Error).message);
       }
     }
-    this.#isReading = false;
+    const owner = await this.#tables.ownerOf(addresses);
+    if (typeof owner === "number") void this.#try(addresses, owner);
+    return owner;
   }
 
-  /** Answers what `table` can answer and returns the rest. */
-  async #answerFrom(table: TcpTable, asked: readonly Question[]): Promise<Question[]> {
-    const byKey = new Map<string, Question[]>();
-    const rest: Question[] = [];
-    for (const question of asked) {
-      const key = clientKey(question.addresses, table);
-      if (key === undefined) rest.push(question);
-      // Two may have the same ends: one that was reset, and a new one that came by its addresses.
-      else byKey.set(key, [...(byKey.get(key) ?? []), question]);
+  /** Asks a source that is not trusted yet about a connection whose owner is known. */
+  async #try(addresses: ConnectionAddresses, known: number): Promise<void> {
+    const fast = this.#onTrial();
+    if (fast === undefined || fast.isAsking) return;
+    fast.isAsking = true;
+    fast.trialsLeft -= 1;
+    try {
+      const told = await fast.owners.ownerOf(addresses);
+      fast.isAsking = false;
+      if (this.#fast !== fast) return;
+      if (told === known) this.#fast = { phase: "trusted", owners: fast.owners };
+      else if (typeof told === "number") this.#giveUp(fast, `it says uid ${told}, /proc says ${known}`);
+      // The client may have gone meanwhile.
+      else if (fast.trialsLeft === 0) this.#giveUp(fast, "it finds no connection");
+    } catch (error) {
+      this.#giveUp(fast, (error as Error).message);
     }
-    if (byKey.size === 0) return rest;
-    const bytes = await this.#readTable(table).catch(() => Buffer.alloc(0));
-    visitTcpRows(bytes, table, byKey, (row) => {
-      const key = `${row.local} ${row.remote}`;
-      const isOwned = row.inode !== 0 && OWNED_STATES.has(row.state);
-      for (const { answer } of byKey.get(key) ?? []) answer(isOwned ? row.uid : undefined);
-      byKey.delete(key);
-    });
-    return [...rest, ...[...byKey.values()].flat()];
   }
-}
 
-/** The client's row has our remote end as its local one. */
-function clientKey(addresses: ConnectionAddresses, table: TcpTable): string | undefined {
-  const local = tcpEndpoint(addresses.remoteAddress, addresses.remotePort, table);
-  const remote = tcpEndpoint(addresses.localAddress, addresses.localPort, table);
-  return local === undefined || remote === undefined ? undefined : `${local} ${remote}`;
+  #onTrial(): (Fast & { phase: "on-trial" }) | undefined {
+    const { startFast } = this.#options;
+    if (this.#fast.phase === "untried" && startFast !== undefined && !this.#isClosed) {
+      try {
+        this.#fast = { phase: "on-trial", owners: startFast(), trialsLeft: TRIALS, isAsking: false };
+      } catch (error) {
+        this.#fast = { phase: "none" };
+        this.#options.onFallback?.((error as Error).message);
+      }
+    }
+    return this.#fast.phase === "on-trial" ? this.#fast : undefined;
+  }
+
+  #giveUp(fast: Fast & { owners: SocketOwners }, why: string): void {
+    if (this.#fast !== fast) return;
+    this.#fast = { phase: "none" };
+    void fast.owners.close().catch(() => undefined);
+    this.#options.onFallback?.(why);
+  }
 }

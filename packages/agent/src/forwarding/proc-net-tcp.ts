@@ -33,10 +33,10 @@ export function visitTcpRows(
 ): void {
   const endpointLength = ADDRESS_LENGTH[table] + PORT_LENGTH;
   const keyLength = 2 * endpointLength + 1;
-  // The first line is the header.
-  for (let line = bytes.indexOf(NEWLINE) + 1; line > 0 && line < bytes.length; ) {
+  for (let line = 0; line < bytes.length; ) {
     const found = bytes.indexOf(NEWLINE, line);
     const end = found < 0 ? bytes.length : found;
+    // The header has no colon: the one that is found then is of the next line.
     const start = bytes.indexOf(COLON, line) + 2;
     if (start >= 2 && start + keyLength < end) {
       const key = bytes.toString("latin1", start, start + keyLength);
@@ -74,7 +74,8 @@ function kernelHex(bytes: Buffer): string {
   return words.toString("hex").toUpperCase();
 }
 
-function ipv4Bytes(address: string): Buffer | undefined {
+/** The four bytes of an IPv4 address, mapped ones too; undefined for anything else. */
+export function ipv4Bytes(address: string): Buffer | undefined {
   const text = address.toLowerCase().startsWith("::ffff:") ? address.slice(7) : address;
   const parts = text.split(".").map(Number);
   const isValid =
@@ -83,7 +84,7 @@ function ipv4Bytes(address: string): Buffer | undefined {
 }
 
 /** IPv4 addresses come out in their mapped form, as a dual-stack socket's rows show them. */
-function ipv6Bytes(address: string): Buffer | undefined {
+export function ipv6Bytes(address: string): Buffer | undefined {
   const mapped = ipv4Bytes(address);
   if (mapped !== undefined) return Buffer.concat([Buffer.alloc(10), Buffer.of(0xff, 0xff), mapped]);
   const bare = address.split("%")[0] ?? "";

@@ -1,0 +1,11 @@
+import { existsSync } from "node:fs";
+import { describe } from "vitest";
+import { describeSocketOwners } from "../testing/describe-socket-owners.ts";
+import { ProcNetOwners } from "./proc-net-owners.ts";
+import { SockDiagOwners } from "./sock-diag-owners.ts";
+
+describeSocketOwners("/proc", () => new ProcNetOwners());
+
+describe.runIf(existsSync("/usr/bin/perl"))("with perl", () => {
+  describeSocketOwners("sock_diag", () => new SockDiagOwners({ environment: {} }));
+});
