@@ -20,6 +20,8 @@ export default defineConfig({
           include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.ts", "bench/src/**/*.test.ts"],
           expect: { requireAssertions: true },
           testTimeout: 20_000,
+          // Many make a bundle or keys first, and on a busy machine that takes its time.
+          hookTimeout: 60_000,
         },
       },
       {
