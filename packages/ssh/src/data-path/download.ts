@@ -64,7 +64,8 @@ export class Download {
     this.#run = [];
     this.#runBytes = 0;
     if (this.#isDiscarded) return;
-    if (this.#local === undefined || this.#writing > 0 || this.#backlog.length > 0) {
+    // Whenever something waits here, something is being written.
+    if (this.#local === undefined || this.#writing > 0) {
       for (const bytes of run) this.#backlog.append(bytes, 0, bytes.length);
       return;
     }

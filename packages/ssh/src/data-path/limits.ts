@@ -4,11 +4,11 @@
  * Longest CHANNEL_DATA payload that servers may send us. Far over the customary 32 KiB, because every packet costs a
  * createDecipheriv here and a turn of its main loop there.
  */
-export const MAX_RECEIVED_PAYLOAD = 256 * 1024;
+export const MAX_RECEIVED_PAYLOAD = 128 * 1024;
 /** Longest packet that is taken in: a full payload, its header, padding, and room for servers that count differently. */
 export const MAX_RECEIVED_PACKET = MAX_RECEIVED_PAYLOAD + 1024;
-/** Room for what is read from the SSH connection: two packets of the longest kind. */
-export const RING_BYTES = 1024 * 1024;
+/** Room for what is read from the SSH connection: a few of the longest packets, and no more than fits a core's cache. */
+export const RING_BYTES = 512 * 1024;
 
 /** Longest CHANNEL_DATA payload that is sent, even to servers that would take more. */
 export const MAX_SENT_PAYLOAD = 64 * 1024;

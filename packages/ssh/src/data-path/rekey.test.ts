@@ -86,7 +86,7 @@ describe("a key exchange under load both ways", { timeout: 90_000 }, () => {
   });
 });
 
-describe("a key exchange with a server that is not sshd", () => {
+describe("a key exchange with a server that is not sshd", { timeout: 60_000 }, () => {
   it("works when ssh2's server starts it", async () => {
     let start: (() => void) | undefined;
     await using server = await startScriptedServer((protocol, { sender }) => {
@@ -99,6 +99,39 @@ describe("a key exchange with a server that is not sshd", () => {
     start?.();
     expect(await exchanged).toBeDefined();
     await connection.path.open({ host: "any", port: 1 });
+    expect(connection.errors).toEqual([]);
+  });
+
+  it("gets no payload within it, which ssh2's server would not forgive", async () => {
+    let rekey: (() => void) | undefined;
+    let received = 0;
+    await using server = await startScriptedServer((protocol, { sender }) => {
+      protocol._handlers["CHANNEL_DATA"] = (_, __: number, data: Buffer) => {
+        received += data.length;
+        protocol.channelWindowAdjust(sender, data.length);
+      };
+      rekey = () => protocol.rekey();
+      protocol.channelOpenConfirm(sender, 0, 2 ** 21, 32_768);
+    });
+    await using connection = await connectTo(server);
+    let exchanges = 0;
+    connection.client.on("handshake", () => {
+      exchanges += 1;
+    });
+    await using relay = await relayTo(connection.path, { host: "any", port: 1 });
+    const client = await dial(relay.port);
+    const sent = sendRandom(client, 16 * mebibyte, 1);
+    for (let wanted = 1; wanted <= 5; wanted += 1) {
+      await until(() => received >= wanted * 2 * mebibyte, "more data");
+      // Asked again: the server passes over it while the last exchange is not over for it.
+      await until(() => {
+        if (exchanges < wanted) rekey?.();
+        return exchanges >= wanted;
+      }, "the exchange");
+    }
+    await sent;
+    await until(() => received === 16 * mebibyte, "all data");
+    expect(relay.bytes().in).toBe(16 * mebibyte);
     expect(connection.errors).toEqual([]);
   });
 });
