@@ -1,11 +1,12 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
 import { exchangeBytes, reportsOf, startByteService } from "./support/byte-traffic.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { type FarsideRun, JUMP_LOGIN, runFarside } from "./support/farside.ts";
 import { waitFor } from "./support/wait-for.ts";
 
-describe("who may connect to the listener", () => {
+describeLab("who may connect to the listener", () => {
   let lab: Lab;
   let service: LabProcess;
   beforeAll(async () => {

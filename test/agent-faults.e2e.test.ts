@@ -1,6 +1,7 @@
 import { encodeFrame, type WireValue } from "@farside/protocol";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { expectError } from "./support/expect-error.ts";
 import { type FarsideRun, mainJob, runFarside } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
@@ -30,7 +31,7 @@ const hello = {
 const helloFrame = (data: Record<string, WireValue>): Uint8Array =>
   encodeFrame({ kind: "event", name: "hello.agent", data });
 
-describe("an agent that isn't one", () => {
+describeLab("an agent that isn't one", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab();

@@ -1,13 +1,14 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
 import { exchangeBytes, startByteService } from "./support/byte-traffic.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { expectError } from "./support/expect-error.ts";
 import { JUMP_LOGIN, runFarside } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { waitFor } from "./support/wait-for.ts";
 
-describe("the listener on the jump host", () => {
+describeLab("the listener on the jump host", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab();

@@ -1,10 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { expectError } from "./support/expect-error.ts";
 import { cliPath, mainJob, runFarside } from "./support/farside.ts";
 import { Terminal } from "./support/pty.ts";
 
-describe("a card that won't", () => {
+describeLab("a card that won't", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab();

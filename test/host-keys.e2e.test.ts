@@ -1,11 +1,12 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { JUMP, type Lab, startLab, TARGET } from "./lab/lab.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { expectError } from "./support/expect-error.ts";
 import { cliPath, mainJob, runFarside } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { Terminal } from "./support/pty.ts";
 
-describe("a host key", () => {
+describeLab("a host key", () => {
   let lab: Lab;
   /** known_hosts as the lab made it: the true keys of both hosts. */
   let known: string;

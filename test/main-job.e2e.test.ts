@@ -1,14 +1,15 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
 import { installProgram } from "./lab/program.ts";
 import { exchangeBytes, receivedBy, reportsOf, sentBy, startByteService } from "./support/byte-traffic.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { JUMP_LOGIN, mainJob, runFarside, SECOND_TARGET_LOGIN, TARGET_LOGIN } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { waitFor } from "./support/wait-for.ts";
 
 const MIB = 1024 * 1024;
 
-describe("the main job", () => {
+describeLab("the main job", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab({ targets: 2 });

@@ -1,12 +1,13 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
 import { exchangeBytes, holdConnection, startByteService } from "./support/byte-traffic.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { mainJob, runFarside } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { waitFor } from "./support/wait-for.ts";
 
-describe("an open forward", () => {
+describeLab("an open forward", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab();

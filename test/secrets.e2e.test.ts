@@ -1,8 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { Host } from "./lab/host.ts";
 import { processesOf } from "./lab/host-state.ts";
 import { type Lab, startLab } from "./lab/lab.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { cliPath, type FarsideRun, mainJob, runFarside } from "./support/farside.ts";
 import { Terminal } from "./support/pty.ts";
 
@@ -10,7 +11,7 @@ import { Terminal } from "./support/pty.ts";
 const PIN = "90712834";
 const WRONG_PIN = "51882097";
 
-describe("the PIN is nowhere", () => {
+describeLab("the PIN is nowhere", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab({ card: { pin: PIN } });

@@ -1,14 +1,15 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab, TARGET } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
 import { installProgram } from "./lab/program.ts";
 import { startByteService } from "./support/byte-traffic.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { expectError } from "./support/expect-error.ts";
 import { JUMP_LOGIN, mainJob, runFarside } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { waitFor } from "./support/wait-for.ts";
 
-describe("a target that won't, or isn't what it seems", () => {
+describeLab("a target that won't, or isn't what it seems", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab();

@@ -1,7 +1,8 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
 import { holdConnection } from "./support/byte-traffic.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { cliPath, type FarsideRun, mainJob, runFarside } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { CTRL_C, Terminal } from "./support/pty.ts";
@@ -11,7 +12,7 @@ import { waitFor } from "./support/wait-for.ts";
 const GRACE_S = 2;
 const LEASE_S = 3;
 
-describe("nothing is left on the jump host", () => {
+describeLab("nothing is left on the jump host", () => {
   let lab: Lab;
   let service: LabProcess;
   beforeAll(async () => {

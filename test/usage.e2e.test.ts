@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { expectError } from "./support/expect-error.ts";
 import { JUMP_LOGIN, runFarside } from "./support/farside.ts";
 
-describe("a command line that is not valid", () => {
+describeLab("a command line that is not valid", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab({ card: false });

@@ -53,6 +53,9 @@ mkdir -p "$root$CHECKOUT"
 if [ "$SEES_CHECKOUT" = yes ]; then
   mount --bind "$CHECKOUT" "$root$CHECKOUT"
   mount -o remount,bind,ro "$root$CHECKOUT"
+  # And where every account can reach it, whoever's home it is in.
+  mkdir -p "$root/srv/farside"
+  mount --bind "$root$CHECKOUT" "$root/srv/farside"
 else
   mount -t tmpfs -o mode=0755,ro hidden "$root$CHECKOUT"
 fi
@@ -82,6 +85,10 @@ set -e
 cd /
 hostname "$NAME"
 ip link set lo up
+# Names are looked up here and nowhere else, whatever the machine has (in a container these files are mounts).
+rm -f /etc/hosts /etc/resolv.conf
+printf '%s\\n' "127.0.0.1 localhost" "::1 localhost ip6-localhost ip6-loopback" "127.0.1.1 $NAME" > /etc/hosts
+: > /etc/resolv.conf
 mkdir -m 700 -p /root/.ssh
 mkdir -m 755 -p /run/sshd /run/user /run/pcscd
 for account in $ACCOUNTS; do

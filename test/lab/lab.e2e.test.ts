@@ -3,7 +3,8 @@ import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { describeLab, testLab } from "../support/describe-lab.ts";
 import { expectNothingLeft } from "../support/leftovers.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type Lab, startLab, TARGET } from "./lab.ts";
@@ -12,7 +13,7 @@ const canConnect = (address: string, withinSeconds = 15): string[] => [
   ...["timeout", String(withinSeconds), "bash", "-c", `: < /dev/tcp/${address}/22`],
 ];
 
-describe("a lab", () => {
+describeLab("a lab", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab({ card: false, targets: 2 });
@@ -148,7 +149,7 @@ describe("a lab", () => {
   });
 });
 
-test("a lab whose owner is killed leaves no process, mount or folder", async () => {
+testLab("a lab whose owner is killed leaves no process, mount or folder", async () => {
   const owner = spawn(
     process.execPath,
     [

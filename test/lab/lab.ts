@@ -24,6 +24,9 @@ const SHELL = "/bin/bash";
 
 export const checkout = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
+/** The checkout on the workstation for accounts that can't enter the folders above it. */
+export const PUBLIC_CHECKOUT = "/srv/farside";
+
 /**
  * A small network of real hosts on this machine, for as long as this process lives: a workstation with a card, a jump
  * host with the accounts `builder` and `intruder`, and one or two targets with the account `signer`.

@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { plain } from "../demo/show.ts";
 import { type Lab, startLab } from "../lab/lab.ts";
 import { inetAddress } from "../lab/proc-net.ts";
 import { exchangeBytes, receivedBy, reportsOf, sentBy, startByteService } from "./byte-traffic.ts";
+import { describeLab } from "./describe-lab.ts";
 import { CTRL_C, Terminal } from "./pty.ts";
 import { Trace, writingCalls } from "./strace.ts";
 import { waitFor } from "./wait-for.ts";
@@ -33,7 +34,7 @@ test("terminal output is shown as it ends up", () => {
   expect(plain("⠋ connecting\x1b[1G\x1b[0K⠙ connecting\r\x1b[2Kdone\n").split("\r").at(-1)).toBe("done\n");
 });
 
-describe("what drives programs in a lab", () => {
+describeLab("what drives programs in a lab", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab({ card: false });
