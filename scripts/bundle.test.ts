@@ -8,8 +8,8 @@ import { type BundledAgent, bundleAgent } from "./bundle.ts";
 import { LEFT_OUT } from "./left-out-modules.ts";
 
 /** It crosses the workstation's link at every start. */
-const MAX_BYTES = 560_000;
-const MAX_COMPRESSED_BYTES = 125_000;
+const MAX_BYTES = 580_000;
+const MAX_COMPRESSED_BYTES = 130_000;
 /** Of a line, so that the place that a stack names can be looked at; esbuild breaks lines between statements only. */
 const MAX_LINE = 4_000;
 

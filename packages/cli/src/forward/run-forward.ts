@@ -1,6 +1,7 @@
 import {
   DEFAULTS,
   type ForwardOptions,
+  parseHopList,
   parseHopSpec,
   type Session,
   startSession,
@@ -119,14 +120,17 @@ export async function runForward(
 /** Decides what logs in. Only ssh_config of the jump host can say that a card does where the command line does not. */
 async function identityChoice(
   argv: ForwardArguments,
-  { jump, configFile, sshOptions }: ForwardOptions,
-  { env, interrupts }: CommandContext,
+  { jump, via, configFile, sshOptions }: ForwardOptions,
+  { env, interrupts: { signal } }: CommandContext,
 ): Promise<{ choice: IdentityChoice; isBatch: boolean }> {
   const { host, user, port } = parseHopSpec(jump, "the jump host");
-  const config = await resolveHost(host, {
-    ...{ configFile, user, port, overrides: sshOptions },
-    signal: interrupts.signal,
-  });
+  const [config] = await Promise.all([
+    resolveHost(host, { configFile, user, port, overrides: sshOptions, signal }),
+    // The session will ask about these, and has the answer then.
+    ...parseHopList(via ?? [], "--via").map((hop) =>
+      resolveHost(hop.host, { configFile, user: hop.user, port: hop.port, signal }).catch(() => {}),
+    ),
+  ]);
   return { choice: chooseIdentity(argv, config, env), isBatch: config.batchMode };
 }
 
