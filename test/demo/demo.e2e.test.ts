@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { expect, test } from "vitest";
+import { expect } from "vitest";
 import { checkout, PUBLIC_CHECKOUT, startLab } from "../lab/lab.ts";
 import { testLab } from "../support/describe-lab.ts";
 import { waitFor } from "../support/wait-for.ts";
