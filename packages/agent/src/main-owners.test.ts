@@ -6,7 +6,9 @@ import { open, relayed, useBundle } from "./testing/bundle-under-test.ts";
 import { clientProgram, hasOtherUsers, NOBODY, runAs } from "./testing/other-user.ts";
 import { serveTcp } from "./testing/tcp.ts";
 
+const NONCE = "a70000000000000000000000000000e5";
 const shared = useBundle();
+const start = () => AgentProcess.start({ bundle: shared.bundle, nonce: NONCE });
 
 /** Pid of the agent's helper that looks owners up. */
 function helperOf(agent: AgentProcess): number | undefined {
@@ -35,11 +37,11 @@ async function withHelper(agent: AgentProcess, port: number): Promise<number> {
 describe.runIf(existsSync("/usr/bin/perl"))("the helper that says whose connections are", () => {
   test("starts with the first connection, is marked as the deploy's, and is gone when a stopped agent is", async () => {
     await using service = await serveTcp((socket) => socket.pipe(socket));
-    await using agent = await AgentProcess.start({ bundle: shared.bundle });
+    await using agent = await start();
     const port = await open(agent, service.port);
     expect(helperOf(agent)).toBeUndefined();
     const helper = await withHelper(agent, port);
-    expect(environmentOf(helper)).toBe("FARSIDE_RUN=0123456789abcdef0123456789abcdef\0");
+    expect(environmentOf(helper)).toBe(`FARSIDE_RUN=${NONCE}\0`);
     for (let count = 0; count < 5; count += 1) (await relayed(port)).destroy();
     await agent.peer.request(stopAgent, { graceMs: 0 });
     await agent.exit();
@@ -49,7 +51,7 @@ describe.runIf(existsSync("/usr/bin/perl"))("the helper that says whose connecti
 
   test("ends with an agent that is killed", async () => {
     await using service = await serveTcp((socket) => socket.pipe(socket));
-    await using agent = await AgentProcess.start({ bundle: shared.bundle });
+    await using agent = await start();
     const helper = await withHelper(agent, await open(agent, service.port));
     agent.child.kill("SIGKILL");
     await agent.exit();
@@ -58,7 +60,7 @@ describe.runIf(existsSync("/usr/bin/perl"))("the helper that says whose connecti
 
   test.runIf(hasOtherUsers)("may be killed: connections go on, and other users stay out", async () => {
     await using service = await serveTcp((socket) => socket.pipe(socket));
-    await using agent = await AgentProcess.start({ bundle: shared.bundle });
+    await using agent = await start();
     const port = await open(agent, service.port);
     const helper = await withHelper(agent, port);
     (await relayed(port)).destroy();
@@ -75,7 +77,7 @@ describe.runIf(existsSync("/usr/bin/perl"))("the helper that says whose connecti
 
   test("that is stopped holds nobody up for long, and hangs no connection", async () => {
     await using service = await serveTcp((socket) => socket.pipe(socket));
-    await using agent = await AgentProcess.start({ bundle: shared.bundle });
+    await using agent = await start();
     const port = await open(agent, service.port);
     const helper = await withHelper(agent, port);
     (await relayed(port)).destroy();
@@ -88,7 +90,7 @@ describe.runIf(existsSync("/usr/bin/perl"))("the helper that says whose connecti
 
   test("is not started where nobody asks whose connections are", async () => {
     await using service = await serveTcp((socket) => socket.pipe(socket));
-    await using agent = await AgentProcess.start({ bundle: shared.bundle });
+    await using agent = await start();
     const port = await open(agent, service.port, { admission: { allowUsers: [], allowAnyUser: true } });
     for (let count = 0; count < 3; count += 1) (await relayed(port)).destroy();
     expect(helperOf(agent)).toBeUndefined();

@@ -33,6 +33,8 @@ export interface AgentProcessOptions {
   /** Path of agent.cjs. */
   readonly bundle: string;
   readonly node?: string;
+  /** The deploy's; by it what a test leaves behind can be told from what others do. */
+  readonly nonce?: string;
   /** Undefined: no hello is sent. */
   readonly hello?: Partial<OrchestratorHello> | undefined;
   readonly sign?: (params: SignParams) => Promise<Uint8Array>;
@@ -153,8 +155,13 @@ export class AgentProcess implements AsyncDisposable {
 }
 
 /** Starts the bundle as the loader does and waits for its preamble. */
-export async function startWithPreamble({ bundle, node = process.execPath, wrap }: AgentProcessOptions) {
-  const boot = `globalThis[Symbol.for("farside.boot")]={nonce:"${NONCE}",digest:"${DIGEST}"};require(${JSON.stringify(bundle)})`;
+export async function startWithPreamble({
+  bundle,
+  node = process.execPath,
+  nonce = NONCE,
+  wrap,
+}: AgentProcessOptions) {
+  const boot = `globalThis[Symbol.for("farside.boot")]={nonce:"${nonce}",digest:"${DIGEST}"};require(${JSON.stringify(bundle)})`;
   const own = [node, "-e", boot];
   const [command = node, ...args] = wrap?.(own) ?? own;
   const child = spawn(command, args, { stdio: "pipe" });
@@ -163,7 +170,7 @@ export async function startWithPreamble({ bundle, node = process.execPath, wrap 
     stderr += text;
   });
   child.stdin.on("error", () => {});
-  const scanner = new PreambleScanner(NONCE);
+  const scanner = new PreambleScanner(nonce);
   const preamble = new Promise<Buffer>((resolve, reject) => {
     const take = () => {
       for (let chunk = child.stdout.read(); chunk !== null; chunk = child.stdout.read()) {
