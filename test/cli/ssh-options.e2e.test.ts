@@ -1,9 +1,10 @@
 import { appendFile, writeFile } from "node:fs/promises";
+import { fingerprint } from "@farside/ssh";
 import { type Sshd, startSshd } from "@farside/ssh/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor, within } from "../support/wait-for.ts";
 import { eventOf, eventsOf, type Loopback, startLoopback } from "./loopback.ts";
-import { runCli } from "./run-cli.ts";
+import { runCli, startCli } from "./run-cli.ts";
 import { TerminalRun } from "./terminal-run.ts";
 
 let loopback: Loopback;
@@ -82,6 +83,35 @@ describe("ssh_config", () => {
     expect(text).toContain("error[host-key.unknown]");
     expect(text).toContain("exit 77");
     expect(text).not.toContain("(yes/no)");
+  });
+});
+
+test("--via-host-key stands for a line of known_hosts, and for no other key", async () => {
+  const [key] = bastion.hostKeys;
+  if (key === undefined) throw new Error("no host key");
+  const only = `${loopback.knownHosts}.only`;
+  const known = loopback.sshd.hostKeys.map(({ line }) => `[127.0.0.1]:${loopback.sshd.port} ${line}\n`);
+  await writeFile(only, known.join(""));
+  const job = (pinned: string) =>
+    loopback
+      .job(
+        "--json",
+        "--via",
+        `${bastion.user}@127.0.0.1:${bastion.port}`,
+        "--via-host-key",
+        `127.0.0.1=${pinned}`,
+      )
+      .map((word) => (word === loopback.knownHosts ? only : word));
+  await using run = startCli(job(fingerprint(key.publicKey.blob)), { env: loopback.environment });
+  await eventOf(run, "ready");
+  run.process.kill("SIGINT");
+  expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+  const refused = await runCli(job(`SHA256:${"A".repeat(43)}`), { env: loopback.environment });
+  expect(refused.code).toBe(77);
+  expect(eventsOf(refused.stdout).at(-1)).toMatchObject({
+    event: "error",
+    code: "host-key.changed",
+    leg: "hop",
   });
 });
 
