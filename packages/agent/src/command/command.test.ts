@@ -16,8 +16,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AgentProcess, type AgentProcessOptions, within } from "../testing/agent-process.ts";
 import { type BuiltBundle, buildBundle, oldestNode } from "../testing/build-bundle.ts";
 
-/** What AgentProcess boots with. */
-const MARK = "FARSIDE_RUN=0123456789abcdef0123456789abcdef";
+/** A deploy of these tests' own, by which their processes are found. */
+const NONCE = "c0000000000000000000000000000c4d";
+const MARK = `FARSIDE_COMMAND=${NONCE}-`;
 const MEBIBYTE = 1024 * 1024;
 /** Ignores SIGTERM, says so, and goes on. */
 const DEAF = "trap '' TERM INT HUP; echo up; while :; do sleep 0.1; done";
@@ -41,6 +42,7 @@ class Bench implements AsyncDisposable {
     const watchers = new Set<() => void>();
     const agent = await AgentProcess.start({
       bundle: built.path,
+      nonce: NONCE,
       onOutput: async ({ stream, data }) => {
         output[stream] += Buffer.from(data).toString("latin1");
         for (const look of watchers) look();
