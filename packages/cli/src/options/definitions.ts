@@ -216,7 +216,8 @@ export const eventOptions = {
   "ready-file": {
     ...value,
     group: "Output:",
-    describe: "JSON file to write, with the session and its forwards, once every listener is open; removed at the end",
+    describe:
+      "JSON file to write, with the session and its forwards, once every listener is open; removed at the end",
     coerce: once("--ready-file", asText),
   },
   ...logOption,
