@@ -57,6 +57,8 @@ export interface Fails {
   readonly leg?: Leg;
   /** What message and hint together must say. */
   readonly says?: RegExp;
+  /** Such a host can't be looked at either: the receipt says so. */
+  readonly isUnlookable?: boolean;
   /** When the cause can be known, in ms from the login on; 0 where left out. */
   readonly knownAfterMs?: number;
 }

@@ -53,12 +53,11 @@ export async function runCell(matrix: MatrixLab, cell: Cell): Promise<Outcome> {
   const error = farside.of("error").at(-1);
   const connected = farside.of("hop.connected")[0];
   const sinceLogin = error && connected && Date.parse(error.at) - Date.parse(connected.at);
+  const hasUncleanReceipt = farside.of("receipt").some(({ clean }) => !clean);
   const expected = cell.expect;
   const { code } = await farside.exit;
   if (fails(expected))
-    problems.push(
-      ...checkFailure(expected, { code, error, isReady: ready !== undefined, ms: sinceLogin ?? endMs }),
-    );
+    problems.push(...checkFailure(expected, { code, error, hasUncleanReceipt, ms: sinceLogin ?? endMs }));
   else problems.push(...checkSuccess(expected, farside, { code, isReady: ready !== undefined }));
   problems.push(...(await checkLog(matrix, cell)), ...(await checkLeftovers(matrix, cell)));
   if (host !== undefined) await jump.run(["bash", "-e", "-c", host.after]);
@@ -109,7 +108,7 @@ function checkFailure(
   found: {
     code: number | null;
     error: SessionEventOf<"error"> | undefined;
-    isReady: boolean;
+    hasUncleanReceipt: boolean;
     /** From the login to the error; from the start where there was none. */
     ms: number;
   },
@@ -126,6 +125,7 @@ function checkFailure(
   // biome-ignore lint/suspicious/noControlCharactersInRegex: that there is none is what is looked for
   if (/[\x00-\x1f\x7f-\x9f]/.test(said)) problems.push("the error is not harmless");
   if (error.hint === undefined) problems.push("there is no hint");
+  if (found.hasUncleanReceipt && !expected.isUnlookable) problems.push("the receipt is not clean");
   const limit = (expected.knownAfterMs ?? 0) + PROMPT_MS;
   if (ms > limit) problems.push(`it took ${Math.round(ms)} ms, more than ${limit}`);
   return problems;

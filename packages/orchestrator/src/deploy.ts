@@ -39,6 +39,8 @@ export interface DeployOptions {
   readonly onLog?: ((chunk: Buffer) => void) | undefined;
   /** Called right before the command is sent: from then on something may have to be removed. */
   readonly onStart?: ((nonce: string) => Promise<void>) | undefined;
+  /** Called where the host ran nothing of it after all: there is nothing to be removed. */
+  readonly onNotStarted?: ((nonce: string) => Promise<void>) | undefined;
   /** Hears how far it has come, for whoever gives up waiting. */
   readonly onStage?: ((stage: string) => void) | undefined;
   /** The start's deadline. Its reason is what the deploy rejects with; the channel is closed. */
@@ -70,7 +72,13 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   const boot = bootstrap({ ...bundle, remoteNode });
   await options.onStart?.(boot.nonce);
   options.onStage?.("its login has not come to the command yet");
-  const channel = await hop.exec(boot.command, { signal, ...(options.onLog && { onStderr: options.onLog }) });
+  let channel: ExecStream;
+  try {
+    channel = await hop.exec(boot.command, { signal, ...(options.onLog && { onStderr: options.onLog }) });
+  } catch (error) {
+    if (isCodedError(error) && error.code === "hop.channel-refused") await options.onNotStarted?.(boot.nonce);
+    throw error;
+  }
   channel.on("error", () => {});
   channel.write(boot.upload);
   const output = new LoginOutput(boot);
@@ -88,6 +96,8 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
     };
   } catch (error) {
     channel.destroy();
+    if (isCodedError(error) && error.code === "agent.command-refused")
+      await options.onNotStarted?.(boot.nonce);
     throw error;
   } finally {
     logNoise(output.noise, options.onLog);

@@ -74,6 +74,8 @@ exit 1
 
 const NEWLINES_FOR_RC_FILES = "\n".repeat(64);
 const MAX_OUTPUT_BYTES = 256 * 1024;
+/** What a login may print around it. */
+const MAX_NOISE_BYTES = 4 * 1024 * 1024;
 const MAX_ITEMS = 100;
 
 /**
@@ -109,29 +111,40 @@ export async function lookForLeftovers(
   }
 }
 
-/** Not to the end of the channel: what an rc file of the login left behind may keep that open. */
+/**
+ * The look's own output, without the noise before it. Not to the end of the channel: what an rc file of the login left
+ * behind may keep that open.
+ */
 async function readUntilEnd(channel: AsyncIterable<Buffer>, mark: string): Promise<string> {
-  const chunks: Buffer[] = [];
+  const [begin, end] = [beginMark(mark), endMark(mark)];
+  let kept: Buffer = Buffer.alloc(0);
+  let hasBegun = false;
   let bytes = 0;
-  let tail = "";
   for await (const chunk of channel) {
-    chunks.push(chunk);
+    kept = Buffer.concat([kept, chunk]);
+    const at: number = hasBegun ? 0 : kept.indexOf(begin);
+    hasBegun ||= at >= 0;
+    kept = hasBegun ? kept.subarray(at) : kept.subarray(-begin.length);
     bytes += chunk.length;
-    tail = (tail + chunk.toString("latin1")).slice(-chunk.length - 64);
-    if (bytes > MAX_OUTPUT_BYTES || tail.includes(`${endMark(mark)}\n`)) break;
+    if (bytes > MAX_NOISE_BYTES) break;
+    if (hasBegun && (kept.includes(end) || kept.length > MAX_OUTPUT_BYTES)) break;
   }
-  return Buffer.concat(chunks).toString();
+  return kept.toString();
+}
+
+function beginMark(mark: string): string {
+  return `farside-look:${mark}:begin\n`;
 }
 
 function endMark(mark: string): string {
-  return `farside-look:${mark}:end`;
+  return `farside-look:${mark}:end\n`;
 }
 
 /** Reads the script's output, which stands somewhere in what the login shell prints; hostile. */
 export function parseLook(output: string, mark: string, sockets: readonly string[]): Leftovers {
-  const begin = `farside-look:${mark}:begin\n`;
+  const begin = beginMark(mark);
   const start = output.indexOf(begin);
-  const end = output.indexOf(`${endMark(mark)}\n`, start);
+  const end = output.indexOf(endMark(mark), start);
   if (start < 0 || end < 0) throw incomplete("its look at itself broke off");
   const found = { processes: [] as string[], listeners: [] as string[], files: [] as string[] };
   for (const line of output

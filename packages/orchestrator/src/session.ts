@@ -199,6 +199,7 @@ export class Session implements AsyncDisposable {
         await plan.folder.making({ made: "agent", nonce });
         plan.folder.update({ nonce });
       },
+      onNotStarted: (nonce) => plan.folder.undone({ made: "agent", nonce }),
     });
     const link = await AgentLink.connect({
       ...{ stream: this.#deployment.stream, host, digest: plan.bundle.digest, identity: plan.identity },
