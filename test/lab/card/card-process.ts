@@ -24,7 +24,8 @@ export interface CardProcessOptions {
 }
 
 const START_TIMEOUT_MS = 10_000;
-const TOKEN_TIMEOUT_MS = 20_000;
+const TOKEN_TIMEOUT_MS = 30_000;
+const TRIES_BEFORE_RESEAT = 6;
 
 async function startPcscd(dir: string): Promise<void> {
   const driver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
@@ -68,8 +69,13 @@ async function main(options: CardProcessOptions): Promise<void> {
   };
   const insert = async (): Promise<void> => {
     if (reader.isPresent) return;
-    await reader.insert();
-    await until("the token is visible", TOKEN_TIMEOUT_MS, tokenIsVisible);
+    let tries = 0;
+    await until("the token is visible", TOKEN_TIMEOUT_MS, async () => {
+      // A card that comes while vpcd still lets go of the last one is dropped, or sits there unseen: seat it again.
+      if (tries++ % TRIES_BEFORE_RESEAT === TRIES_BEFORE_RESEAT - 1) await reader.remove();
+      await reader.insert().catch(() => undefined);
+      return tokenIsVisible();
+    });
   };
   const handle = async (command: CardCommand): Promise<CardState> => {
     if (command.do === "insert") await insert();
