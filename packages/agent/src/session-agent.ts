@@ -2,6 +2,7 @@ import type { Readable, Writable } from "node:stream";
 import {
   agentEnding,
   agentHello,
+  agentWarning,
   CodedError,
   encodePreamble,
   eventsDropped,
@@ -87,6 +88,8 @@ export class SessionAgent {
         emit(hopConnected, { hopId, user, host, port, hostKey }, { keep: true });
       },
       onLost: ({ hopId }, error) => emit(hopLost, { hopId, error: toWire(error) }, { keep: true }),
+      onWarning: (message, hint) =>
+        emit(agentWarning, { message, ...(hint === undefined ? {} : { hint }), leg: "hop" }),
     });
     this.#forwards = new ForwardTable({
       uid: facts.uid,

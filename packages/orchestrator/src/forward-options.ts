@@ -73,6 +73,11 @@ export interface ForwardOptions extends LoginOptions {
   readonly allowAnyUser?: boolean | undefined;
   /** Relays of a forward at a time; above it, clients wait. Default 0: no limit. */
   readonly maxRelays?: number | undefined;
+  /**
+   * Connections to the last hop that relays are spread over when there are many, 1 to 16; each further one is signed for.
+   * Default 4, and 1 where somebody is asked for each signature, as far as that can be known.
+   */
+  readonly connections?: number | undefined;
   /** The agent ends by itself when it hears nothing for so long; at least 1 s, default 15 s. */
   readonly leaseMs?: number | undefined;
   /** The session ends after this time. Default 0: never. */
@@ -105,5 +110,6 @@ export const DEFAULTS = {
   graceMs: 10_000,
   startTimeoutMs: 30_000,
   maxRelays: 0,
+  connections: 4,
   logLevel: "warn",
 } as const;

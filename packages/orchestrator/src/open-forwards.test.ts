@@ -18,6 +18,7 @@ async function run(
   binds: readonly BindAddress[],
   answers: (readonly BindAddress[] | Error)[],
   judge = async () => {},
+  { connections, route = [hop] }: { connections?: number; route?: readonly DeclaredHop[] } = {},
 ) {
   const asked: ForwardRequest[] = [];
   const log: object[] = [];
@@ -26,6 +27,7 @@ async function run(
   const outcome = openForwards({
     plan: {
       ...{ host: "u@jump", admission: { allowUsers: [], allowAnyUser: false }, maxRelays: 0 },
+      connections,
       forwards: binds.map((bind) => ({ bind, target })),
       judgeHostKey: async (judgedHop, blob) => {
         judged.push([judgedHop.hopId, String(Buffer.from(blob))]);
@@ -44,7 +46,7 @@ async function run(
         return answer;
       },
     },
-    route: [hop],
+    route,
     onOpen: (forward) => opened.push(forward),
     signal: new AbortController().signal,
   });
@@ -119,5 +121,22 @@ describe("opening forwards", () => {
       expect(await run([loopback(1)], [error])).toMatchObject({ code: "host-key.changed", judged: [] });
     }
     expect((await run([loopback(1)], [unknownKey, unknownKey])).judged.length).toBe(1);
+  });
+
+  it("spreads relays over four connections, over one where each signature asks somebody, or over as many as were said", async () => {
+    const plain = { type: "ssh-ed25519", blob: Buffer.from("key"), comment: "" };
+    const asking = { ...plain, asksForEachSignature: true };
+    const touched = { ...plain, type: "sk-ssh-ed25519@openssh.com" };
+    const withKeys = (...publicKeys: DeclaredHop["publicKeys"]) => [{ ...hop, publicKeys }];
+    const connectionsOf = async (route: readonly DeclaredHop[], connections?: number) => {
+      const options = { route, ...(connections !== undefined && { connections }) };
+      const { asked } = await run([loopback(1)], [[at("127.0.0.1", 1)]], undefined, options);
+      return asked[0]?.connections;
+    };
+    expect(await connectionsOf(withKeys(plain, asking))).toBe(4);
+    expect(await connectionsOf(withKeys(asking, plain))).toBe(1);
+    expect(await connectionsOf(withKeys(touched))).toBe(1);
+    expect(await connectionsOf(withKeys(plain), 16)).toBe(16);
+    expect(await connectionsOf(withKeys(asking), 2)).toBe(2);
   });
 });

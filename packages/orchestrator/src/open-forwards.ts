@@ -2,6 +2,7 @@ import { type BindAddress, CodedError, isCodedError } from "@farside/protocol";
 import type { AgentLink } from "./agent-link.ts";
 import { formatHop } from "./delegated-signing.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
+import { DEFAULTS } from "./forward-options.ts";
 import { type ForwardSpec, formatBind } from "./forward-spec.ts";
 import type { OpenForward, SessionPlan } from "./session-plan.ts";
 import type { UndoEntry } from "./session-store.ts";
@@ -12,7 +13,7 @@ const MAX_REPORTED_KEYS = 9;
 export interface OpenForwardsOptions {
   readonly plan: Pick<
     SessionPlan,
-    "forwards" | "admission" | "maxRelays" | "judgeHostKey" | "host" | "folder"
+    "forwards" | "admission" | "maxRelays" | "connections" | "judgeHostKey" | "host" | "folder"
   >;
   readonly link: Pick<AgentLink, "openForward">;
   readonly route: readonly DeclaredHop[];
@@ -27,6 +28,7 @@ export interface OpenForwardsOptions {
 export async function openForwards(options: OpenForwardsOptions): Promise<void> {
   const { plan, link, onOpen, signal } = options;
   let { route } = options;
+  const connections = plan.connections ?? connectionsFor(route);
   let learned = 0;
   const judge = async (error: unknown) => {
     const reported = reportedKey(error, route);
@@ -42,7 +44,10 @@ export async function openForwards(options: OpenForwardsOptions): Promise<void> 
     const open = async (): Promise<readonly BindAddress[]> => {
       for (;;) {
         try {
-          return await link.openForward({ forwardId: id, bind, target, route, admission, maxRelays }, signal);
+          return await link.openForward(
+            { forwardId: id, bind, target, route, admission, maxRelays, connections },
+            signal,
+          );
         } catch (error) {
           await judge(error);
         }
@@ -64,6 +69,14 @@ export async function openForwards(options: OpenForwardsOptions): Promise<void> 
     checkBound(bind, bound, plan.host);
     onOpen({ id, bound, target, via: route.map(formatHop) });
   }
+}
+
+/** How many connections relays may be spread over where nobody said: each is signed for, and people are asked only once. */
+export function connectionsFor(route: readonly DeclaredHop[]): number {
+  const [preferred] = route.at(-1)?.publicKeys ?? [];
+  // Keys of FIDO authenticators want a touch.
+  const isAskedFor = preferred?.asksForEachSignature === true || preferred?.type.startsWith("sk-") === true;
+  return isAskedFor ? 1 : DEFAULTS.connections;
 }
 
 /** What the undo log has for `bind`; undefined for a port that is not known yet. */

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { agentBundle } from "@farside/agent/bundle";
-import { CodedError, MAX_FORWARDS, Scope } from "@farside/protocol";
+import { CodedError, MAX_FORWARDS, MAX_HOP_CONNECTIONS, Scope } from "@farside/protocol";
 import type { HostConfig, Identity } from "@farside/ssh";
 import type { EventLog } from "./event-log.ts";
 import { DEFAULTS, type ForwardOptions } from "./forward-options.ts";
@@ -86,7 +86,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
           signal: judgeSignal,
         }),
       admission: { allowUsers: [...(options.allowUsers ?? [])], allowAnyUser: options.allowAnyUser ?? false },
-      maxRelays: numbers.maxRelays,
+      ...{ maxRelays: numbers.maxRelays, connections: numbers.connections },
       hello: {
         ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, idleMs: numbers.idleMs },
         logLevel: options.logLevel ?? DEFAULTS.logLevel,
@@ -111,10 +111,15 @@ function readForwards(forwards: ForwardOptions["forwards"]): ForwardSpec[] {
 }
 
 function readNumbers(options: ForwardOptions) {
-  const read = (name: "leaseMs" | "ttlMs" | "idleMs" | "startTimeoutMs" | "maxRelays", min: number) => {
+  const read = (
+    name: "leaseMs" | "ttlMs" | "idleMs" | "startTimeoutMs" | "maxRelays" | "connections",
+    min: number,
+    max = Number.MAX_SAFE_INTEGER,
+  ) => {
     const value = options[name] ?? DEFAULTS[name];
-    if (Number.isSafeInteger(value) && value >= min) return value;
-    throw new CodedError("usage.invalid", `${name} must be a whole number, at least ${min}: ${value}`);
+    if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
+    const range = max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`;
+    throw new CodedError("usage.invalid", `${name} must be a whole number, ${range}: ${value}`);
   };
   return {
     leaseMs: read("leaseMs", 1_000),
@@ -122,6 +127,7 @@ function readNumbers(options: ForwardOptions) {
     idleMs: read("idleMs", 0),
     startTimeoutMs: read("startTimeoutMs", 1),
     maxRelays: read("maxRelays", 0),
+    connections: options.connections === undefined ? undefined : read("connections", 1, MAX_HOP_CONNECTIONS),
   };
 }
 

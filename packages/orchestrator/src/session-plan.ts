@@ -37,6 +37,8 @@ export interface SessionPlan {
   readonly admission: OpenForwardParams["admission"];
   /** Relays of a forward at a time. 0: no limit of its own. */
   readonly maxRelays: number;
+  /** Connections to the last hop of the route. Undefined: what its keys allow; see `connectionsFor`. */
+  readonly connections?: number | undefined;
   readonly hello: Omit<OrchestratorHello, "protocol" | "capabilities" | "session">;
   /** Runs from the first connect to `ready`; released by the session. */
   readonly startDeadline: StartDeadline;

@@ -22,6 +22,8 @@ export const MAX_QUEUED_EVENTS = 1000;
 export const MAX_FORWARDS = 64;
 /** Hops a route may have. */
 export const MAX_HOPS = 8;
+/** Connections to the last hop of a route that its relays may be spread over. */
+export const MAX_HOP_CONNECTIONS = 16;
 /** Longest string in any message, in UTF-16 code units. */
 export const MAX_STRING_LENGTH = 8192;
 /** Longest data to be signed (RFC 4252, section 7: a userauth request is far shorter). */

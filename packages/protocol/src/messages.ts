@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { commandInput, commandOutput, resizeCommand, runCommand, signalCommand } from "./command-messages.ts";
 import { type DataOf, defineEvent, defineRequest, type ParamsOf, type ResultOf } from "./define.ts";
-import { MAX_HOPS, MAX_SIGN_DATA_BYTES, MAX_STRING_LENGTH } from "./limits.ts";
+import { MAX_HOP_CONNECTIONS, MAX_HOPS, MAX_SIGN_DATA_BYTES, MAX_STRING_LENGTH } from "./limits.ts";
 
 export * from "./command-messages.ts";
 
@@ -81,6 +81,8 @@ export const openForward = defineRequest("forward.open", {
     admission,
     /** Relays at a time; above it the listener pauses. 0: no limit of its own. */
     maxRelays: count,
+    /** Connections to the last hop that relays are spread over when there are many; each is signed for. Default 1. */
+    connections: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_HOP_CONNECTIONS))),
   }),
   result: v.object({ bound: v.pipe(v.array(bindAddress), v.minLength(1), v.maxLength(8)) }),
 });

@@ -101,7 +101,10 @@ export class CardIdentity implements Identity {
   }
 
   publicKeys(): Promise<readonly PublicKey[]> {
-    return Promise.resolve(this.#keys.map(({ publicKey }) => publicKey));
+    const keys = this.#keys.map(({ publicKey, alwaysAuthenticate }) =>
+      alwaysAuthenticate === true ? { ...publicKey, asksForEachSignature: true } : publicKey,
+    );
+    return Promise.resolve(keys);
   }
 
   /**

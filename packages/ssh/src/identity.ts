@@ -7,6 +7,8 @@ export interface PublicKey {
   /** Public key blob (RFC 4253, 6.6; RFC 5656; RFC 8709). */
   readonly blob: Uint8Array;
   readonly comment: string;
+  /** Whether somebody is asked for each of its signatures (a PIN, a touch), as far as is known. */
+  readonly asksForEachSignature?: boolean | undefined;
 }
 
 export interface SignRequest {

@@ -30,4 +30,18 @@ describe("the dials of a hop", () => {
     now = 60_000;
     expect(budget.waitMs).toBe(0);
   });
+
+  test("leave three a minute to a hop that is lost, when further connections are asked for", () => {
+    let now = 0;
+    const budget = new DialBudget(() => now);
+    for (let dial = 0; dial < 5; dial += 1) {
+      expect(budget.hasSpare).toBe(true);
+      budget.spend();
+    }
+    expect([budget.hasSpare, budget.waitMs]).toEqual([false, 0]);
+    now = 60_000;
+    expect(budget.hasSpare).toBe(true);
+    budget.failed();
+    expect(budget.hasSpare).toBe(false);
+  });
 });

@@ -3,6 +3,8 @@ const LONGEST_PAUSE_MS = 30_000;
 const WINDOW_MS = 60_000;
 /** The destination guard signs at most 10 a hop and minute. */
 const MAX_DIALS_PER_WINDOW = 8;
+/** Of these: what further connections may spend, so that a lost hop can still be dialled again. */
+const MAX_BEFORE_FURTHER = 5;
 
 /**
  * How often a lost hop may be dialled again: every dial costs a signature of the card, and a thousand clients may want
@@ -25,6 +27,11 @@ export class DialBudget {
     this.#dials = this.#dials.filter((at) => now - at < WINDOW_MS);
     const oldest = this.#dials.length < MAX_DIALS_PER_WINDOW ? undefined : this.#dials[0];
     return Math.max(0, this.#pausedUntil - now, oldest === undefined ? 0 : oldest + WINDOW_MS - now);
+  }
+
+  /** Whether there is a dial to spare for a connection that can be done without. */
+  get hasSpare(): boolean {
+    return this.waitMs === 0 && this.#dials.length < MAX_BEFORE_FURTHER;
   }
 
   spend(): void {

@@ -151,8 +151,8 @@ export class ForwardTable implements AsyncDisposable {
     return known;
   };
 
-  #targetOf({ target, route }: OpenForwardParams): Target {
-    if (route.length > 0) return sshTarget(target, this.#options.routes.lease(route));
+  #targetOf({ target, route, connections }: OpenForwardParams): Target {
+    if (route.length > 0) return sshTarget(target, this.#options.routes.lease(route, connections));
     return target.kind === "unix" ? unixTarget(target.path) : tcpTarget(target.host, target.port);
   }
 }

@@ -1,52 +1,59 @@
 import { createHash } from "node:crypto";
 import type { HopDeclaration } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
+import { HopSpread, type HopSpreadOptions, type Place } from "./hop-spread.ts";
 import { SharedHop, type SharedHopOptions } from "./shared-hop.ts";
 
 /** A forward's use of a route. */
 export interface Route {
   /** The last hop, with all before it connected; rejects with the failing hop's error. */
   lastHop(signal: AbortSignal): Promise<Hop>;
+  /** A place for a channel on one of the connections to the last hop, to be released; rejects as `lastHop` does. */
+  take(signal: AbortSignal): Promise<Place>;
+  /** The same on the first connection, for when a further one failed. */
+  takeFirst(signal: AbortSignal): Promise<Place>;
   /** Gives the route back; hops that nobody uses any more are closed. Idempotent. */
   close(): Promise<void>;
 }
 
 interface Entry {
   readonly hop: SharedHop;
+  readonly spread: HopSpread;
   users: number;
 }
 
+export interface RoutePoolOptions extends SharedHopOptions, HopSpreadOptions {}
+
 /** Hops of a session: forwards whose routes begin alike share those hops, so that each costs one signature. */
 export class RoutePool implements AsyncDisposable {
-  readonly #options: SharedHopOptions;
+  readonly #options: RoutePoolOptions;
   readonly #entries = new Map<string, Entry>();
   /** Closes under way. */
   readonly #closing = new Set<Promise<void>>();
 
-  constructor(options: SharedHopOptions) {
+  constructor(options: RoutePoolOptions) {
     this.#options = options;
   }
 
-  /** Takes `route` (one hop or more) into use; connects nothing yet. */
-  lease(route: readonly HopDeclaration[]): Route {
+  /** Takes `route` (one hop or more) into use, with up to `connections` to its last hop; connects nothing yet. */
+  lease(route: readonly HopDeclaration[], connections = 1): Route {
     const keys: string[] = [];
-    let last: SharedHop | undefined;
+    let last: Entry | undefined;
     for (const declaration of route) {
       const key = keyOf(declaration, keys.at(-1) ?? "");
-      const entry = this.#entries.get(key) ?? {
-        hop: new SharedHop(declaration, last, this.#options),
-        users: 0,
-      };
+      const entry = this.#entries.get(key) ?? this.#make(declaration, last?.hop);
       entry.users += 1;
       this.#entries.set(key, entry);
       keys.push(key);
-      last = entry.hop;
+      last = entry;
     }
     if (last === undefined) throw new Error("a route without a hop");
-    const lastHop = last;
+    const { hop, spread } = last;
     let closing: Promise<void> | undefined;
     return {
-      lastHop: (signal) => lastHop.get(signal),
+      lastHop: (signal) => hop.get(signal),
+      take: (signal) => spread.take(connections, signal),
+      takeFirst: (signal) => spread.takeFirst(signal),
       close: () => {
         closing ??= this.#release(keys);
         return closing;
@@ -63,6 +70,11 @@ export class RoutePool implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  #make(declaration: HopDeclaration, previous: SharedHop | undefined): Entry {
+    const hop = new SharedHop(declaration, previous, this.#options);
+    return { hop, spread: new HopSpread(hop, this.#options), users: 0 };
   }
 
   async #release(keys: readonly string[]): Promise<void> {
@@ -87,7 +99,10 @@ export class RoutePool implements AsyncDisposable {
 
 /** A hop lives inside the connection of the one before it: it says goodbye first. */
 async function closeInnermostFirst(entries: readonly Entry[]): Promise<void> {
-  for (const { hop } of [...entries].reverse()) await hop.close();
+  for (const { hop, spread } of [...entries].reverse()) {
+    await spread.close();
+    await hop.close();
+  }
 }
 
 /** The same key only for the same declaration behind the same hops. */

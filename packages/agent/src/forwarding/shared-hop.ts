@@ -10,6 +10,7 @@ export type ConnectHop = (
 ) => Promise<Hop>;
 
 export interface SharedHopEvents {
+  /** Called for each connection, also further ones. */
   readonly onConnected: (hop: HopDeclaration, hostKey: Uint8Array) => void;
   readonly onLost: (hop: HopDeclaration, error: CodedError) => void;
 }
@@ -53,6 +54,33 @@ export class SharedHop {
         this.#state.hop.catch(() => undefined);
     }
     return abortable(this.#state.hop, signal);
+  }
+
+  /** The connected hop, where it is now. */
+  get connected(): Hop | undefined {
+    return this.#state.phase === "connected" ? this.#state.hop : undefined;
+  }
+
+  /** Whether a further connection leaves enough of a minute's signatures for a hop that is lost. */
+  get mayConnectAnother(): boolean {
+    return this.#budget.hasSpare;
+  }
+
+  /** A further connection to the host that the connected hop is, which the caller closes. */
+  async connectAnother(signal: AbortSignal): Promise<Hop> {
+    const previous = await this.#previous?.get(signal);
+    const { host } = this.declaration;
+    const expected = this.connected?.serverHostKey;
+    if (expected === undefined) throw noFurther(host, "the first one was lost");
+    if (!this.mayConnectAnother) throw noFurther(host, "it was dialled too often within a minute");
+    this.#budget.spend();
+    const hop = await this.#options.connect(this.declaration, previous, signal);
+    if (Buffer.compare(expected, hop.serverHostKey) !== 0) {
+      await hop.close();
+      throw noFurther(host, "another host answered");
+    }
+    this.#options.onConnected(this.declaration, hop.serverHostKey);
+    return hop;
   }
 
   /** Ends the connection or the attempt. Idempotent. */
@@ -120,6 +148,10 @@ export class SharedHop {
       leg: "hop",
     });
   }
+}
+
+function noFurther(host: string, why: string): CodedError {
+  return new CodedError("hop.lost", `opening a further connection to ${host}: ${why}`, { leg: "hop" });
 }
 
 /** What failed last, said again without dialling. */

@@ -1,6 +1,7 @@
 import { CodedError, deadline, isCodedError, type TargetAddress } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { formatEndpoint } from "./format-endpoint.ts";
+import type { Place } from "./hop-spread.ts";
 import type { Route } from "./route-pool.ts";
 import { type Dialled, dialledStream, type Target } from "./target.ts";
 
@@ -16,25 +17,59 @@ export function sshTarget(address: TargetAddress, route: Route): Target {
       await route.lastHop(signal);
     },
     async dial(signal) {
-      const hop = await route.lastHop(signal);
-      const limit = deadline(DIAL_TIMEOUT_MS, () => tooSlow(label, hop.name), { signal });
+      const place = await route.take(signal);
       try {
-        return await dialFrom(hop, address, { signal: limit.signal, timeoutMs: 2 * DIAL_TIMEOUT_MS });
+        return await dialOn(place, address, label, signal);
       } catch (error) {
-        if (signal.aborted) throw signal.reason;
-        throw isCodedError(error)
-          ? error
-          : new CodedError(
-              "target.unreachable",
-              `dialling ${label} from ${hop.name}: ${(error as Error).message}`,
-              { leg: "target", cause: error },
-            );
-      } finally {
-        limit.release();
+        // A further connection is an extra: what it can't do, the first one may.
+        if (!place.isFurther || signal.aborted || !isCodedError(error) || error.leg !== "hop") throw error;
+        return await dialOn(await route.takeFirst(signal), address, label, signal);
       }
     },
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** A connection to `address` by `place`, which it holds until it ends. */
+async function dialOn(
+  place: Place,
+  address: TargetAddress,
+  label: string,
+  signal: AbortSignal,
+): Promise<Dialled> {
+  const { hop } = place;
+  const limit = deadline(DIAL_TIMEOUT_MS, () => tooSlow(label, hop.name), { signal });
+  try {
+    const dialled = await dialFrom(hop, address, { signal: limit.signal, timeoutMs: 2 * DIAL_TIMEOUT_MS });
+    place.opened();
+    return holding(place, dialled);
+  } catch (error) {
+    place.release();
+    if (signal.aborted) throw signal.reason;
+    throw isCodedError(error)
+      ? error
+      : new CodedError(
+          "target.unreachable",
+          `dialling ${label} from ${hop.name}: ${(error as Error).message}`,
+          { leg: "target", cause: error },
+        );
+  } finally {
+    limit.release();
+  }
+}
+
+function holding(place: Place, dialled: Dialled): Dialled {
+  return {
+    join(client) {
+      const relay = dialled.join(client);
+      void relay.closed.then(place.release);
+      return relay;
+    },
+    destroy() {
+      dialled.destroy();
+      place.release();
+    },
   };
 }
 

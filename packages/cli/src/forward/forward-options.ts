@@ -26,6 +26,7 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     allowUsers: argv["allow-user"],
     allowAnyUser: argv["allow-any-user"],
     maxRelays: argv["max-relays"],
+    connections: argv.connections,
     leaseMs: argv.lease,
     ttlMs: argv.ttl,
     idleMs: argv.idle,

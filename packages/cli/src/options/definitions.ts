@@ -125,6 +125,13 @@ export const forwardOptions = {
     describe: "Connections at a time for each forward; more have to wait",
     coerce: once("--max-relays", wholeNumber(1, 1_000_000)),
   },
+  connections: {
+    ...value,
+    group: "Forward:",
+    describe:
+      "SSH connections to the last hop of --via that many relays are spread over, each signed for (default: 4)",
+    coerce: once("--connections", wholeNumber(1, 16)),
+  },
   "allow-user": {
     ...value,
     group: "Forward:",
