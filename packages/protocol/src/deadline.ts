@@ -1,5 +1,6 @@
-import { anySignal, type LinkedSignal } from "./any-signal.ts";
+import type { LinkedSignal } from "./any-signal.ts";
 import { CodedError, type CodedErrorOptions } from "./errors.ts";
+import { onAbort } from "./on-abort.ts";
 
 /** Longest delay that a timer takes; a longer one would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -22,21 +23,26 @@ export function deadline(
 ): LinkedSignal {
   if (Number.isNaN(ms) || ms < 0) throw new RangeError(`a deadline in ${ms} ms`);
   const { signal, ...errorOptions } = options;
-  const expired = new AbortController();
-  const linked = anySignal([signal, expired.signal]);
+  const controller = new AbortController();
   const expire = () =>
-    expired.abort(typeof reason === "string" ? new CodedError("timeout", reason, errorOptions) : reason());
+    controller.abort(typeof reason === "string" ? new CodedError("timeout", reason, errorOptions) : reason());
   const endsAt = performance.now() + ms;
   let timer: NodeJS.Timeout | undefined;
   const arm = (left: number) => {
     if (left > MAX_TIMER_MS) timer = setTimeout(() => arm(endsAt - performance.now()), MAX_TIMER_MS);
     else timer = setTimeout(expire, left);
   };
+  let unlink = () => {};
   const release = () => {
     clearTimeout(timer);
-    linked.release();
+    unlink();
   };
-  linked.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
-  if (ms !== Number.POSITIVE_INFINITY && !linked.signal.aborted) arm(ms);
-  return { signal: linked.signal, release, [Symbol.dispose]: release };
+  if (signal !== undefined) {
+    unlink = onAbort(signal, (reason) => {
+      release();
+      controller.abort(reason);
+    });
+  }
+  if (ms !== Number.POSITIVE_INFINITY && !controller.signal.aborted) arm(ms);
+  return { signal: controller.signal, release, [Symbol.dispose]: release };
 }

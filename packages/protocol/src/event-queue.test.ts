@@ -70,6 +70,35 @@ describe("an event", () => {
     expect(b.isClosed).toBe(false);
   });
 
+  test("that may wait does, for the next that may not, and keeps its place", async () => {
+    const { peer, next } = peerAgainst({});
+    peer.emit(news, { text: "patient" }, { mayWait: true });
+    peer.emit(news, { text: "patient, too" }, { mayWait: true });
+    let isThere = false;
+    const first = next().then((message) => {
+      isThere = true;
+      return message;
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isThere).toBe(false);
+    peer.emit(news, { text: "urgent" });
+    const texts = [await first, await next(), await next()].map((message) => JSON.stringify(message));
+    expect(texts).toEqual(
+      ["patient", "patient, too", "urgent"].map((text) => expect.stringContaining(`"${text}"`)),
+    );
+  });
+
+  test("that may wait goes out by itself before long, with many others at once, and at the close", async () => {
+    const { peer, next } = peerAgainst({});
+    peer.emit(news, { text: "alone" }, { mayWait: true });
+    expect(await next()).toMatchObject({ data: { text: "alone" } });
+    for (let index = 0; index < 64; index += 1) peer.emit(news, { text: `${index}` }, { mayWait: true });
+    for (let index = 0; index < 64; index += 1)
+      expect(await next()).toMatchObject({ data: { text: `${index}` } });
+    peer.emit(news, { text: "last" }, { mayWait: true });
+    await Promise.all([peer.close(), expect(next()).resolves.toMatchObject({ data: { text: "last" } })]);
+  });
+
   test("never waits for a slow carrier: what does not fit the queue is dropped, counted and told of", async () => {
     const told: number[] = [];
     const { peer, next } = peerAgainst({ onEventsDropped: (count) => told.push(count) }, 16);

@@ -2,6 +2,13 @@ import { MAX_QUEUED_EVENTS } from "./limits.ts";
 import type { WireValue } from "./message-stream.ts";
 import type { Outbox } from "./outbox.ts";
 
+export interface EmitOptions {
+  /** For what happens a few times in a session: it has as much room again in a full queue. */
+  readonly keep?: boolean;
+  /** For what happens often and is in no hurry: it may go out some milliseconds later, with others, still in order. */
+  readonly mayWait?: boolean;
+}
+
 export interface EventQueueOptions {
   /** The queue is half empty again after events were dropped: how many, since the last call. */
   readonly onRoom: (dropped: number) => void;
@@ -26,7 +33,7 @@ export class EventQueue {
     return this.#dropped;
   }
 
-  add(name: string, data: WireValue, keep: boolean): void {
+  add(name: string, data: WireValue, { keep = false, mayWait = false }: EmitOptions = {}): void {
     if (this.#queued >= MAX_QUEUED_EVENTS * (keep ? 2 : 1)) {
       this.#dropped += 1;
       this.#unreported += 1;
@@ -35,6 +42,7 @@ export class EventQueue {
     this.#queued += 1;
     this.#outbox.add({
       message: { kind: "event", name, data },
+      mayWait,
       onTaken: () => this.#taken(),
       onUnsendable: (error) => this.#options.onUnsendable(error, name),
     });

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { connect, createServer } from "node:net";
-import { PassThrough } from "node:stream";
+import { Duplex, PassThrough } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { encodeFrame } from "./frame.ts";
 import { FramedStream } from "./framed-stream.ts";
@@ -93,6 +93,28 @@ describe("FramedStream", () => {
     const [outcome] = await Promise.allSettled([sending, stream.close()]);
     expect(outcome).toMatchObject({ status: "rejected", reason: { code: "agent.gone" } });
     expect(a.destroyed && b.destroyed).toBe(true);
+  });
+
+  test("puts what is sent in one go into one write", async () => {
+    const writes: number[] = [];
+    const carrier = new Duplex({
+      read() {},
+      write: (_chunk, _encoding, done) => {
+        writes.push(1);
+        done();
+      },
+      writev: (chunks, done) => {
+        writes.push(chunks.length);
+        done();
+      },
+    });
+    const stream = new FramedStream(carrier);
+    await Promise.all([stream.send({ a: 1 }), stream.send({ a: 2 }), stream.send({ a: 3 })]);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(writes).toEqual([3]);
+    void stream.send({ a: 4 });
+    await stream.close();
+    expect(writes).toEqual([3, 1]);
   });
 
   test("leaves no listener behind on a carrier after many sends that had to wait", async () => {

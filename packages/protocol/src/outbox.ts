@@ -1,9 +1,16 @@
 import { type CodedError, isCodedError } from "./errors.ts";
 import type { WireValue } from "./message-stream.ts";
 
+/** How long a letter that may wait does, for others to share a write with. */
+export const PATIENCE_MS = 10;
+/** With so many waiting it does not get fuller. */
+const FULL_BAG = 64;
+
 /** A message that waits for the carrier. */
 export interface Letter {
   readonly message: WireValue;
+  /** It may wait for PATIENCE_MS or for the next letter that may not. */
+  readonly mayWait?: boolean;
   /** Called when the carrier is about to take it. */
   readonly onTaken?: () => void;
   /** Called where the message can't be put on the wire, which is a bug; the carrier goes on. */
@@ -23,6 +30,7 @@ export class Outbox {
   #pumping: Promise<void> | undefined;
   /** Set before the pump starts: its first steps run at once and may add. */
   #isPumping = false;
+  #timer: NodeJS.Timeout | undefined;
   #isGone = false;
 
   constructor(options: OutboxOptions) {
@@ -32,7 +40,8 @@ export class Outbox {
   add(letter: Letter): void {
     if (this.#isGone) return;
     this.#waiting.push(letter);
-    this.#start();
+    if (letter.mayWait !== true || this.#waiting.length >= FULL_BAG) this.#start();
+    else this.#timer ??= setTimeout(() => this.#start(), PATIENCE_MS);
   }
 
   /** Takes `letter` back; false where the carrier has it already. */
@@ -44,6 +53,7 @@ export class Outbox {
 
   /** Resolves when the carrier has taken everything, or is gone. */
   async flush(): Promise<void> {
+    if (this.#waiting.length > 0) this.#start();
     while (this.#pumping !== undefined) await this.#pumping;
   }
 
@@ -51,9 +61,11 @@ export class Outbox {
   stop(): void {
     this.#isGone = true;
     this.#waiting.length = 0;
+    this.#clearTimer();
   }
 
   #start(): void {
+    this.#clearTimer();
     if (this.#isPumping) return;
     this.#isPumping = true;
     this.#pumping = this.#pump().finally(() => {
@@ -61,6 +73,11 @@ export class Outbox {
       this.#pumping = undefined;
       if (this.#waiting.length > 0) this.#start();
     });
+  }
+
+  #clearTimer(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   async #pump(): Promise<void> {

@@ -4,7 +4,7 @@ import { deadline } from "./deadline.ts";
 import type { DataOf, EventDefinition, ParamsOf, RequestDefinition, ResultOf } from "./define.ts";
 import { openEnvelope } from "./envelope.ts";
 import { CodedError, toCodedError } from "./errors.ts";
-import { EventQueue } from "./event-queue.ts";
+import { type EmitOptions, EventQueue } from "./event-queue.ts";
 import { type EventHandler, prepare, type RequestContext, type RequestHandler } from "./handlers.ts";
 import { MAX_PENDING_REQUESTS } from "./limits.ts";
 import type { MessageStream, WireValue } from "./message-stream.ts";
@@ -100,17 +100,13 @@ export class Peer implements AsyncDisposable {
 
   /**
    * Tells the other side. Never waits and never throws: an event that finds MAX_QUEUED_EVENTS waiting is dropped and
-   * counted; one with `keep` (for what happens a few times in a session) has as much room again. After the close it does nothing.
+   * counted. After the close it does nothing.
    */
-  emit<D extends EventDefinition>(
-    definition: D,
-    data: DataOf<D>,
-    options: { readonly keep?: boolean } = {},
-  ): void {
+  emit<D extends EventDefinition>(definition: D, data: DataOf<D>, options: EmitOptions = {}): void {
     if (this.#closing !== undefined) return;
     this.#guard(definition.name, () => {
       const checked = prepare(definition.data, data, `the data of ${definition.name}`);
-      this.#events.add(definition.name, checked as WireValue, options.keep ?? false);
+      this.#events.add(definition.name, checked as WireValue, options);
     });
   }
 

@@ -2,7 +2,7 @@ import type net from "node:net";
 import { type CodedError, type Peer, relayClosed, relayOpened, toWire } from "@farside/protocol";
 import type { RelayOutcome } from "./relay.ts";
 import { resetStream } from "./reset-socket.ts";
-import type { Target } from "./target.ts";
+import type { JoinedRelay, Target } from "./target.ts";
 import { targetFailure } from "./target-failure.ts";
 
 export interface RelayRunOptions {
@@ -26,6 +26,7 @@ export class RelayRun {
   readonly closed: Promise<void>;
   readonly #options: RelayRunOptions;
   readonly #cutting = new AbortController();
+  #relay: JoinedRelay | undefined;
   #bytes: { readonly in: number; readonly out: number } = { in: 0, out: 0 };
 
   constructor(options: RelayRunOptions) {
@@ -41,27 +42,23 @@ export class RelayRun {
   /** Ends it now. Idempotent. */
   cut(): void {
     this.#cutting.abort();
+    this.#relay?.cut();
   }
 
   async #run(): Promise<void> {
     const { forwardId, relayId, peer, uid, emit } = this.#options;
     const startedAt = performance.now();
-    emit(relayOpened, { forwardId, relayId, peer, uid });
-    const { reason, error } = await this.#relay();
-    emit(relayClosed, {
-      forwardId,
-      relayId,
-      peer,
-      uid,
-      bytesIn: this.#bytes.in,
-      bytesOut: this.#bytes.out,
-      durationMs: Math.round(performance.now() - startedAt),
-      reason,
-      ...(error === undefined ? {} : { error: toWire(error) }),
-    });
+    // Its opening and its end may wait for those of others: each write would cost as much as a piece of payload.
+    emit(relayOpened, { forwardId, relayId, peer, uid }, { mayWait: true });
+    const { reason, error } = await this.#dialAndJoin();
+    const { in: bytesIn, out: bytesOut } = this.#bytes;
+    const durationMs = Math.round(performance.now() - startedAt);
+    const failure = error === undefined ? {} : { error: toWire(error) };
+    const data = { forwardId, relayId, peer, uid, bytesIn, bytesOut, durationMs, reason, ...failure };
+    emit(relayClosed, data, { mayWait: true });
   }
 
-  async #relay(): Promise<{ reason: RelayOutcome["reason"]; error?: CodedError }> {
+  async #dialAndJoin(): Promise<{ reason: RelayOutcome["reason"]; error?: CodedError }> {
     const { socket, target } = this.#options;
     const { signal } = this.#cutting;
     try {
@@ -72,8 +69,8 @@ export class RelayRun {
         return { reason: "reset" };
       }
       const relay = dialled.join(socket);
+      this.#relay = relay;
       this.#bytes = relay.bytes;
-      signal.addEventListener("abort", () => relay.cut(), { once: true });
       const outcome = await relay.closed;
       if (outcome.reason !== "error") return outcome;
       return { reason: "error", error: targetFailure(outcome.error, target.label) };

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
 import { connect, readAll, serveTcp } from "../testing/tcp.ts";
 import type { Dialled, Target } from "./target.ts";
@@ -72,6 +73,19 @@ describe("a TCP target", () => {
     destroy(await target.dial(never));
     expect(asked).toBe(2);
     dialled.forEach(destroy);
+  });
+
+  test("that is reached leaves no attempt at its other addresses and no listener behind", async () => {
+    await using service = await serveTcp();
+    const { signal } = new AbortController();
+    const open = () => process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP")).length;
+    const before = open();
+    const resolve = async () => ["192.0.2.1", "127.0.0.1"];
+    const dialled = await tcpTarget("service", service.port, { resolve }).dial(signal);
+    expect(getEventListeners(signal, "abort")).toEqual([]);
+    dialled.destroy();
+    (await service.first).destroy();
+    await expect.poll(open).toBe(before);
   });
 
   test("is not dialled any more once the signal aborts", async () => {

@@ -1,5 +1,4 @@
-import { deadline } from "@farside/protocol";
-import { connectSocket } from "./connect-socket.ts";
+import { connectWithin, startConnecting } from "./connect-socket.ts";
 import { dialledStream, type Target } from "./target.ts";
 import { targetFailure } from "./target-failure.ts";
 
@@ -8,20 +7,19 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** A unix socket on the agent's own host. */
 export function unixTarget(path: string): Target {
   const close = async () => {};
+  const tooSlow = () => targetFailure({ code: "ETIMEDOUT" }, path);
   return {
     label: path,
     connect: async () => {},
     async dial(signal) {
-      const limit = deadline(CONNECT_TIMEOUT_MS, () => targetFailure({ code: "ETIMEDOUT" }, path), {
-        signal,
-      });
       try {
-        return dialledStream(await connectSocket({ path }, limit.signal));
+        const end = await connectWithin({ signal, timeoutMs: CONNECT_TIMEOUT_MS, tooSlow }, (events) =>
+          startConnecting({ path }, events),
+        );
+        return dialledStream(end);
       } catch (error) {
         if (signal.aborted) throw signal.reason;
         throw targetFailure(error, path);
-      } finally {
-        limit.release();
       }
     },
     close,

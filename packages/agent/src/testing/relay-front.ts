@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import net from "node:net";
-import { connectSocket } from "../forwarding/connect-socket.ts";
+import { startConnecting } from "../forwarding/connect-socket.ts";
 import { Relay, type RelayOutcome } from "../forwarding/relay.ts";
 import { type RelayEnd, relayEndOfAccepted } from "../forwarding/relay-end.ts";
 
@@ -19,7 +19,6 @@ export type RelayMode = "pooled" | "stream";
 /** A listener on 127.0.0.1 whose connections are relayed to `target`. */
 export async function relayTo(target: net.TcpNetConnectOpts, mode: RelayMode): Promise<RelayFront> {
   const relays: Relay[] = [];
-  const signal = new AbortController().signal;
   const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
   let begin: () => void;
   const begun = new Promise<void>((resolve) => {
@@ -27,7 +26,7 @@ export async function relayTo(target: net.TcpNetConnectOpts, mode: RelayMode): P
   });
   const outcome = new Promise<RelayOutcome>((resolve) => {
     server.on("connection", async (socket) => {
-      const end = mode === "pooled" ? await connectSocket(target, signal) : await connectStream(target);
+      const end = mode === "pooled" ? await connectPooled(target) : await connectStream(target);
       const relay = new Relay(mode === "pooled" ? relayEndOfAccepted(socket) : { stream: socket }, end);
       relays.push(relay);
       begin();
@@ -47,6 +46,10 @@ export async function relayTo(target: net.TcpNetConnectOpts, mode: RelayMode): P
       await once(server, "close");
     },
   };
+}
+
+function connectPooled(target: net.TcpNetConnectOpts): Promise<RelayEnd> {
+  return new Promise((onConnected, onFailed) => startConnecting(target, { onConnected, onFailed }));
 }
 
 async function connectStream(target: net.TcpNetConnectOpts): Promise<RelayEnd> {
