@@ -78,6 +78,7 @@ describe("a hop with a data path", () => {
     const reset = closeOf(client.resume());
     await hop.close();
     await reset;
+    await until(() => relay.ends.length === 1, "the relay ended");
     expect(relay.ends).toMatchObject([{ reason: "error", error: { code: "hop.lost" } }]);
     await expect(pathOf(hop).open({ host: "127.0.0.1", port: 1 })).rejects.toMatchObject({
       code: "hop.lost",
@@ -95,6 +96,7 @@ describe("a hop with a data path", () => {
     await pathOf(hop).open({ host: "127.0.0.1", port: target.port });
     hop.abort(new CodedError("lease.expired", "the lease is over"));
     await reset;
+    await until(() => relay.ends.length === 1, "the relay ended");
     expect(relay.ends).toMatchObject([{ reason: "error", error: { code: "lease.expired" } }]);
     expect(await hop.closed).toMatchObject({ code: "lease.expired" });
   });
