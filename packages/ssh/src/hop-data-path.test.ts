@@ -1,5 +1,4 @@
 import "./data-path/testing/without-addon.ts";
-import type { Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { CodedError } from "@farside/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -70,11 +69,16 @@ describe("a hop with a data path", () => {
 
   test("resets the clients of its relays when it is closed", async () => {
     const hop = await connected();
-    const accepted: Socket[] = [];
-    await using target = await tcpServer((socket) => void accepted.push(socket.resume()));
+    let received = 0;
+    await using target = await tcpServer((socket) => {
+      socket.on("data", (chunk) => {
+        received += chunk.length;
+      });
+    });
     await using relay = await relayTo(pathOf(hop), { host: "127.0.0.1", port: target.port });
     const client = await dial(relay.port);
-    await until(() => accepted.length === 1, "the target was dialled");
+    client.write("x");
+    await until(() => received === 1, "the relay works");
     const reset = closeOf(client.resume());
     await hop.close();
     await reset;
@@ -88,12 +92,17 @@ describe("a hop with a data path", () => {
 
   test("gives its relays the reason that it was aborted for", async () => {
     const hop = await connected();
-    await using target = await tcpServer((socket) => void socket.resume());
+    let received = 0;
+    await using target = await tcpServer((socket) => {
+      socket.on("data", (chunk) => {
+        received += chunk.length;
+      });
+    });
     await using relay = await relayTo(pathOf(hop), { host: "127.0.0.1", port: target.port });
     const client = await dial(relay.port);
     const reset = closeOf(client.resume());
-    await until(() => target.sockets.size === 1, "the target was dialled");
-    await pathOf(hop).open({ host: "127.0.0.1", port: target.port });
+    client.write("x");
+    await until(() => received === 1, "the relay works");
     hop.abort(new CodedError("lease.expired", "the lease is over"));
     await reset;
     await until(() => relay.ends.length === 1, "the relay ended");
