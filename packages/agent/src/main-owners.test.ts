@@ -42,7 +42,10 @@ describe.runIf(existsSync("/usr/bin/perl"))("the helper that says whose connecti
     expect(helperOf(agent)).toBeUndefined();
     const helper = await withHelper(agent, port);
     expect(environmentOf(helper)).toBe(`FARSIDE_RUN=${NONCE}\0`);
-    for (let count = 0; count < 5; count += 1) (await relayed(port)).destroy();
+    const many = Array.from({ length: 32 }, async () => {
+      for (let count = 0; count < 10; count += 1) (await relayed(port)).destroy();
+    });
+    await Promise.all(many);
     await agent.peer.request(stopAgent, { graceMs: 0 });
     await agent.exit();
     expect(isGone(helper)).toBe(true);
@@ -63,7 +66,7 @@ describe.runIf(existsSync("/usr/bin/perl"))("the helper that says whose connecti
     await using agent = await start();
     const port = await open(agent, service.port);
     const helper = await withHelper(agent, port);
-    (await relayed(port)).destroy();
+    for (let count = 0; count < 5; count += 1) (await relayed(port)).destroy();
     const clients = Promise.all(Array.from({ length: 50 }, () => relayed(port)));
     process.kill(helper, "SIGKILL");
     for (const client of await clients) client.destroy();
@@ -80,7 +83,7 @@ describe.runIf(existsSync("/usr/bin/perl"))("the helper that says whose connecti
     await using agent = await start();
     const port = await open(agent, service.port);
     const helper = await withHelper(agent, port);
-    (await relayed(port)).destroy();
+    for (let count = 0; count < 5; count += 1) (await relayed(port)).destroy();
     process.kill(helper, "SIGSTOP");
     const clients = await Promise.all(Array.from({ length: 20 }, () => relayed(port)));
     for (const client of clients) client.destroy();

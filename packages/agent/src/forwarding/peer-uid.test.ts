@@ -48,11 +48,11 @@ test("the fast source is started with the first connection and asked alone once 
   expect(starts()).toBe(0);
   expect(await lookup.uidOf(connection)).toBe(1000);
   await expect.poll(() => fast.asked).toBe(1);
-  for (let count = 0; count < 3; count += 1) expect(await lookup.uidOf(connection)).toBe(1000);
-  expect([starts(), tables.asked, fast.asked]).toEqual([1, 1, 4]);
+  for (let count = 0; count < 4; count += 1) expect(await lookup.uidOf(connection)).toBe(1000);
+  expect([starts(), tables.asked, fast.asked]).toEqual([1, 2, 5]);
   fast.answer = "released";
   expect(await lookup.uidOf(connection)).toBeUndefined();
-  expect(tables.asked).toBe(1);
+  expect(tables.asked).toBe(2);
   await lookup.close();
   expect([tables.closes, fast.closes]).toEqual([1, 1]);
 });
@@ -63,21 +63,43 @@ test("a fast source that contradicts /proc is never believed", async () => {
   const { lookup, told } = lookupOf(tables, fast);
   for (let count = 0; count < 3; count += 1) expect(await lookup.uidOf(connection)).toBe(1000);
   expect(told).toEqual(["it says uid 0, /proc says 1000"]);
-  expect([tables.asked, fast.asked, fast.closes]).toEqual([3, 1, 1]);
+  expect([tables.asked, fast.asked, fast.closes]).toEqual([3, 2, 1]);
 });
 
-test("a fast source that finds nothing is given up after some connections", async () => {
+test("a fast source that finds nothing where /proc still does is given up", async () => {
   const fast = source("missing");
   const { lookup, told } = lookupOf(source(1000), fast);
-  for (let count = 0; count < 9; count += 1) expect(await lookup.uidOf(connection)).toBe(1000);
+  for (let count = 0; count < 4; count += 1) expect(await lookup.uidOf(connection)).toBe(1000);
   expect(told).toEqual(["it finds no connection"]);
-  expect(fast.asked).toBe(5);
+  expect(fast.asked).toBe(2);
+});
+
+test("clients that are gone before the fast source is asked don't count against it, however many", async () => {
+  const fast = source("released");
+  let asked = 0;
+  // Each is there at the first look, and gone at the second.
+  const tables: SocketOwners = {
+    ownerOf: async () => {
+      asked += 1;
+      return asked === 1 || asked % 2 === 0 ? 1000 : "released";
+    },
+    close: async () => {},
+  };
+  const { lookup, told } = lookupOf(tables, fast);
+  for (let count = 0; count < 20; count += 1) expect(await lookup.uidOf(connection)).toBe(1000);
+  expect(told).toEqual([]);
+  fast.answer = 1000;
+  await lookup.uidOf(connection);
+  const before = asked;
+  await lookup.uidOf(connection);
+  expect(asked).toBe(before);
 });
 
 test("a fast source that fails later hands its questions to /proc, for good", async () => {
   const tables = source(1000);
   const fast = source(1000);
   const { lookup, told } = lookupOf(tables, fast);
+  await lookup.uidOf(connection);
   await lookup.uidOf(connection);
   await lookup.uidOf(connection);
   fast.answer = new Error("it is gone");
@@ -93,6 +115,7 @@ test("what the fast source misses /proc may know; what nobody knows has no uid",
   const tables = source(1000);
   const fast = source(1000);
   const { lookup } = lookupOf(tables, fast);
+  await lookup.uidOf(connection);
   await lookup.uidOf(connection);
   await lookup.uidOf(connection);
   fast.answer = "missing";

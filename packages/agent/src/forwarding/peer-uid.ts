@@ -1,9 +1,6 @@
 import { ProcNetOwners } from "./proc-net-owners.ts";
 import type { ConnectionAddresses, SocketOwner, SocketOwners } from "./socket-owner.ts";
 
-/** Connections with which a fast source may show that it says what /proc says. */
-const TRIALS = 5;
-
 export interface PeerUidOptions {
   /** What always works; owned. */
   readonly tables?: SocketOwners;
@@ -15,8 +12,7 @@ export interface PeerUidOptions {
 
 type Fast =
   | { readonly phase: "untried" | "none" }
-  | { readonly phase: "on-trial"; readonly owners: SocketOwners; trialsLeft: number; isAsking: boolean }
-  | { readonly phase: "trusted"; readonly owners: SocketOwners };
+  | { readonly phase: "starting" | "on-trial" | "trusted"; readonly owners: SocketOwners };
 
 /**
  * Says whose a local TCP connection is. /proc answers until the fast source has agreed with it on a connection, and for
@@ -60,40 +56,49 @@ export class PeerUidLookup {
       }
     }
     const owner = await this.#tables.ownerOf(addresses);
-    if (typeof owner === "number") void this.#try(addresses, owner);
+    if (typeof owner !== "number") return owner;
+    if (this.#fast.phase === "untried") void this.#start(addresses);
+    else if (this.#fast.phase === "on-trial") await this.#compare(this.#fast, addresses, owner);
     return owner;
   }
 
-  /** Asks a source that is not trusted yet about a connection whose owner is known. */
-  async #try(addresses: ConnectionAddresses, known: number): Promise<void> {
-    const fast = this.#onTrial();
-    if (fast === undefined || fast.isAsking) return;
-    fast.isAsking = true;
-    fast.trialsLeft -= 1;
-    try {
-      const told = await fast.owners.ownerOf(addresses);
-      fast.isAsking = false;
-      if (this.#fast !== fast) return;
-      if (told === known) this.#fast = { phase: "trusted", owners: fast.owners };
-      else if (typeof told === "number") this.#giveUp(fast, `it says uid ${told}, /proc says ${known}`);
-      // The client may have gone meanwhile.
-      else if (fast.trialsLeft === 0) this.#giveUp(fast, "it finds no connection");
-    } catch (error) {
-      this.#giveUp(fast, (error as Error).message);
-    }
-  }
-
-  #onTrial(): (Fast & { phase: "on-trial" }) | undefined {
+  /** Starts the fast source. By its first answer it is up, whatever it says: the connection may be over by then. */
+  async #start(addresses: ConnectionAddresses): Promise<void> {
     const { startFast } = this.#options;
-    if (this.#fast.phase === "untried" && startFast !== undefined && !this.#isClosed) {
-      try {
-        this.#fast = { phase: "on-trial", owners: startFast(), trialsLeft: TRIALS, isAsking: false };
-      } catch (error) {
-        this.#fast = { phase: "none" };
+    if (startFast === undefined || this.#isClosed) return;
+    let fast: Fast = { phase: "none" };
+    try {
+      const owners = startFast();
+      fast = { phase: "starting", owners };
+      this.#fast = fast;
+      await owners.ownerOf(addresses);
+      if (this.#fast === fast) this.#fast = { phase: "on-trial", owners };
+    } catch (error) {
+      if ("owners" in fast) this.#giveUp(fast, (error as Error).message);
+      else {
+        this.#fast = fast;
         this.#options.onFallback?.((error as Error).message);
       }
     }
-    return this.#fast.phase === "on-trial" ? this.#fast : undefined;
+  }
+
+  /** Asks a source that is not trusted yet about a connection whose owner is known, and which waits for that. */
+  async #compare(
+    fast: Fast & { owners: SocketOwners },
+    addresses: ConnectionAddresses,
+    known: number,
+  ): Promise<void> {
+    try {
+      const told = await fast.owners.ownerOf(addresses);
+      if (this.#fast !== fast) return;
+      if (told === known) this.#fast = { phase: "trusted", owners: fast.owners };
+      else if (typeof told === "number") this.#giveUp(fast, `it says uid ${told}, /proc says ${known}`);
+      // Unless the client has gone meanwhile.
+      else if ((await this.#tables.ownerOf(addresses)) === known)
+        this.#giveUp(fast, "it finds no connection");
+    } catch (error) {
+      this.#giveUp(fast, (error as Error).message);
+    }
   }
 
   #giveUp(fast: Fast & { owners: SocketOwners }, why: string): void {
