@@ -81,7 +81,20 @@ function isMapped(ipv6: Buffer, ipv4: Buffer): boolean {
   return ipv6.readUInt32BE(8) === 0xffff && ipv6.readBigUInt64BE(0) === 0n && ipv6.subarray(12).equals(ipv4);
 }
 
-function familyAndBytes(address: string): { readonly family: number; readonly bytes: Buffer } | undefined {
+interface AddressBytes {
+  readonly family: number;
+  readonly bytes: Buffer;
+}
+
+/** A client comes from the address that it connects to, nearly always the same one. */
+let last: { readonly address: string; readonly parsed: AddressBytes | undefined } | undefined;
+
+function familyAndBytes(address: string): AddressBytes | undefined {
+  if (last?.address !== address) last = { address, parsed: parse(address) };
+  return last.parsed;
+}
+
+function parse(address: string): AddressBytes | undefined {
   const ipv4 = ipv4Bytes(address);
   if (ipv4 !== undefined) return { family: AF_INET, bytes: ipv4 };
   const ipv6 = ipv6Bytes(address);

@@ -60,6 +60,7 @@ export class SockDiagOwners implements SocketOwners {
   /** Answers come in the order of the questions. */
   #asked: Asked[] = [];
   #unsent: Buffer[] = [];
+  #isSending = false;
   #received: Buffer = Buffer.alloc(0);
   #sequence = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -93,8 +94,8 @@ export class SockDiagOwners implements SocketOwners {
         return;
       }
       this.#asked.push({ question, at: performance.now(), resolve, reject });
-      // All that are accepted in one turn go in one write.
-      if (this.#unsent.push(question) === 1) setImmediate(() => this.#send());
+      this.#unsent.push(question);
+      this.#sendSoon();
     });
   }
 
@@ -107,7 +108,18 @@ export class SockDiagOwners implements SocketOwners {
     await once(this.#helper, "exit", { signal: limit }).catch(() => undefined);
   }
 
+  /**
+   * All that are accepted in one turn go in one write, and what comes while the helper is busy in the next: each write
+   * wakes the helper.
+   */
+  #sendSoon(): void {
+    if (this.#isSending || this.#unsent.length === 0 || this.#asked.length > this.#unsent.length) return;
+    this.#isSending = true;
+    setImmediate(() => this.#send());
+  }
+
   #send(): void {
+    this.#isSending = false;
     const questions = this.#unsent;
     this.#unsent = [];
     if (this.#failure !== undefined) return;
@@ -146,6 +158,7 @@ export class SockDiagOwners implements SocketOwners {
       rest = rest.subarray(ANSWER_BYTES);
     }
     this.#received = rest;
+    this.#sendSoon();
   }
 
   #fail(error: Error): void {
