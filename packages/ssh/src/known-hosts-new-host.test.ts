@@ -14,17 +14,12 @@ import { type TemporaryFolder, temporaryFolder } from "./testing/temporary-folde
 let folder: TemporaryFolder;
 let key: KeyPair;
 let other: KeyPair;
-let _rsa: KeyPair;
 let file: string;
 let number = 0;
 
 beforeAll(async () => {
   folder = await temporaryFolder();
-  [key, other, _rsa] = await Promise.all([
-    makeKeyPair(folder.file("a")),
-    makeKeyPair(folder.file("b")),
-    makeKeyPair(folder.file("c"), "rsa-2048"),
-  ]);
+  [key, other] = await Promise.all([makeKeyPair(folder.file("a")), makeKeyPair(folder.file("b"))]);
 });
 afterAll(async () => {
   await folder[Symbol.asyncDispose]();
