@@ -1,20 +1,29 @@
-import { type BindAddress, CodedError, isCodedError } from "@farside/protocol";
+import { type BindAddress, CodedError, isCodedError, type OpenForwardParams } from "@farside/protocol";
 import type { AgentLink } from "./agent-link.ts";
 import { formatHop } from "./delegated-signing.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
 import { DEFAULTS } from "./forward-options.ts";
 import { type ForwardSpec, formatBind } from "./forward-spec.ts";
-import type { OpenForward, SessionPlan } from "./session-plan.ts";
-import type { UndoEntry } from "./session-store.ts";
+import type { OpenForward } from "./session-plan.ts";
+import type { SessionFolder, UndoEntry } from "./session-store.ts";
 
 /** Host keys that may be learned while one route is opened: one for each hop, and one more for a host that changes its mind. */
 const MAX_REPORTED_KEYS = 9;
 
 export interface OpenForwardsOptions {
-  readonly plan: Pick<
-    SessionPlan,
-    "forwards" | "admission" | "maxRelays" | "connections" | "judgeHostKey" | "host" | "folder"
-  >;
+  readonly plan: {
+    readonly forwards: readonly ForwardSpec[];
+    readonly admission: OpenForwardParams["admission"];
+    /** Relays of a forward at a time. 0: no limit of its own. */
+    readonly maxRelays: number;
+    /** Connections to the last hop of the route. Undefined: what its keys allow; see `connectionsFor`. */
+    readonly connections?: number | undefined;
+    /** Decides about a host key that the jump host reports for a hop: resolves where it may be declared too. */
+    readonly judgeHostKey: (hop: DeclaredHop, blob: Uint8Array, signal: AbortSignal) => Promise<void>;
+    /** `user@host` of the jump host. */
+    readonly host: string;
+    readonly folder: Pick<SessionFolder, "making" | "undone">;
+  };
   readonly link: Pick<AgentLink, "openForward">;
   readonly route: readonly DeclaredHop[];
   readonly onOpen: (forward: OpenForward) => void;

@@ -2,6 +2,8 @@ import { resolve } from "node:path";
 import { agentBundle } from "@farside/agent/bundle";
 import { CodedError, MAX_FORWARDS, MAX_HOP_CONNECTIONS, Scope } from "@farside/protocol";
 import type { HostConfig, Identity } from "@farside/ssh";
+import type { DeclaredHop } from "./destination-guard.ts";
+import { AgentEngine } from "./engine/agent-engine.ts";
 import type { EventLog } from "./event-log.ts";
 import { DEFAULTS, type ForwardOptions } from "./forward-options.ts";
 import { type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
@@ -70,29 +72,38 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
     );
     start = deadline;
     const patient = patientIdentity(identity, deadline);
+    const engine = {
+      ...{ bundle, identity: patient, folder, startDeadline: deadline },
+      ...{ remoteNode: options.remoteNode, onAgentLog: options.onAgentLog },
+      hello: {
+        ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, idleMs: numbers.idleMs },
+        logLevel: options.logLevel ?? DEFAULTS.logLevel,
+      },
+      forwarding: {
+        ...{ forwards, maxRelays: numbers.maxRelays, connections: numbers.connections },
+        admission: {
+          allowUsers: [...(options.allowUsers ?? [])],
+          allowAnyUser: options.allowAnyUser ?? false,
+        },
+        judgeHostKey: (hop: DeclaredHop, blob: Uint8Array, judgeSignal: AbortSignal) =>
+          judgeReportedKey({
+            via: viaOf(via, hop.hopId),
+            blob,
+            reportedBy: host,
+            hostKeys,
+            signal: judgeSignal,
+          }),
+      },
+    };
     return {
-      ...{ name, host, forwards, folder, bundle, startDeadline: deadline, identity: patient },
+      ...{ name, host, forwards, folder, startDeadline: deadline, leaseMs: numbers.leaseMs },
       connect: (connectOptions) => login.connect(patient, connectOptions),
       route: async (routeSignal) => {
         if (via.length === 0) return [];
         return offerKeys(via, await patient.publicKeys({ signal: routeSignal })).map(({ hop }) => hop);
       },
-      judgeHostKey: (hop, blob, judgeSignal) =>
-        judgeReportedKey({
-          via: viaOf(via, hop.hopId),
-          blob,
-          reportedBy: host,
-          hostKeys,
-          signal: judgeSignal,
-        }),
-      admission: { allowUsers: [...(options.allowUsers ?? [])], allowAnyUser: options.allowAnyUser ?? false },
-      ...{ maxRelays: numbers.maxRelays, connections: numbers.connections },
-      hello: {
-        ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, idleMs: numbers.idleMs },
-        logLevel: options.logLevel ?? DEFAULTS.logLevel,
-      },
-      respectSshdPolicy: options.respectSshdPolicy,
-      ...{ remoteNode: options.remoteNode, readyFile: options.readyFile, onAgentLog: options.onAgentLog },
+      engine: (context) => new AgentEngine(engine, context),
+      ...{ respectSshdPolicy: options.respectSshdPolicy, readyFile: options.readyFile },
       release: () => scope.close(),
     };
   } catch (error) {

@@ -7,16 +7,12 @@ import {
   toCodedError,
 } from "@farside/protocol";
 import { fingerprint, type JumpChain } from "@farside/ssh";
-import { agentReady } from "./agent-events.ts";
-import { AgentLink } from "./agent-link.ts";
 import { commandEnvironment } from "./command-environment.ts";
-import { type Deployment, deploy } from "./deploy.ts";
-import { endAgent, within } from "./end-agent.ts";
+import { within } from "./end-agent.ts";
+import type { Engine } from "./engine/engine.ts";
 import type { EventLog, SessionEventDraft, SessionEventListener } from "./event-log.ts";
-import { type ForwardCounters, sumCounters } from "./forward-counters.ts";
+import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
 import { DEFAULTS } from "./forward-options.ts";
-import { LogLines } from "./log-lines.ts";
-import { openForwards } from "./open-forwards.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
 import { makeReceipt } from "./receipt.ts";
 import type { RemoteCommand, RunOptions } from "./remote-command.ts";
@@ -55,8 +51,7 @@ export class Session implements AsyncDisposable {
   readonly #killed = new AbortController();
   #state: SessionState = initialState;
   #chain: JumpChain | undefined;
-  #deployment: Deployment | undefined;
-  #link: AgentLink | undefined;
+  #engine: Engine | undefined;
   #isHopGone = false;
   #wasReady = false;
   #settleReady: { resolve: () => void; reject: (error: CodedError) => void } | undefined;
@@ -86,13 +81,13 @@ export class Session implements AsyncDisposable {
 
   /** What went through the session so far; bytes are those of ended relays. */
   get counters(): ForwardCounters {
-    return sumCounters([...(this.#link?.counters.values() ?? [])]);
+    return this.#engine?.counters ?? zeroCounters();
   }
 
   /** What the agent is and does now, with the bytes of open relays. Rejects with `agent.gone` where there is none. */
   async describe(options: { readonly signal: AbortSignal }): Promise<AgentDescription> {
-    if (this.#link === undefined) throw new CodedError("agent.gone", "there is no agent", { leg: "jump" });
-    return this.#link.describe(options.signal);
+    if (this.#engine === undefined) throw new CodedError("agent.gone", "there is no agent", { leg: "jump" });
+    return this.#engine.describe(options.signal);
   }
 
   /**
@@ -100,10 +95,10 @@ export class Session implements AsyncDisposable {
    * session at the latest. Throws `usage.invalid`, and `agent.gone` where the session is not ready.
    */
   run(argv: readonly string[], options: RunOptions = {}): RemoteCommand {
-    if (this.#link === undefined || this.#state.phase !== "ready")
+    if (this.#engine === undefined || this.#state.phase !== "ready")
       throw new CodedError("agent.gone", "running a command: the session is not ready", { leg: "jump" });
     const environment = { ...commandEnvironment(this.name, this.#forwards), ...options.environment };
-    return this.#link.run(argv, { ...options, environment });
+    return this.#engine.run(argv, { ...options, environment });
   }
 
   /** Calls `listener` with each event from now on. */
@@ -158,7 +153,7 @@ export class Session implements AsyncDisposable {
     await this.#left();
     this.#plan.startDeadline[Symbol.dispose]();
     await removeReadyFile(this.#plan.readyFile);
-    await this.#endAgent();
+    await this.#endEngine();
     this.#dispatch({ type: "agent-ended" });
     const receipt = await this.#look();
     this.#dispatch({ type: "looked", ...(receipt && { receipt }) });
@@ -189,32 +184,14 @@ export class Session implements AsyncDisposable {
       await respectSshdPolicy({ hop: this.#chain.last, host, destinations, signal });
     }
     this.#dispatch({ type: "connected" });
-    const deployStartedAt = performance.now();
-    const log = plan.onAgentLog && new LogLines(plan.onAgentLog);
-    this.#deployment = await deploy({
-      ...{ hop: this.#chain.last, host, bundle: plan.bundle, remoteNode: plan.remoteNode, signal },
-      onLog: log && ((chunk) => log.push(chunk)),
-      onStage: (stage) => plan.startDeadline.reached(stage),
-      onStart: async (nonce) => {
-        await plan.folder.making({ made: "agent", nonce });
-        plan.folder.update({ nonce });
-      },
-      onNotStarted: (nonce) => plan.folder.undone({ made: "agent", nonce }),
+    const engine = plan.engine({
+      ...{ session: this.name, host, hop: this.#chain.last, route, emit },
+      onFailure: (failure) => this.#dispatch({ type: "failed", failure }),
     });
-    const link = await AgentLink.connect({
-      ...{ stream: this.#deployment.stream, host, digest: plan.bundle.digest, identity: plan.identity },
-      ...{ hello: { ...plan.hello, session: this.name }, emit, signal },
-    });
-    this.#link = link;
-    plan.startDeadline.reached(undefined);
-    void link.closed.then((failure) => failure && this.#dispatch({ type: "failed", failure }));
-    signal.throwIfAborted();
-    const durationMs = Math.round(performance.now() - deployStartedAt);
-    plan.folder.update({ agentPid: link.hello.pid });
-    emit(agentReady(link.hello, host, { bytes: this.#deployment.uploadBytes, durationMs }));
+    this.#engine = engine;
+    await engine.start(signal);
     this.#dispatch({ type: "agent-answered", forwards: plan.forwards.length });
-    const opening = openForwards({ plan, link, route, signal, onOpen: (forward) => this.#opened(forward) });
-    await abortable(opening, signal);
+    await engine.open({ signal, onOpen: (forward) => this.#opened(forward) });
     signal.throwIfAborted();
     if (plan.readyFile !== undefined) {
       const forwards = this.#forwards.map(forwardFields);
@@ -247,21 +224,15 @@ export class Session implements AsyncDisposable {
     });
   }
 
-  async #endAgent(): Promise<void> {
-    const { state, link, deployment } = {
-      state: this.#state,
-      link: this.#link,
-      deployment: this.#deployment,
-    };
-    if (link === undefined || deployment === undefined) return deployment?.stream.close();
-    const graceMs = state.phase === "draining" ? state.graceMs : 0;
-    await endAgent({ link, ended: deployment.ended, graceMs, escalated: this.#escalated.signal });
+  async #endEngine(): Promise<void> {
+    const graceMs = this.#state.phase === "draining" ? this.#state.graceMs : 0;
+    await this.#engine?.end({ graceMs, escalated: this.#escalated.signal });
   }
 
   async #look(): Promise<Receipt | undefined> {
     const traces = tracesOf(this.#plan.folder.undo);
     if (traces === undefined) return undefined;
-    const leaseS = this.#plan.hello.leaseMs / 1000;
+    const leaseS = this.#plan.leaseMs / 1000;
     return makeReceipt({
       ...{ session: this.name, host: this.host, traces, signal: this.#killed.signal },
       ...(this.#isHopGone

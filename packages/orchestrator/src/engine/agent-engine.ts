@@ -1,0 +1,105 @@
+import type { AgentDescription, OrchestratorHello } from "@farside/protocol";
+import { abortable, CodedError } from "@farside/protocol";
+import type { Identity } from "@farside/ssh";
+import { agentReady } from "../agent-events.ts";
+import { AgentLink } from "../agent-link.ts";
+import { type AgentBundle, type Deployment, deploy } from "../deploy.ts";
+import { endAgent } from "../end-agent.ts";
+import { type ForwardCounters, sumCounters } from "../forward-counters.ts";
+import { LogLines } from "../log-lines.ts";
+import { type OpenForwardsOptions, openForwards } from "../open-forwards.ts";
+import type { RemoteCommand, RunOptions } from "../remote-command.ts";
+import type { SessionFolder } from "../session-store.ts";
+import type { StartDeadline } from "../start-deadline.ts";
+import type { EndOptions, Engine, EngineContext, OpenOptions } from "./engine.ts";
+
+export interface AgentEngineOptions {
+  readonly bundle: AgentBundle;
+  readonly remoteNode?: string | undefined;
+  readonly hello: Omit<OrchestratorHello, "protocol" | "capabilities" | "session">;
+  /** Signs for hops of the route; borrowed. */
+  readonly identity: Pick<Identity, "sign">;
+  readonly onAgentLog?: ((line: string) => void) | undefined;
+  readonly folder: SessionFolder;
+  /** Told how far the start has come. */
+  readonly startDeadline: Pick<StartDeadline, "reached">;
+  readonly forwarding: Omit<OpenForwardsOptions["plan"], "host" | "folder">;
+}
+
+/** The engine that farside is about: its own agent, put on the jump host in memory, listens there and logs in to the hops. */
+export class AgentEngine implements Engine {
+  readonly #options: AgentEngineOptions;
+  readonly #context: EngineContext;
+  #deployment: Deployment | undefined;
+  #link: AgentLink | undefined;
+  #ending: Promise<void> | undefined;
+
+  constructor(options: AgentEngineOptions, context: EngineContext) {
+    this.#options = options;
+    this.#context = context;
+  }
+
+  get counters(): ForwardCounters {
+    return sumCounters([...(this.#link?.counters.values() ?? [])]);
+  }
+
+  async start(signal: AbortSignal): Promise<void> {
+    const { bundle, remoteNode, folder, startDeadline, identity, hello, onAgentLog } = this.#options;
+    const { hop, host, session, emit, onFailure } = this.#context;
+    const startedAt = performance.now();
+    const log = onAgentLog && new LogLines(onAgentLog);
+    const deployment = await deploy({
+      ...{ hop, host, bundle, remoteNode, signal },
+      onLog: log && ((chunk) => log.push(chunk)),
+      onStage: (stage) => startDeadline.reached(stage),
+      onStart: async (nonce) => {
+        await folder.making({ made: "agent", nonce });
+        folder.update({ nonce });
+      },
+      onNotStarted: (nonce) => folder.undone({ made: "agent", nonce }),
+    });
+    this.#deployment = deployment;
+    const link = await AgentLink.connect({
+      ...{ stream: deployment.stream, host, digest: bundle.digest, identity },
+      ...{ hello: { ...hello, session }, emit, signal },
+    });
+    this.#link = link;
+    startDeadline.reached(undefined);
+    void link.closed.then((failure) => failure && onFailure(failure));
+    signal.throwIfAborted();
+    const durationMs = Math.round(performance.now() - startedAt);
+    folder.update({ agentPid: link.hello.pid });
+    emit(agentReady(link.hello, host, { bytes: deployment.uploadBytes, durationMs }));
+  }
+
+  async open({ onOpen, signal }: OpenOptions): Promise<void> {
+    const { forwarding, folder } = this.#options;
+    const { host, route } = this.#context;
+    const plan = { ...forwarding, host, folder };
+    await abortable(openForwards({ plan, link: this.#connected, route, signal, onOpen }), signal);
+  }
+
+  async describe(signal: AbortSignal): Promise<AgentDescription> {
+    return this.#connected.describe(signal);
+  }
+
+  run(argv: readonly string[], options: RunOptions): RemoteCommand {
+    return this.#connected.run(argv, options);
+  }
+
+  end(options: EndOptions): Promise<void> {
+    this.#ending ??= this.#end(options);
+    return this.#ending;
+  }
+
+  async #end(options: EndOptions): Promise<void> {
+    const [link, deployment] = [this.#link, this.#deployment];
+    if (link === undefined || deployment === undefined) return deployment?.stream.close();
+    await endAgent({ ...options, link, ended: deployment.ended });
+  }
+
+  get #connected(): AgentLink {
+    if (this.#link === undefined) throw new CodedError("agent.gone", "there is no agent", { leg: "jump" });
+    return this.#link;
+  }
+}
