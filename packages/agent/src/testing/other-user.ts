@@ -51,11 +51,17 @@ export function runAs(uid: number, program: string): OtherUsersProgram {
   };
 }
 
-/** A program that connects, prints `open`, and then what becomes of the connection: bytes, `end` or an error's code. */
+/**
+ * A program that connects, prints `open`, and then what becomes of the connection: bytes, `end` or an error's code. One that is
+ * reset as soon as it is accepted was open too, but on a busy machine Node.js hears of the reset only.
+ */
 export function clientProgram(port: number, host = "127.0.0.1"): string {
   return `const s = require("net").connect(${port}, ${JSON.stringify(host)});
 s.on("connect", () => { console.log("open"); s.write("bytes of another user"); });
 s.on("data", (d) => console.log("data " + d));
 s.on("end", () => console.log("end"));
-s.on("error", (e) => console.log(e.code));`;
+s.on("error", (e) => {
+  if (e.code === "ECONNRESET" && e.syscall === "connect") console.log("open");
+  console.log(e.code);
+});`;
 }
