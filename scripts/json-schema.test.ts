@@ -1,7 +1,12 @@
 import { readFileSync } from "node:fs";
 import { sessionEvents } from "@farside/protocol";
 import { describe, expect, test } from "vitest";
-import { SCHEMA_FILE, sessionEventsSchemaText } from "./json-schema.ts";
+import {
+  FORWARDS_SCHEMA_FILE,
+  forwardsSchemaText,
+  SCHEMA_FILE,
+  sessionEventsSchemaText,
+} from "./json-schema.ts";
 
 describe("docs/session-events.schema.json", () => {
   test("is what scripts/json-schema.ts writes", () => {
@@ -21,5 +26,23 @@ describe("docs/session-events.schema.json", () => {
       // Fields that a later version adds must not make its events invalid.
       expect(definition).not.toHaveProperty("additionalProperties");
     }
+  });
+});
+
+describe("docs/forwards.schema.json", () => {
+  const schema = JSON.parse(forwardsSchemaText());
+
+  test("is what scripts/json-schema.ts writes", () => {
+    expect(JSON.parse(readFileSync(FORWARDS_SCHEMA_FILE, "utf8"))).toEqual(schema);
+  });
+
+  test("tells an editor what each key is for, and that there are no others", () => {
+    const forward = schema.properties.forwards.items;
+    for (const part of [schema, forward, schema.properties.defaults]) {
+      expect(part.additionalProperties).toBe(false);
+      for (const [key, definition] of Object.entries<Record<string, unknown>>(part.properties))
+        if (key !== "forwards") expect(definition, key).toHaveProperty("description");
+    }
+    expect(forward.required).toEqual(["id", "listen", "target"]);
   });
 });

@@ -56,6 +56,33 @@ export function parseForwardSpec(spec: string): ForwardSpec {
   return { bind: { kind: "loopback", port: port(first, "the port to listen on") }, target };
 }
 
+/** What alone stands before the target in a `-L`: `[bind_address:]port` or a socket's path. Throws `usage.invalid`. */
+export function parseBind(text: string): BindAddress {
+  const fail = failOf(text, "Write [bind_address:]port, or the path of a socket.");
+  const [first, second, third] = splitFields(text, fail);
+  if (first === undefined || third !== undefined) return fail("it", "has too many parts");
+  if (second !== undefined) return bindTo(first, readPort(second, "the port to listen on", fail), fail);
+  if (first.isPath) return unixAddress(first, "the socket", fail);
+  return { kind: "loopback", port: readPort(first, "the port to listen on", fail) };
+}
+
+/** What alone stands behind the bind in a `-L`: `host:hostport` or the path of a remote socket. Throws `usage.invalid`. */
+export function parseTarget(text: string): TargetAddress {
+  const fail = failOf(text, "Write host:hostport, or the path of a socket.");
+  const [first, second, third] = splitFields(text, fail);
+  if (first === undefined || third !== undefined) return fail("it", "has too many parts");
+  if (second !== undefined) return tcpTarget(first, second, fail);
+  return first.isPath
+    ? unixAddress(first, "the remote socket", fail)
+    : fail("the target", "must be host:hostport or the path of a socket");
+}
+
+function failOf(text: string, hint: string): Fail {
+  return (part, what) => {
+    throw new CodedError("usage.invalid", `cannot read ${JSON.stringify(text)}: ${part} ${what}`, { hint });
+  };
+}
+
 /** `bind` as people read it: `localhost:4444`, `[::]:80`, `*:80`, `/run/x.sock`. */
 export function formatBind(bind: BindAddress): string {
   if (bind.kind === "unix") return bind.path;

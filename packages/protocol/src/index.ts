@@ -15,6 +15,13 @@ export { FramedStream, type FramedStreamOptions } from "./framed-stream.ts";
 export { type EventHandler, handle, on, type RequestContext, type RequestHandler } from "./handlers.ts";
 // Strings from outside
 export * from "./harmless.ts";
+// Installed agents: what they are told to do
+export {
+  type ConfigDifference,
+  configDifference,
+  type ForwardChange,
+} from "./installed/config-difference.ts";
+export * from "./installed/installed-config.ts";
 export * from "./limits.ts";
 export type { MessageStream, WireValue } from "./message-stream.ts";
 export * from "./messages.ts";
