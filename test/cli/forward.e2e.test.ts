@@ -1,11 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, readdir, readFile, writeFile } from "node:fs/promises";
+import { access, readFile, writeFile } from "node:fs/promises";
 import { connect, createServer } from "node:net";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor, within } from "../support/wait-for.ts";
-import { eventOf, eventsOf, type Loopback, portOf, startLoopback } from "./loopback.ts";
+import { eventOf, eventsOf, type Loopback, portOf, startLoopback, storedSessions } from "./loopback.ts";
 import { CliRun, cliPath, runCli, startCli } from "./run-cli.ts";
 
 let loopback: Loopback;
@@ -104,7 +103,7 @@ describe("a forward until Ctrl-C", () => {
     run.process.stdout?.destroy();
     run.process.kill("SIGINT");
     expect((await within(run.result, 15_000, "the end")).code).toBe(0);
-    expect(await readdir(join(loopback.stateHome, "farside"))).toEqual([]);
+    expect(await storedSessions(loopback)).toEqual([]);
   });
 
   test("a reader that stands still holds up nothing: relays go on, and the end comes", async () => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
+import { readdir, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
+import { join } from "node:path";
 import type { SessionEvent, SessionEventName, SessionEventOf } from "@farside/protocol";
 import { type Sshd, startSshd } from "@farside/ssh/testing";
 import { waitFor } from "../support/wait-for.ts";
@@ -74,4 +75,10 @@ export async function eventOf<Name extends SessionEventName>(
 /** The port that the first forward listens on. */
 export function portOf({ forwards: [forward] }: SessionEventOf<"ready">): number {
   return Number(forward?.bind[0]?.split(":").at(-1));
+}
+
+/** The folders that sessions have on the workstation, beside the audit log. */
+export async function storedSessions({ stateHome }: Pick<Loopback, "stateHome">): Promise<string[]> {
+  const entries = await readdir(join(stateHome, "farside"), { withFileTypes: true }).catch(() => []);
+  return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : []));
 }

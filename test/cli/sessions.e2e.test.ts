@@ -1,8 +1,6 @@
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor, within } from "../support/wait-for.ts";
-import { eventOf, eventsOf, type Loopback, startLoopback } from "./loopback.ts";
+import { eventOf, eventsOf, type Loopback, startLoopback, storedSessions } from "./loopback.ts";
 import { runCli, startCli } from "./run-cli.ts";
 
 let loopback: Loopback;
@@ -12,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => loopback[Symbol.asyncDispose]());
 
 const cli = (...argv: string[]) => runCli(argv, { env: loopback.environment });
-const stored = () => readdir(join(loopback.stateHome, "farside")).catch(() => []);
+const stored = () => storedSessions(loopback);
 
 describe("farside status", () => {
   test("lists the sessions of this workstation, as a table and as JSON", async () => {

@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { isCodedError, toCodedError } from "@farside/protocol/errors";
 import yargs, { type Argv, type CommandModule } from "yargs";
 import type { CommandContext } from "./command-context.ts";
+import { auditCommand } from "./commands/audit.ts";
 import { cardCommand } from "./commands/card.ts";
 import { forwardCommand } from "./commands/forward.ts";
 import { runCommand } from "./commands/run.ts";
@@ -55,6 +56,7 @@ export function defineCommandLine(
     teardownCommand(context, take),
     statusCommand(context, take),
     cardCommand(context, take),
+    auditCommand(context, take),
   ];
   const line = yargs()
     .scriptName("farside")

@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { agentBundle } from "@farside/agent/bundle";
 import { CodedError, MAX_FORWARDS, MAX_HOP_CONNECTIONS, Scope } from "@farside/protocol";
+import { AuditTrail } from "@farside/protocol/audit";
 import type { HostConfig, Identity } from "@farside/ssh";
 import type { DeclaredHop } from "./destination-guard.ts";
 import { AgentEngine } from "./engine/agent-engine.ts";
@@ -66,6 +67,9 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
       },
       { onFailure: (error) => onWarning(`the session's state can't be kept: ${(error as Error).message}`) },
     );
+    const onFailure = (error: unknown) =>
+      onWarning(`the audit log can't be written: ${(error as Error).message}`);
+    const audit = new AuditTrail({ folder: root, onFailure });
     const deadline = new StartDeadline(
       numbers.startTimeoutMs,
       `starting the session on ${host} took longer than ${numbers.startTimeoutMs / 1000} s`,
@@ -73,7 +77,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
     start = deadline;
     const patient = patientIdentity(identity, deadline);
     const engine = {
-      ...{ bundle, identity: patient, folder, startDeadline: deadline },
+      ...{ bundle, identity: patient, folder, audit, startDeadline: deadline },
       ...{ remoteNode: options.remoteNode, onAgentLog: options.onAgentLog },
       hello: {
         ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, idleMs: numbers.idleMs },
@@ -96,7 +100,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
       },
     };
     return {
-      ...{ name, host, forwards, folder, startDeadline: deadline, leaseMs: numbers.leaseMs },
+      ...{ name, host, forwards, folder, audit, startDeadline: deadline, leaseMs: numbers.leaseMs },
       connect: (connectOptions) => login.connect(patient, connectOptions),
       route: async (routeSignal) => {
         if (via.length === 0) return [];

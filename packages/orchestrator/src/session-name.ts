@@ -1,5 +1,6 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { CodedError } from "@farside/protocol";
+import { isAuditName } from "@farside/protocol/audit";
 
 const ADJECTIVES =
   "amber brave calm clear cosy early fair fresh gentle glad green happy keen kind light lucky merry mild neat proud quick quiet sunny swift tidy warm".split(
@@ -18,6 +19,11 @@ export function generateSessionName(): string {
 
 /** Returns `name`; throws `usage.invalid` for one that could not be a folder's name everywhere. */
 export function checkSessionName(name: string): string {
+  if (isAuditName(name)) {
+    throw new CodedError("usage.invalid", `cannot name a session ${name}: the audit log has such names`, {
+      hint: "Take another name.",
+    });
+  }
   if (/^[A-Za-z0-9._-]{1,64}$/.test(name) && !/^\.+$/.test(name) && !name.startsWith("-")) return name;
   throw new CodedError("usage.invalid", `cannot name a session ${JSON.stringify(name)}`, {
     hint: "Use 1 to 64 letters, digits, dots, dashes and underscores, no dash in front.",

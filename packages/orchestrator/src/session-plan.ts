@@ -1,4 +1,5 @@
 import type { BindAddress, TargetAddress } from "@farside/protocol";
+import type { AuditTrail } from "@farside/protocol/audit";
 import type { Hop, JumpChain } from "@farside/ssh";
 import type { DeclaredHop } from "./destination-guard.ts";
 import type { Engine, EngineContext } from "./engine/engine.ts";
@@ -41,6 +42,8 @@ export interface SessionPlan {
   readonly readyFile?: string | undefined;
   /** The session's folder; finished by the session. */
   readonly folder: SessionFolder;
+  /** What the session did is written down there; closed by the session. */
+  readonly audit: AuditTrail;
   /** Releases what was opened for the session; called once, at its very end. */
   readonly release: () => Promise<void>;
 }

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { sessionEvents } from "@farside/protocol";
 import * as v from "valibot";
@@ -8,6 +8,7 @@ import { deployAndForward, startSession } from "./deploy-and-forward.ts";
 import { type BuiltAgent, buildAgent } from "./testing/build-agent.ts";
 import { startEchoServer } from "./testing/echo-server.ts";
 import { type JumpHost, startJumpHost } from "./testing/jump-host.ts";
+import { sessionFolders } from "./testing/session-folders.ts";
 import { boundPort, codeOf, eventsNamed, exchange } from "./testing/session-probe.ts";
 
 let agent: BuiltAgent;
@@ -22,7 +23,7 @@ afterAll(async () => {
 });
 
 const clean = { processes: [], listeners: [], files: [], clean: true };
-const states = () => readdir(host.sshd.folder.file("state"));
+const states = () => sessionFolders(host.sshd.folder.file("state"));
 
 /** The agent of a session, which runs on this machine. */
 function agentPid(events: Parameters<typeof eventsNamed>[0]): number {
@@ -144,7 +145,7 @@ describe("a session", () => {
     expect(failure?.code).toBe("hop.lost");
     expect(receipt?.clean).toBe(false);
     expect(receipt?.processes[0]).toMatch(/^unknown: .* the connection to it is gone/);
-    expect(await readdir(other.sshd.folder.file("state"))).toEqual([session.name]);
+    expect(await sessionFolders(other.sshd.folder.file("state"))).toEqual([session.name]);
     await expect.poll(() => stat(`/proc/${pid}`).catch(() => "gone"), { timeout: 5_000 }).toBe("gone");
   });
 

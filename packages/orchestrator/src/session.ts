@@ -16,6 +16,7 @@ import { DEFAULTS } from "./forward-options.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
 import { makeReceipt } from "./receipt.ts";
 import type { RemoteCommand, RunOptions } from "./remote-command.ts";
+import { auditEvent } from "./session-audit.ts";
 import { failureOf, type SessionEnd } from "./session-end.ts";
 import { forwardFields, type OpenForward, type SessionPlan } from "./session-plan.ts";
 import { initialState, isRunning, next, type SessionState, type SessionTransition } from "./session-state.ts";
@@ -62,6 +63,7 @@ export class Session implements AsyncDisposable {
     this.#log = log;
     this.name = plan.name;
     this.host = plan.host;
+    log.subscribe((event) => auditEvent(plan.audit, this, event));
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
@@ -260,6 +262,9 @@ export class Session implements AsyncDisposable {
       this.#emit({ event: "error", code, message, ...(hint !== undefined && { hint }), ...(leg && { leg }) });
       this.#settleReady?.reject(failure);
     }
+    const lost = await this.#plan.audit.close();
+    if (lost > 0)
+      this.#emit({ event: "warning", message: `${lost} lines of the audit log were not written` });
     this.#log.end();
     return { failure, receipt };
   }

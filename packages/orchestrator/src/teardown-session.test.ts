@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { connectChain, KeyFileIdentity, PinnedHostKeys } from "@farside/ssh";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -9,6 +9,7 @@ import { readSession } from "./session-store.ts";
 import { type TeardownOptions, teardownSession } from "./teardown-session.ts";
 import { type BuiltAgent, buildAgent, buildCheckoutAgent } from "./testing/build-agent.ts";
 import { type JumpHost, startJumpHost } from "./testing/jump-host.ts";
+import { sessionFolders } from "./testing/session-folders.ts";
 import { codeOf } from "./testing/session-probe.ts";
 
 let agent: BuiltAgent;
@@ -91,9 +92,9 @@ describe("a teardown", () => {
       connect: () => Promise.reject(new Error("no route")),
     });
     expect(failing.processes[0]).toContain("no route");
-    expect(await readdir(state())).toEqual(["dead"]);
+    expect(await sessionFolders(state())).toEqual(["dead"]);
     expect(await teardownSession("dead", { stateFolder: state(), connect })).toMatchObject({ clean: true });
-    expect(await readdir(state())).toEqual([]);
+    expect(await sessionFolders(state())).toEqual([]);
   });
 
   it("ends what a dead orchestrator has left", async () => {

@@ -1,10 +1,12 @@
 import { rm } from "node:fs/promises";
 import { setTimeout as wait } from "node:timers/promises";
 import { CodedError, deadline, type Receipt, toCodedError } from "@farside/protocol";
+import { AuditTrail } from "@farside/protocol/audit";
 import type { JumpChain } from "@farside/ssh";
 import { isRunning } from "./process-start.ts";
 import { removeStaleReadyFile } from "./ready-file.ts";
 import { makeReceipt, unverified } from "./receipt.ts";
+import { auditEvent } from "./session-audit.ts";
 import { readSession, type StoredSession, stateFolder } from "./session-store.ts";
 import { tracesOf } from "./traces.ts";
 
@@ -94,5 +96,8 @@ async function endDead(session: StoredSession, options: TeardownOptions): Promis
     }
   }
   if (receipt.clean) await rm(folder, { recursive: true, force: true });
+  const audit = new AuditTrail({ folder: options.stateFolder ?? stateFolder() });
+  auditEvent(audit, { name, host }, { event: "receipt", at: new Date().toISOString(), ...receipt });
+  await audit.close();
   return receipt;
 }

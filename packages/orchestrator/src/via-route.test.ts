@@ -1,4 +1,4 @@
-import { appendFile, readdir, readFile, writeFile } from "node:fs/promises";
+import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { makeKeyPair, type Sshd, startSshd } from "@farside/ssh/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { deployAndForward, startSession } from "./deploy-and-forward.ts";
@@ -6,6 +6,7 @@ import type { ForwardOptions } from "./forward-options.ts";
 import { type BuiltAgent, buildAgent } from "./testing/build-agent.ts";
 import { type EchoServer, startEchoServer } from "./testing/echo-server.ts";
 import { type JumpHost, startJumpHost } from "./testing/jump-host.ts";
+import { sessionFolders } from "./testing/session-folders.ts";
 import { boundPort, eventsNamed, exchange } from "./testing/session-probe.ts";
 
 let agent: BuiltAgent;
@@ -192,6 +193,6 @@ Host commanded
     for (const via of ["elsewhere", "commanded"]) {
       await expect(deployAndForward(viaTarget({ via }))).rejects.toMatchObject({ code: "config.invalid" });
     }
-    expect(await readdir(jump.sshd.folder.file("state"))).toEqual([session.name]);
+    expect(await sessionFolders(jump.sshd.folder.file("state"))).toEqual([session.name]);
   });
 });

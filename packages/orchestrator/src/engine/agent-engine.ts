@@ -1,5 +1,6 @@
 import type { AgentDescription, OrchestratorHello } from "@farside/protocol";
 import { abortable, CodedError } from "@farside/protocol";
+import type { AuditTrail } from "@farside/protocol/audit";
 import type { Identity } from "@farside/ssh";
 import { agentReady } from "../agent-events.ts";
 import { AgentLink } from "../agent-link.ts";
@@ -9,6 +10,7 @@ import { type ForwardCounters, sumCounters } from "../forward-counters.ts";
 import { LogLines } from "../log-lines.ts";
 import { type OpenForwardsOptions, openForwards } from "../open-forwards.ts";
 import type { RemoteCommand, RunOptions } from "../remote-command.ts";
+import { deployEntry } from "../session-audit.ts";
 import type { SessionFolder } from "../session-store.ts";
 import type { StartDeadline } from "../start-deadline.ts";
 import type { EndOptions, Engine, EngineContext, OpenOptions } from "./engine.ts";
@@ -21,6 +23,8 @@ export interface AgentEngineOptions {
   readonly identity: Pick<Identity, "sign">;
   readonly onAgentLog?: ((line: string) => void) | undefined;
   readonly folder: SessionFolder;
+  /** Where it is written down that an agent is sent. */
+  readonly audit: Pick<AuditTrail, "append">;
   /** Told how far the start has come. */
   readonly startDeadline: Pick<StartDeadline, "reached">;
   readonly forwarding: Omit<OpenForwardsOptions["plan"], "host" | "folder">;
@@ -44,7 +48,7 @@ export class AgentEngine implements Engine {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { bundle, remoteNode, folder, startDeadline, identity, hello, onAgentLog } = this.#options;
+    const { bundle, remoteNode, folder, audit, startDeadline, identity, hello, onAgentLog } = this.#options;
     const { hop, host, session, emit, onFailure } = this.#context;
     const startedAt = performance.now();
     const log = onAgentLog && new LogLines(onAgentLog);
@@ -55,6 +59,7 @@ export class AgentEngine implements Engine {
       onStart: async (nonce) => {
         await folder.making({ made: "agent", nonce });
         folder.update({ nonce });
+        audit.append(deployEntry({ name: session, host }, nonce, bundle.digest));
       },
       onNotStarted: (nonce) => folder.undone({ made: "agent", nonce }),
     });

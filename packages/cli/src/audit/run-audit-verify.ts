@@ -1,0 +1,43 @@
+import { stateFolder } from "@farside/orchestrator";
+import { CodedError, harmless } from "@farside/protocol";
+import { type AuditReport, verifyAudit } from "@farside/protocol/audit";
+import type { CommandContext } from "../command-context.ts";
+import type { AuditArguments } from "../commands/audit.ts";
+import { exitCodeOf } from "../exit-code.ts";
+import { times } from "../output/describe-event.ts";
+import { LineSink } from "../output/line-sink.ts";
+import { writeError } from "../output/write-error.ts";
+
+/** `farside audit verify`: 0 where every line is as it was written, 77 where one is not. */
+export async function runAuditVerify(argv: AuditArguments, context: CommandContext): Promise<number> {
+  const folder = argv.folder ?? stateFolder(context.env);
+  const report = await verifyAudit(folder, argv.head);
+  const answer = new LineSink(context.stdout);
+  if (argv.json === true) answer.write(JSON.stringify({ ok: report.findings.length === 0, ...report }));
+  else for (const line of describeReport(report)) answer.write(harmless(line, 4096));
+  await answer.flush(2000);
+  const [first] = report.findings;
+  if (first === undefined) return 0;
+  const failure = new CodedError("audit.broken", `checking the audit log in ${folder}: ${first.says}`, {
+    hint: "Look at the line and its neighbours, and at who can write to that folder; copy the files before the next session.",
+  });
+  writeError(failure, context);
+  return exitCodeOf(failure);
+}
+
+/** The report in plain words, a line each. */
+export function describeReport(report: AuditReport): string[] {
+  const { files, first, last, findings, notes, unproven } = report;
+  const range = first === undefined ? "no line" : `lines ${first.seq} to ${last?.seq}`;
+  const where = files.length > 1 ? `${files.at(-1)} and ${files.length - 1} older` : (files[0] ?? "no file");
+  return [
+    `${where}: ${range}`,
+    ...(last === undefined ? [] : [`newest: ${last.seq}:${last.hash}`]),
+    ...(findings.length === 0
+      ? ["every line follows the one before it"]
+      : [`${times(findings.length, "thing is", "things are")} not as it was written:`]),
+    ...findings.map(({ says }) => `  ${says}`),
+    ...notes.map((note) => `note: ${note}`),
+    ...unproven.map((each) => `not proven: ${each}`),
+  ];
+}

@@ -1,0 +1,47 @@
+import type { ArgumentsCamelCase, Argv, CommandModule, InferredOptionTypes } from "yargs";
+import type { CommandContext, TakeExitCode } from "../command-context.ts";
+import { auditPlace } from "../options/audit-place.ts";
+import { jsonOption } from "../options/definitions.ts";
+import { asText, once, repeated } from "../options/values.ts";
+
+export const auditOptions = {
+  head: {
+    type: "string",
+    requiresArg: true,
+    describe: "A place that was kept elsewhere, LINE:HASH, which the log must have; repeatable",
+    coerce: repeated("--head", auditPlace),
+  },
+  folder: {
+    type: "string",
+    requiresArg: true,
+    describe: "Folder of the log (default: that of this workstation's sessions)",
+    coerce: once("--folder", asText),
+  },
+  ...jsonOption,
+} as const;
+
+/** `farside audit verify` as yargs read it. */
+export type AuditArguments = Partial<InferredOptionTypes<typeof auditOptions>>;
+
+export function auditCommand(context: CommandContext, take: TakeExitCode): CommandModule {
+  return {
+    command: "audit",
+    describe: "Check the log of what sessions did: verify",
+    builder: (line: Argv) =>
+      line
+        .command(
+          "verify",
+          "Say whether a line of the audit log was changed, removed or cut off, and what that does not prove",
+          (options: Argv) =>
+            options
+              .options(auditOptions)
+              .example("$0 audit verify", "Exit code 0 where every line is as it was written, 77 where not"),
+          async (argv: ArgumentsCamelCase<AuditArguments>) => {
+            const { runAuditVerify } = await import("../audit/run-audit-verify.ts");
+            take(await runAuditVerify(argv, context));
+          },
+        )
+        .demandCommand(1, 1, "Say what to do with the audit log: verify."),
+    handler: () => undefined,
+  } as unknown as CommandModule;
+}

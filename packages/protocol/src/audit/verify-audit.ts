@@ -1,0 +1,86 @@
+import { createReadStream } from "node:fs";
+import { lstat } from "node:fs/promises";
+import { CodedError } from "../errors.ts";
+import { AuditFiles } from "./audit-files.ts";
+import { type ChainHead, MAX_LINE_BYTES } from "./audit-line.ts";
+import { ChainCheck, type ChainReport } from "./verify-chain.ts";
+
+export interface AuditReport extends ChainReport {
+  /** The files that were read, oldest first. */
+  readonly files: readonly string[];
+  /** What nobody can tell from these files alone, in plain words. */
+  readonly unproven: readonly string[];
+}
+
+/**
+ * Reads the log in `folder` and says what in it is not as it was written, and what that does not prove. `known` are places
+ * that were kept elsewhere. Rejects with `config.invalid` where there is no log, or it can't be read.
+ */
+export async function verifyAudit(folder: string, known: readonly ChainHead[] = []): Promise<AuditReport> {
+  const files = new AuditFiles(folder);
+  const head = await files.readHead();
+  const paths = await files.listOlder();
+  if (await isThere(files.current)) paths.push(files.current);
+  if (paths.length === 0 && head === undefined) {
+    throw new CodedError("config.invalid", `there is no audit log in ${folder}`, {
+      hint: "It begins with the first session.",
+    });
+  }
+  const check = new ChainCheck(head === undefined ? known : [...known, head]);
+  let isWhole = true;
+  for (const path of paths) isWhole = await readLines(path, (line) => check.push(line));
+  const report = check.end({ isWhole });
+  return { ...report, files: paths, unproven: unprovenBy(report, { hasHead: head !== undefined, known }) };
+}
+
+function unprovenBy(
+  { last }: ChainReport,
+  { hasHead, known }: { hasHead: boolean; known: readonly ChainHead[] },
+): string[] {
+  const kept = Math.max(0, ...known.map(({ seq }) => seq));
+  const from = kept + 1;
+  const unproven: string[] = [];
+  if ((last?.seq ?? 0) >= from) {
+    const which = kept === 0 ? "the log" : `what is behind line ${kept}`;
+    unproven.push(
+      `Whoever may write to these files can write ${which} anew with hashes that fit. Only a place that is kept where they can't reach it shows that: keep ${last?.seq}:${last?.hash}, and give it with --head.`,
+    );
+  }
+  if (!hasHead && kept < (last?.seq ?? 0) + 1)
+    unproven.push(
+      `Whether lines behind line ${last?.seq ?? 0} were cut off can't be told: audit.head is missing.`,
+    );
+  return unproven;
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (facts) => facts.isFile(),
+    () => false,
+  );
+}
+
+/** Calls `take` with each line; resolves with whether the last one had its line break. A line is read no further than a line may be long. */
+async function readLines(path: string, take: (line: Uint8Array) => void): Promise<boolean> {
+  let rest: Buffer = Buffer.alloc(0);
+  try {
+    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
+      let bytes: Buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a)) {
+        take(bytes.subarray(0, at));
+        bytes = bytes.subarray(at + 1);
+      }
+      // Longer than any line: what it is does not matter, but that it is not one.
+      rest =
+        bytes.length > MAX_LINE_BYTES
+          ? Buffer.concat([bytes.subarray(0, MAX_LINE_BYTES), Buffer.of(0)])
+          : bytes;
+    }
+  } catch (error) {
+    throw new CodedError("config.invalid", `cannot read ${path}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  if (rest.length > 0) take(rest);
+  return rest.length === 0;
+}
