@@ -22,6 +22,8 @@ export interface HostInitFacts {
   readonly node: string;
   /** Whether the host runs an sshd. */
   readonly sshd: boolean;
+  /** What runs as PID 1: a shell that does nothing, or Debian's systemd, with logind, journald and users' managers. */
+  readonly init?: "shell" | "systemd" | undefined;
 }
 
 /** Prints `ready PID` (the init's pid as the machine sees it), waits for the line `go`, then serves until end of input. */
@@ -49,6 +51,12 @@ ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 ln -s fd/0 "$root/dev/stdin"; ln -s fd/1 "$root/dev/stdout"; ln -s fd/2 "$root/dev/stderr"
 mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
+if [ "$INIT" = systemd ]; then
+  # Its own part of the machine's processes (see systemd-init.ts), as the whole of what it sees.
+  mount -t sysfs -o ro sysfs "$root/sys"
+  mount -t tmpfs -o mode=0755 cgroup "$root/sys/fs/cgroup"
+  mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+fi
 mkdir -p "$root$CHECKOUT"
 if [ "$SEES_CHECKOUT" = yes ]; then
   mount --bind "$CHECKOUT" "$root$CHECKOUT"
@@ -74,7 +82,7 @@ export PATH=$path machine_pid root
 # The process that waits for this one stays behind, where the layers can be seen.
 exec unshare --mount bash -c '
   cd "$root" && pivot_root . . && umount --lazy . && cd / &&
-  exec env -i PATH="$PATH" MACHINE_PID="$machine_pid" NAME="$NAME" ACCOUNTS="$ACCOUNTS" SSHD="$SSHD" \
+  exec env -i PATH="$PATH" MACHINE_PID="$machine_pid" NAME="$NAME" ACCOUNTS="$ACCOUNTS" SSHD="$SSHD" INIT="$INIT" \
     /bin/bash -c "$INSIDE"
 '
 `;
@@ -109,6 +117,28 @@ if [ "$SSHD" = yes ]; then
   ssh-keygen -q -t ed25519 -N '' -C '' -f /etc/ssh/ssh_host_ed25519_key
   ssh-keygen -q -t ecdsa -N '' -C '' -f /etc/ssh/ssh_host_ecdsa_key
 fi
+if [ "$INIT" = systemd ]; then
+  rm -f /etc/machine-id /var/lib/dbus/machine-id
+  tr -d - < /proc/sys/kernel/random/uuid > /etc/machine-id
+  mkdir -p /etc/systemd/system /etc/systemd/journald.conf.d
+  # What this machine would start besides; the lab has its own network, names, clock and sshd.
+  for unit in systemd-networkd.service systemd-networkd.socket systemd-resolved.service systemd-timesyncd.service \
+    systemd-udevd.service systemd-udev-trigger.service pcscd.socket pcscd.service ssh.service ssh.socket \
+    haproxy.service cron.service e2scrub_reap.service getty.target $(cd /etc/systemd/system/multi-user.target.wants
+    2> /dev/null && ls); do
+    case $unit in dbus.* | systemd-logind.* | remote-fs.target) continue ;; esac
+    ln -sf /dev/null "/etc/systemd/system/$unit"
+  done
+  # As Debian has it: users read their own journal only where it is kept in files.
+  mkdir -p -m 2755 /var/log/journal
+  printf '[Journal]\\nStorage=persistent\\nRateLimitBurst=0\\n' > /etc/systemd/journald.conf.d/lab.conf
+  # How long a manager stays behind its user's last login: 10 s.
+  mkdir -p /etc/systemd/logind.conf.d
+  printf '[Login]\\nUserStopDelaySec=1s\\n' > /etc/systemd/logind.conf.d/lab.conf
+  echo "ready $MACHINE_PID"
+  exec env -i container=lab PATH="$PATH" /lib/systemd/systemd --system --unit=multi-user.target --log-target=journal \
+    > /dev/null 2>&1 < /dev/null
+fi
 echo "ready $MACHINE_PID"
 while read -r _; do :; done
 `;
@@ -126,5 +156,6 @@ export function initEnvironment(facts: HostInitFacts): Record<string, string> {
     ACCOUNTS: facts.accounts,
     NODE: facts.node,
     SSHD: facts.sshd ? "yes" : "no",
+    INIT: facts.init ?? "shell",
   };
 }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { within } from "../support/wait-for.ts";
 import { HOST_INIT, type HostInitFacts, initEnvironment } from "./host-init.ts";
@@ -14,6 +15,7 @@ import {
 import { type ExecOptions, type ExecResult, execIn, LabProcess, type SpawnOptions } from "./lab-process.ts";
 import { type LinkBytes, linkBytesOf } from "./proc-net.ts";
 import { LabSshd } from "./sshd.ts";
+import { underSystemdKeeper } from "./systemd-init.ts";
 
 export interface HostOptions extends HostInitFacts {
   readonly address: string;
@@ -22,6 +24,9 @@ export interface HostOptions extends HostInitFacts {
 }
 
 const START_TIMEOUT_MS = 15_000;
+/** systemd takes some 8 s to come up on a busy machine. */
+const BOOT_TIMEOUT_MS = 45_000;
+const NAMESPACES = ["--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child"];
 
 /**
  * One host of a lab: namespaces of its own (network, processes, mounts, host name, IPC) over the machine's file system.
@@ -34,32 +39,36 @@ export class Host {
   /** Pid of the host's init as the machine sees it. */
   readonly initPid: number;
   readonly sshd: LabSshd;
+  /** Whether Debian's systemd is its PID 1. */
+  readonly hasSystemd: boolean;
   readonly #init: ChildProcess;
   readonly #roots: HostRoots;
   #marked: HostState | undefined;
 
-  private constructor(options: HostOptions, init: ChildProcess, initPid: number) {
+  private constructor(options: HostOptions, init: ChildProcess, initPid: number, outerPid: number) {
     this.name = options.hostname;
     this.address = options.address;
     this.user = options.user;
     this.initPid = initPid;
     this.sshd = new LabSshd(this);
+    this.hasSystemd = options.init === "systemd";
     this.#init = init;
     this.#roots = {
       initPid,
       // unshare waits outside the host's root: through it the layers can be seen.
-      upper: `/proc/${init.pid}/root${options.folder}/layers/upper`,
+      upper: `/proc/${outerPid}/root${options.folder}/layers/upper`,
       lower: options.lowerRoot,
       foreign: [options.checkout, options.shared],
     };
   }
 
   static async start(options: HostOptions): Promise<Host> {
-    const init = spawn(
-      "unshare",
-      ["--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child", "bash", "-c", HOST_INIT],
-      { stdio: ["pipe", "pipe", "pipe"], detached: true, env: initEnvironment(options) },
-    );
+    const isSystemd = options.init === "systemd";
+    const plain = ["unshare", ...NAMESPACES, ...(isSystemd ? ["--cgroup"] : []), "bash", "-c", HOST_INIT];
+    const [command = "", ...args] = isSystemd ? underSystemdKeeper(options.folder, plain) : plain;
+    const init = spawn(command, args, {
+      ...{ stdio: ["pipe", "pipe", "pipe"], detached: true, env: initEnvironment(options) },
+    });
     let log = "";
     init.stderr.setEncoding("utf8").on("data", (text: string) => {
       log += text;
@@ -74,11 +83,23 @@ export class Host {
     });
     try {
       const initPid = await within(ready, START_TIMEOUT_MS, `host ${options.hostname}`);
-      return new Host(options, init, initPid);
+      const host = new Host(options, init, initPid, await parentOf(initPid));
+      if (isSystemd) await host.#booted();
+      return host;
     } catch (error) {
-      init.kill("SIGKILL");
+      if (isSystemd) init.stdin.end();
+      else init.kill("SIGKILL");
       throw error;
     }
+  }
+
+  async #booted(): Promise<void> {
+    // The manager's socket is not there from the first moment on.
+    const wait =
+      'until systemctl is-system-running --wait 2> /dev/null | grep -q "running\\|degraded"; do sleep 0.1; done';
+    await this.run(["sh", "-c", `${wait}; systemctl is-system-running || systemctl --failed >&2`], {
+      timeoutMs: BOOT_TIMEOUT_MS,
+    });
   }
 
   /** Runs a command to its end. Its exit status is in the result, not an error. */
@@ -151,8 +172,14 @@ export class Host {
     const gone = once(this.#init, "close");
     // The end of its input is enough; the signal is for a host whose init is stuck in an unfinished start.
     this.#init.stdin?.end();
-    const timer = setTimeout(() => this.#init.kill("SIGKILL"), 2_000);
+    // systemd's keeper must not be killed: it is the one that kills, and cleans up.
+    const timer = setTimeout(() => this.#init.kill("SIGKILL"), this.hasSystemd ? 20_000 : 2_000);
     await gone;
     clearTimeout(timer);
   }
+}
+
+async function parentOf(pid: number): Promise<number> {
+  const status = await readFile(`/proc/${pid}/status`, "utf8");
+  return Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]);
 }

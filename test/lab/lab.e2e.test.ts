@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -149,7 +150,11 @@ describeLab("a lab", () => {
   });
 });
 
-testLab("a lab whose owner is killed leaves no process, mount or folder", async () => {
+testLab("a lab whose owner is killed leaves no process, mount or folder", () => killOwner([]));
+
+testLab("nor does one with systemd, and no control group", () => killOwner(["--systemd"]));
+
+async function killOwner(options: readonly string[]): Promise<void> {
   const owner = spawn(
     process.execPath,
     [
@@ -158,6 +163,7 @@ testLab("a lab whose owner is killed leaves no process, mount or folder", async 
       "--conditions=@farside/source",
       fileURLToPath(new URL("./main.ts", import.meta.url)),
       "--no-card",
+      ...options,
     ],
     { stdio: ["pipe", "pipe", "inherit"] },
   );
@@ -166,15 +172,24 @@ testLab("a lab whose owner is killed leaves no process, mount or folder", async 
   const pids = ["workstation", "jump", "target", "target2"].map((name) => facts[name]?.pid ?? 0);
   const namespaces = new Set(pids.map((pid) => readlinkSync(`/proc/${pid}/ns/net`)));
   expect(namespaces.size).toBe(4);
+  expect(controlGroupsNamed(basename(dirname(facts.shared)))).toHaveLength(options.length);
   owner.kill("SIGKILL");
   await once(owner, "exit");
   await waitFor(() => pids.every((pid) => !existsSync(`/proc/${pid}`)), { what: "the end of the hosts" });
   expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(facts.shared.replace("/shared", ""));
   expect(processesIn(namespaces)).toEqual([]);
+  const labName = basename(dirname(facts.shared));
+  await waitFor(() => controlGroupsNamed(labName).length === 0, { what: "the end of its control groups" });
   // The folder is left to the next lab, which knows that its owner is gone.
   await using _next = await startLab({ card: false });
   expect(existsSync(facts.shared)).toBe(false);
-});
+}
+
+/** The machine's control groups of that lab. */
+function controlGroupsNamed(labName: string): string[] {
+  const places = ["/sys/fs/cgroup/unified", "/sys/fs/cgroup"].filter((place) => existsSync(place));
+  return places.flatMap((place) => readdirSync(place).filter((name) => name.includes(labName)));
+}
 
 function processesIn(namespaces: ReadonlySet<string>): string[] {
   return readdirSync("/proc").filter((name) => {

@@ -20,10 +20,15 @@ export class LabSshd {
    */
   async start(lines: readonly string[] = [], { without }: { without?: RegExp } = {}): Promise<void> {
     const host = this.#host;
+    // As a login by PAM, it has a session of logind's and the user's manager.
+    const first = host.hasSystemd ? [...lines, "UsePAM yes"] : lines;
     const usual = baseConfig(host.address).filter((line) => without?.test(line) !== true);
-    const config = [...lines, ...usual, ""].join("\n");
+    const config = [...first, ...usual, ""].join("\n");
     await host.writeFile("/etc/ssh/sshd_config", config);
-    const { code, stderr } = await host.exec(["/usr/sbin/sshd", "-E", LOG]);
+    const sshd = ["/usr/sbin/sshd", "-E", LOG];
+    // One that is not among systemd's processes can't give its logins a session.
+    const service = ["systemd-run", "--quiet", "--collect", "--property=KillMode=process", ...sshd, "-D"];
+    const { code, stderr } = await host.exec(host.hasSystemd ? service : sshd);
     if (code !== 0) throw new Error(`sshd of ${host.name} did not start: ${stderr}`);
     await waitFor(() => isListening(host.initPid, 22), {
       what: `sshd of ${host.name}`,
