@@ -3,6 +3,7 @@ import { type Lab, startLab } from "./lab/lab.ts";
 import { describeLab } from "./support/describe-lab.ts";
 import { expectError } from "./support/expect-error.ts";
 import { JUMP_LOGIN, mainJob, runFarside } from "./support/farside.ts";
+import { hideNode } from "./support/hide-node.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 
 describeLab("a jump host that won't", () => {
@@ -87,7 +88,7 @@ describeLab("a jump host that won't", () => {
   test("no Node.js, with what was looked for in the hint", async () => {
     const nodes = await hideNode(lab);
     try {
-      await using farside = runFarside(lab, mainJob());
+      await using farside = runFarside(lab, [...mainJob(), "--runtime", "never"]);
       await expectError(farside, { code: "agent.no-runtime", leg: "jump", hint: /--remote-node/ });
     } finally {
       await nodes.restore();
@@ -100,7 +101,7 @@ describeLab("a jump host that won't", () => {
     await lab.jump.writeFile("/usr/local/bin/node", fake);
     await lab.jump.run(["chmod", "755", "/usr/local/bin/node"]);
     try {
-      await using farside = runFarside(lab, mainJob());
+      await using farside = runFarside(lab, [...mainJob(), "--runtime", "never"]);
       await expectError(farside, { code: "agent.runtime-too-old", leg: "jump", says: /16\.20\.2/ });
     } finally {
       await lab.jump.run(["rm", "/usr/local/bin/node"]);
@@ -113,27 +114,3 @@ describeLab("a jump host that won't", () => {
     await expectError(farside, { code: "agent.no-runtime", leg: "jump", says: /\/nowhere\/node|Node/ });
   });
 });
-
-/** Takes every node of the jump host out of reach of the login. */
-async function hideNode(lab: Lab): Promise<{ restore(): Promise<void> }> {
-  const found = await lab.jump.run([
-    "sh",
-    "-c",
-    "ls /usr/local/bin/node /usr/bin/node /usr/bin/nodejs 2> /dev/null; true",
-  ]);
-  const paths = found
-    .trim()
-    .split("\n")
-    .filter((path) => path !== "");
-  // Mode 0, not a move: the copy-up of a bind-mounted node is not possible, and root keeps using it by its path.
-  const modes = await Promise.all(paths.map((path) => lab.jump.run(["stat", "-L", "-c", "%a", path])));
-  for (const path of paths) await lab.jump.run(["chmod", "0700", path]);
-  await lab.jump.mark();
-  return {
-    restore: async () => {
-      for (const [index, path] of paths.entries())
-        await lab.jump.run(["chmod", modes[index]?.trim() ?? "755", path]);
-      await lab.jump.mark();
-    },
-  };
-}

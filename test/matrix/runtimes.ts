@@ -20,6 +20,8 @@ const chosen = (major: NodeMajor): Runtime => ({
   hasSystemNode: false,
   args: ["--remote-node", path(major)],
 });
+/** What is wrong is the end of it: none is sent. */
+const never = { args: ["--runtime", "never"] };
 const onPath = { PATH: "$home/bin:/usr/local/bin:/usr/bin:/bin" };
 
 /** Where a Node.js is on the host, and what is wrong with it. */
@@ -55,11 +57,11 @@ export const runtimes = {
     ),
     env: onPath,
   },
-  oldOnly: { ...found("16 only", at("bin/node", "16")), env: onPath },
-  none: found("no Node.js"),
+  oldOnly: { ...found("16 only", at("bin/node", "16")), env: onPath, ...never },
+  none: { ...found("no Node.js, --runtime never"), ...never },
   crashes: {
     ...found("node that crashes at its start", program("bin/node", "#!/bin/sh\nkill -SEGV $$")),
-    env: onPath,
+    ...{ env: onPath, ...never },
   },
   crashesLater: {
     ...found(
@@ -76,7 +78,7 @@ export const runtimes = {
       "node of another architecture",
       `mkdir -p "$home/bin"; head -c 64 ${path("22")} > "$home/bin/node"; printf '\\267' | dd of="$home/bin/node" bs=1 seek=18 conv=notrunc 2> /dev/null; chmod 755 "$home/bin/node"`,
     ),
-    env: onPath,
+    ...{ env: onPath, ...never },
   },
   hangs: {
     ...found("node that never answers", program("bin/node", "#!/bin/sh\nexec sleep 60")),

@@ -83,7 +83,7 @@ describe("a mistake on the command line", () => {
   });
 
   test("options of later versions are unknown ones, not accepted without effect", async () => {
-    for (const option of ["--reattach", "--detach", "--take-over", "--keep-runtime"]) {
+    for (const option of ["--reattach", "--detach", "--take-over"]) {
       expect(await mistake("forward", "x", "-L", "1:b:2", option)).toContain(`unknown option ${option}`);
     }
   });

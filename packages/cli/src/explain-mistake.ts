@@ -3,7 +3,8 @@ import { unpacked } from "./options/values.ts";
 import { usageError } from "./usage-error.ts";
 
 /** Options that take no value: `--json=no` would be read as `--json` left out. */
-const FLAGS = /^--(here|tty|json|pin-pad|allow-any-user|respect-sshd-policy|all|watch|help|version)=/;
+const FLAGS =
+  /^--(here|tty|json|pin-pad|allow-any-user|respect-sshd-policy|keep-runtime|all|watch|help|version)=/;
 
 /** Refuses what yargs would take without a word: a value for a flag, and arguments behind `--`. */
 export function checkWords(words: readonly string[]): void {

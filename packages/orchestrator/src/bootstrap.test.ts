@@ -72,7 +72,7 @@ describe("the command line", () => {
 
   it("holds no character that a login shell reads inside single quotes", () => {
     const words = made.command.slice("exec /bin/sh -c ".length).split("' '");
-    expect(words.length).toBe(8);
+    expect(words.length).toBe(9);
     expect(words.join("").replace(/^'|'$/g, "")).not.toMatch(/['\\!`\n]|[^ -~]/);
     expect(LOADER).not.toMatch(/['\\!`\n]|[^ -~]/);
   });

@@ -23,14 +23,23 @@ exec /bin/sh -c "$script" farside "$a" "$b" "$@"
  * Finds a Node.js and becomes it: `$1$2` is the nonce (in halves, so that a shell that echoes the command line prints
  * no preamble), `$3` the bundle's digest, `$4` a path that the operator chose or nothing, `$5` the loader. A node on
  * PATH that is new enough is taken; else the newest that version managers and usual folders have. `exec` keeps sshd
- * the agent's parent. Same characters as the loader, for the same reason.
+ * the agent's parent. `$6` is what to do without one: nothing, or `wait` for an order on stdin behind the bundle, which is thrown away
+ * (see runtime-scripts.ts); with `order` nothing is looked for. Same characters as the loader, for the same reason.
  */
 const SCRIPT = onOneLine(`
 unset NODE_OPTIONS NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG BASH_ENV ENV;
 pwd -P >/dev/null 2>&1 || cd "$HOME" 2>/dev/null || cd /;
 nonce=$1$2; best=; top=0; old=; bad=;
 echo "${SHELL_MARK}$nonce";
+more=$6;
 say() { echo "farside-preamble:$nonce:$1"; exit "$2"; };
+none() {
+  if [ -z "$more" ]; then say "$1" 69; fi;
+  case $(echo abc | head -c 2 2>/dev/null) in ab) ;; *) say "$1" 69 ;; esac;
+  while IFS= read -r line; do case $line in "farside-bundle $nonce "*) break ;; esac; done;
+  line=\${line#"farside-bundle $nonce "}; head -c "\${line%% *}" >/dev/null 2>&1;
+  echo "farside-preamble:$nonce:waiting:$1";
+};
 look() {
   [ -f "$1" ] && [ -x "$1" ] || return 1;
   v=$("$1" -v </dev/null 2>/dev/null) || { bad="$bad,$1"; return 1; };
@@ -42,7 +51,8 @@ look() {
   rank=$((a * 1000000 + b * 1000 + c));
   if [ "$rank" -gt "$top" ]; then top=$rank; best=$1; fi;
 };
-if [ -n "$4" ]; then
+if [ "$more" = order ]; then :;
+elif [ -n "$4" ]; then
   case $4 in
     "~/"*) look "$HOME/\${4#??}" ;;
     */*) look "$4" ;;
@@ -63,9 +73,11 @@ else
   do look "$n"; done;
 fi;
 if [ -z "$best" ]; then
-  if [ -n "$old" ]; then say "node-too-old:\${old#,}" 69; fi;
-  if [ -n "$bad" ]; then say "no-node:\${bad#,}" 69; fi;
-  say no-node 69;
+  if [ -n "$old" ]; then none "node-too-old:\${old#,}";
+  elif [ -n "$bad" ]; then none "no-node:\${bad#,}";
+  else none no-node; fi;
+  IFS= read -r order && eval "$order";
+  exit 69;
 fi;
 ulimit -S -c 0 2>/dev/null;
 exec "$best" -e "$5" "$nonce" "$3";
@@ -91,13 +103,15 @@ export interface BootstrapOptions {
   readonly digest: string;
   /** Path of the node to use on the jump host (`~/` is the login's home), or its name on PATH. Default: search. */
   readonly remoteNode?: string | undefined;
+  /** Without a Node.js, wait for an order; `order`: look for none. Default: end. */
+  readonly withoutNode?: "wait" | "order" | undefined;
   /** 32 hex digits; default: random. */
   readonly nonce?: string | undefined;
 }
 
 /** Makes the command line and the upload of one deploy. Throws `config.invalid` for a node path that no shell could take. */
 export function bootstrap(options: BootstrapOptions): Bootstrap {
-  const { compressed, digest, remoteNode = "", nonce = newNonce() } = options;
+  const { compressed, digest, remoteNode = "", withoutNode = "", nonce = newNonce() } = options;
   if (/['\\!\p{Cc}]|[^ -~]/u.test(remoteNode) || remoteNode.startsWith("-")) {
     throw new CodedError(
       "config.invalid",
@@ -110,7 +124,7 @@ export function bootstrap(options: BootstrapOptions): Bootstrap {
   }
   return {
     nonce,
-    command: shellCommand(MARK, [...halves(nonce), SCRIPT, digest, remoteNode, LOADER]),
+    command: shellCommand(MARK, [...halves(nonce), SCRIPT, digest, remoteNode, LOADER, withoutNode]),
     upload: Buffer.concat([
       Buffer.from(`${NEWLINES_FOR_RC_FILES}farside-bundle ${nonce} ${compressed.length} ${digest}\n`),
       compressed,

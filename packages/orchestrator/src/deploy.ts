@@ -1,6 +1,8 @@
 import { abortable, FramedStream, harmless, isCodedError, PreambleScanner } from "@farside/protocol";
 import type { ExecStream, Hop } from "@farside/ssh";
 import { type Bootstrap, bootstrap, shellMark } from "./bootstrap.ts";
+import { HostStatuses } from "./runtime/host-statuses.ts";
+import { provideRuntime, type RuntimeOptions } from "./runtime/provide-runtime.ts";
 import { diagnoseSilence } from "./silent-login.ts";
 import {
   commandRefused,
@@ -18,6 +20,8 @@ const LOGGED_OUTPUT = 4096;
 /** A login that has not come to its command by then is asked why; see `diagnoseSilence`. */
 const SILENCE_MS = 2_500;
 const FOLLOW_MS = 1_000;
+/** What stands before the status of a host that has no Node.js, and may be sent one. */
+const WAITING = "waiting:";
 
 /** The agent as one file. */
 export interface AgentBundle {
@@ -35,6 +39,8 @@ export interface DeployOptions {
   readonly bundle: AgentBundle;
   /** Path or name of the Node.js to use there; default: search. */
   readonly remoteNode?: string | undefined;
+  /** Sends a Node.js where the host has none that fits. Default: such a host is refused. */
+  readonly runtime?: RuntimeOptions | undefined;
   /** The agent's log: chunks of its stderr. */
   readonly onLog?: ((chunk: Buffer) => void) | undefined;
   /** Called right before the command is sent: from then on something may have to be removed. */
@@ -63,13 +69,15 @@ export interface Deployment {
 
 /**
  * Starts the agent in memory: one exec channel, on which the bundle is sent right behind the command and which becomes
- * the control channel. A login that does not come to the command is asked why by a second one. Rejects with
- * `agent.command-refused`, `agent.no-runtime`, `agent.runtime-too-old`, `agent.digest-mismatch`, `agent.start-failed`,
+ * the control channel. A login that does not come to the command is asked why by a second one; a host without a Node.js is sent one
+ * over the same channel where `runtime` says so. Rejects with `agent.command-refused`, `agent.no-runtime`, `agent.runtime-too-old`,
+ * `agent.unsupported-host`, `agent.digest-mismatch`, `agent.start-failed`,
  * `protocol.no-preamble`, what `hop.exec` rejects with, or the signal's reason.
  */
 export async function deploy(options: DeployOptions): Promise<Deployment> {
   const { hop, bundle, remoteNode, signal, host } = options;
-  const boot = bootstrap({ ...bundle, remoteNode });
+  const withoutNode = options.runtime && (options.runtime.mode === "upload" ? "order" : "wait");
+  const boot = bootstrap({ ...bundle, remoteNode, withoutNode });
   await options.onStart?.(boot.nonce);
   options.onStage?.("its login has not come to the command yet");
   let channel: ExecStream;
@@ -84,7 +92,8 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   const output = new LoginOutput(boot);
   const place: StartPlace = { host, remoteNode, stderr: channel.stderr };
   try {
-    const { status, rest } = await readPreamble({ ...options, channel, output, place });
+    const first = await readPreamble({ ...options, channel, output, place });
+    const { status, rest, uploadBytes } = await withRuntime(first, { ...options, channel, boot, place });
     if (status !== "agent") throw refusal(status, place);
     options.onStage?.("its agent has not said hello yet");
     return {
@@ -92,7 +101,7 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
       stream: new FramedStream(channel, { initial: rest }),
       ended: channel.ended.then(() => {}),
       noise: harmless(output.noise, SHOWN_OUTPUT),
-      uploadBytes: boot.upload.length,
+      uploadBytes,
     };
   } catch (error) {
     channel.destroy();
@@ -102,6 +111,29 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   } finally {
     logNoise(output.noise, options.onLog);
   }
+}
+
+/** `first` where it is final; else what the bundle says once it runs on a Node.js that was sent. */
+async function withRuntime(
+  first: { readonly status: string; readonly rest: Buffer },
+  { runtime, channel, boot, place, host, signal, onStage }: DeployOptions & BootedChannel,
+): Promise<{ status: string; rest: Buffer; uploadBytes: number }> {
+  const uploadBytes = boot.upload.length;
+  if (runtime === undefined || !first.status.startsWith(WAITING)) return { ...first, uploadBytes };
+  onStage?.("a Node.js is being sent to it");
+  const provided = await provideRuntime({
+    ...{ runtime, channel, nonce: boot.nonce, rest: first.rest, host, signal },
+    refusal: refusal(first.status.slice(WAITING.length), place),
+  });
+  channel.write(boot.upload);
+  const { status, rest } = await new HostStatuses(channel, boot.nonce, provided.rest).next(signal);
+  return { status, rest, uploadBytes: 2 * uploadBytes + provided.sentBytes };
+}
+
+interface BootedChannel {
+  readonly channel: ExecStream;
+  readonly boot: Bootstrap;
+  readonly place: StartPlace;
 }
 
 /** What a login prints up to the agent's preamble. */

@@ -5,6 +5,8 @@ import type { SessionEventDraft, SessionEventListener } from "./event-log.ts";
 import type { ForwardSpec } from "./forward-spec.ts";
 import type { AskHostKey, HostKeyCheck } from "./host-keys.ts";
 import type { IdentityChoice } from "./identity-choice.ts";
+import type { RuntimeOptions } from "./runtime/provide-runtime.ts";
+import type { RuntimeMode } from "./runtime/runtime-choice.ts";
 
 /** What an identity that is opened for a session learns about it. */
 export interface IdentityContext {
@@ -62,6 +64,16 @@ export interface ForwardOptions extends LoginOptions {
 
   /** Path of the Node.js to use on the jump host. Default: search. */
   readonly remoteNode?: string | undefined;
+  /** What happens where the jump host has no Node.js that fits. Default `auto`: one is sent, and removed at the end. */
+  readonly runtime?: RuntimeMode | undefined;
+  /** Leave a Node.js that is sent on the jump host, for the next session. Default false. */
+  readonly keepRuntime?: boolean | undefined;
+  /** A `node` for the jump host's machine, to be sent instead of the builds that farside knows and fetches with npm. */
+  readonly runtimeFile?: string | undefined;
+  /** Asks before anything is fetched or sent. Default: goes on. */
+  readonly askRuntime?: RuntimeOptions["ask"];
+  /** Hears how a Node.js is fetched, packed and sent. */
+  readonly onRuntimeProgress?: RuntimeOptions["onProgress"];
   /** Fail with `forward.forbidden-by-policy` where the jump host's sshd forbids this login to forward. Default false. */
   readonly respectSshdPolicy?: boolean | undefined;
 

@@ -24,6 +24,8 @@ export { type CompileOptions, compileForwards, DEFAULT_AGENT_NAME } from "./pers
 export { type ForwardsFileContent, forwardsFile } from "./persistent/forwards-file.ts";
 export { readForwardsFile } from "./persistent/read-forwards-file.ts";
 export type { RemoteCommand, RunOptions } from "./remote-command.ts";
+export type { RuntimeProgress, RuntimeShipment } from "./runtime/provide-runtime.ts";
+export type { RuntimeMode } from "./runtime/runtime-choice.ts";
 export { type CloseOptions, Session } from "./session.ts";
 export type { SessionEnd } from "./session-end.ts";
 export { checkSessionName } from "./session-name.ts";

@@ -2,6 +2,13 @@ import { abortable, CodedError, harmless } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { halves, newNonce, shellCommand } from "./bootstrap.ts";
 import { onOneLine } from "./loader.ts";
+import {
+  KEEP_FOLDERS,
+  KEEP_PREFIX,
+  SESSION_FOLDERS,
+  SESSION_PREFIX,
+  UNFINISHED_PREFIX,
+} from "./runtime/runtime-ladder.ts";
 
 /** What a session made on a host, as far as it is known: what is looked for after its end. */
 export interface Traces {
@@ -11,6 +18,8 @@ export interface Traces {
   readonly ports: readonly number[];
   /** Paths of unix sockets, as they were asked for: relative ones are the login's. */
   readonly sockets: readonly string[];
+  /** Whether a Node.js may have been sent; see runtime-ladder.ts. */
+  readonly mayHaveRuntime?: boolean | undefined;
 }
 
 /** What is still there, one line an item. */
@@ -28,7 +37,7 @@ export type LookMode = "look" | "end" | "kill";
 
 /**
  * `$1$2` marks the processes, `$3$4` this script's output, `$5` has the ports in hex, `$6` the mode, `$7` how many
- * paths there are; those come on stdin, where any character may stand. Processes are recognised by command line or environment, and only the login's own count:
+ * paths there are (those come on stdin, where any character may stand), `$8` whether a runtime is looked for. Processes are recognised by command line or environment, and only the login's own count:
  * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself.
  */
 const SCRIPT = onOneLine(`
@@ -58,6 +67,15 @@ for t in /proc/net/tcp /proc/net/tcp6; do
     echo "unknown listeners";
   fi;
 done;
+if [ -n "$8" ]; then
+  for d in ${SESSION_FOLDERS} ${KEEP_FOLDERS}; do
+    for f in "$d/${SESSION_PREFIX}$run" "$d/${KEEP_PREFIX}$(id -u)/${UNFINISHED_PREFIX}$run"; do
+      case $seen in *" $f "*) continue ;; esac;
+      if [ "$mode" = kill ] && [ -O "$f" ]; then rm -rf -- "$f"; fi;
+      if [ -e "$f" ]; then seen="$seen$f "; echo "runtime $f"; fi;
+    done;
+  done;
+fi;
 if [ "$7" = 0 ]; then echo "farside-look:$mark:end"; exit; fi;
 while IFS= read -r line; do if [ "$line" = "farside-sockets $mark" ]; then break; fi; done;
 i=0;
@@ -96,6 +114,7 @@ export async function lookForLeftovers(
     ports.join(" "),
     mode,
     String(traces.sockets.length),
+    traces.mayHaveRuntime === true ? "runtime" : "",
   ];
   const channel = await hop.exec(shellCommand(SCRIPT, args), { signal });
   channel.on("error", () => {});
@@ -156,6 +175,7 @@ export function parseLook(output: string, mark: string, sockets: readonly string
     if (kind === "unknown") throw incomplete(`it can't be asked for its ${what}`);
     if (kind === "process") push(found.processes, `process ${what}`);
     else if (kind === "listener") push(found.listeners, readAddress(what));
+    else if (kind === "runtime") push(found.files, what);
     else if (kind === "file") push(found.files, harmless(sockets[Number(what)] ?? what, 300));
     else throw incomplete("its look at itself printed something else");
   }

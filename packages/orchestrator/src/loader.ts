@@ -54,8 +54,22 @@ const run = (all) => {
   if (found === digest) start(compressed, all.subarray(want));
   else say("digest-mismatch", 76);
 };
+// A runtime that was sent is executed through a descriptor, which no child shall have.
+const letGo = () => {
+  const fs = require("fs");
+  try {
+    const program = fs.readlinkSync("/proc/self/exe");
+    if (program.endsWith("(deleted)") === false) return;
+    for (const fd of fs.readdirSync("/proc/self/fd").map(Number)) {
+      let file = "";
+      try { file = fs.readlinkSync("/proc/self/fd/" + fd); } catch {}
+      if (file === program) fs.closeSync(fd);
+    }
+  } catch {}
+};
 const start = (compressed, rest) => {
   try {
+    letGo();
     const source = require("zlib").brotliDecompressSync(compressed, { maxOutputLength: 67108864 }).toString();
     const Module = require("module");
     const agent = new Module("farside-agent.cjs");

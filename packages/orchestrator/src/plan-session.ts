@@ -14,6 +14,7 @@ import { openIdentity } from "./identity-choice.ts";
 import { planJumpLogin } from "./jump-login.ts";
 import { resolveSpec } from "./jump-route.ts";
 import { judgeReportedKey } from "./reported-host-key.ts";
+import { chooseRuntime } from "./runtime/runtime-choice.ts";
 import { loginOf } from "./session-login.ts";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
 import type { SessionPlan } from "./session-plan.ts";
@@ -30,6 +31,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
   const forwards = readForwards(options.forwards);
   const name = options.name === undefined ? generateSessionName() : checkSessionName(options.name);
   const numbers = readNumbers(options);
+  const runtime = chooseRuntime(options);
   const viaSpecs = parseHopList(options.via ?? [], "--via");
   const pinned = parsePinnedKeys(options.viaHostKeys ?? []);
   const { configFile, signal } = options;
@@ -78,7 +80,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
     const patient = patientIdentity(identity, deadline);
     const engine = {
       ...{ bundle, identity: patient, folder, audit, startDeadline: deadline },
-      ...{ remoteNode: options.remoteNode, onAgentLog: options.onAgentLog },
+      ...{ remoteNode: options.remoteNode, runtime, onAgentLog: options.onAgentLog },
       hello: {
         ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, idleMs: numbers.idleMs },
         logLevel: options.logLevel ?? DEFAULTS.logLevel,

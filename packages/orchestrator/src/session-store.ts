@@ -47,6 +47,8 @@ const undoEntry = v.variant("made", [
   v.object({ made: v.literal("agent"), nonce: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)) }),
   v.object({ made: v.literal("listener"), port: v.pipe(count, v.maxValue(65_535)) }),
   v.object({ made: v.literal("socket"), path: v.string() }),
+  /** A Node.js that was sent; its folder has the agent's nonce in its name. */
+  v.object({ made: v.literal("runtime") }),
 ]);
 /** One thing that a session makes on the jump host, written down before it is made. */
 export type UndoEntry = v.InferOutput<typeof undoEntry>;

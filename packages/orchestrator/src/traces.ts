@@ -9,5 +9,6 @@ export function tracesOf(undo: readonly UndoEntry[]): Traces | undefined {
     nonce: agent.nonce,
     ports: [...new Set(undo.flatMap((entry) => (entry.made === "listener" ? [entry.port] : [])))],
     sockets: [...new Set(undo.flatMap((entry) => (entry.made === "socket" ? [entry.path] : [])))],
+    mayHaveRuntime: undo.some((entry) => entry.made === "runtime"),
   };
 }

@@ -67,7 +67,11 @@ export const errorTable = {
 
   "sign.refused": { exit: 77, retry: false, says: "The destination guard refused a signature." },
 
-  "agent.no-runtime": { exit: 69, retry: false, says: "The jump host has no Node.js." },
+  "agent.no-runtime": {
+    exit: 69,
+    retry: false,
+    says: "The jump host has no Node.js, and none could be sent.",
+  },
   "agent.runtime-too-old": { exit: 69, retry: false, says: "The jump host's Node.js is too old." },
   "agent.unsupported-host": {
     exit: 69,
@@ -82,7 +86,7 @@ export const errorTable = {
   "agent.digest-mismatch": {
     exit: 76,
     retry: false,
-    says: "The agent's bundle arrived altered and was not run.",
+    says: "What was sent to the jump host arrived altered and was not run.",
   },
   "agent.start-failed": { exit: 69, retry: false, says: "The agent did not start on the jump host." },
   "agent.gone": { exit: 69, retry: true, says: "The agent, or the connection to it, is gone." },

@@ -57,6 +57,20 @@ export const sessionEvents = {
     /** How the agent got there. */
     deploy: v.object({ method: v.picklist(["memory"]), bytes: count, durationMs: count }),
   }),
+  /** Once a workstation and version: from then on it has it. */
+  "runtime.fetch": event("runtime.fetch", { runtime: text, from: v.picklist(["npm"]), bytes: count }),
+  "runtime.upload": event("runtime.upload", {
+    host: text,
+    /** What is sent: `Node.js 22.23.3`, or the path of `--runtime-file`. */
+    runtime: text,
+    /** Bytes that are sent, and the size that it has there. */
+    bytes: count,
+    size: count,
+    /** Where it is put. */
+    folder: text,
+    /** It stays there after the session. */
+    kept: v.boolean(),
+  }),
   "forward.open": event("forward.open", forward),
   ready: event("ready", { session: text, forwards: v.array(v.object(forward)) }),
   "relay.open": event("relay.open", { forward: text, relay: count, peer: text, uid: v.number() }),

@@ -16,6 +16,7 @@ import { exitCodeOf } from "../exit-code.ts";
 import { chooseIdentity, type IdentityChoice } from "../identity/choose-identity.ts";
 import { noteOf } from "../identity/identity-note.ts";
 import { openingIdentity } from "../identity/opening-identity.ts";
+import { describeProgress } from "../output/describe-progress.ts";
 import { JsonReporter } from "../output/json-reporter.ts";
 import { openDescriptor } from "../output/line-sink.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
@@ -24,7 +25,7 @@ import { type Reporter, reportToAll } from "../output/reporter.ts";
 import { choosePrompter } from "../prompt/choose-prompter.ts";
 import { pinSource, withoutQuestions } from "../prompt/pin-source.ts";
 import type { Prompter } from "../prompt/prompter.ts";
-import { askHostKey, askKeyboardInteractive, askPassphrase } from "../prompt/questions.ts";
+import { askHostKey, askKeyboardInteractive, askPassphrase, askRuntime } from "../prompt/questions.ts";
 import { sessionOptionsOf } from "./forward-options.ts";
 
 const LIVE_INTERVAL_MS = 1000;
@@ -79,6 +80,11 @@ export async function runForward(
     const session = await startSession({
       ...options,
       ...questions(prompter),
+      runtimeFile: options.runtimeFile ?? runtimeFileOf(env, options.runtime),
+      // With BatchMode nothing is asked, and nothing needs to be.
+      askRuntime:
+        prompter && !isBatch ? (shipment, signal) => askRuntime(prompter, shipment, signal) : undefined,
+      onRuntimeProgress: (progress) => reporter.progress(describeProgress(progress)),
       identity:
         choice.kind === "ssh"
           ? choice.identity
@@ -144,6 +150,11 @@ function questions(
     askHostKey: (question, { signal }) => askHostKey(prompter, question, { signal }),
     keyboardInteractive: (prompts, options) => askKeyboardInteractive(prompter, prompts, options),
   };
+}
+
+/** What the environment names counts only where something may be sent. */
+function runtimeFileOf(env: NodeJS.ProcessEnv, mode: ForwardOptions["runtime"]): string | undefined {
+  return mode === "never" ? undefined : env["FARSIDE_RUNTIME_FILE"] || undefined;
 }
 
 /** Tells one event, and what comes next. */

@@ -188,6 +188,24 @@ export const sessionOptions = {
     describe: "Path of node on JUMP",
     coerce: once("--remote-node", asText),
   },
+  runtime: {
+    ...value,
+    group: "Session:",
+    describe:
+      "Where JUMP has no Node.js that fits: auto (send one, after asking at a terminal), upload (always), never",
+    coerce: once("--runtime", oneOf(["auto", "upload", "never"])),
+  },
+  "keep-runtime": {
+    type: "boolean",
+    group: "Session:",
+    describe: "Leave a Node.js that was sent on JUMP, for the next time",
+  },
+  "runtime-file": {
+    ...value,
+    group: "Session:",
+    describe: "The node program to send (default: one that npm fetches; or FARSIDE_RUNTIME_FILE)",
+    coerce: once("--runtime-file", asText),
+  },
   "respect-sshd-policy": {
     type: "boolean",
     group: "Session:",

@@ -38,6 +38,15 @@ export function describeEvent(event: SessionEvent): Description | undefined {
           `${prettyBytes(bytes)} sent in ${seconds(durationMs)}`,
       );
     }
+    case "runtime.fetch":
+      return done(`fetching ${event.runtime} from the npm registry: ${prettyBytes(event.bytes)}, once`);
+    case "runtime.upload": {
+      const { runtime, host, bytes, size, folder, kept } = event;
+      const end = kept ? "kept there" : "gone with the session";
+      return done(
+        `sending ${runtime} to ${host}, which has none that fits: ${prettyBytes(bytes)}, ${prettyBytes(size)} in ${folder}, ${end}`,
+      );
+    }
     case "forward.open":
       return done(`listening on ${event.bind.join(" and ")}, forwarding to ${way(event.target, event.via)}`);
     case "ready":

@@ -35,6 +35,8 @@ export class JsonReporter implements Reporter {
 
   step(): void {}
 
+  progress(): void {}
+
   log(): void {}
 
   pause(): () => void {

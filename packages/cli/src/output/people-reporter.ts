@@ -38,6 +38,10 @@ export class PeopleReporter implements Reporter {
     else if (this.#shows("info")) this.#lines([`${harmless(text)} …`]);
   }
 
+  progress(text: string): void {
+    this.#live?.spin(harmless(text));
+  }
+
   event(event: SessionEvent): void {
     const description = describeEvent(event);
     if (event.event === "ready") this.#isReady = true;

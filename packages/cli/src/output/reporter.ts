@@ -5,6 +5,8 @@ import type { LogLevel } from "./describe-event.ts";
 export interface Reporter {
   /** What is being done now. */
   step(text: string): void;
+  /** How far what is being done has come; for terminals alone. */
+  progress(text: string): void;
   event(event: SessionEvent): void;
   /** The error that ends the command. */
   error(error: Pick<CodedError, "code" | "message" | "hint" | "leg">): void;
@@ -22,6 +24,7 @@ export function reportToAll(reporters: readonly Reporter[]): Reporter {
   };
   return {
     step: (text) => all((reporter) => reporter.step(text)),
+    progress: (text) => all((reporter) => reporter.progress(text)),
     event: (event) => all((reporter) => reporter.event(event)),
     error: (error) => all((reporter) => reporter.error(error)),
     log: (level, text) => all((reporter) => reporter.log(level, text)),

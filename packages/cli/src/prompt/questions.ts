@@ -1,4 +1,6 @@
+import type { RuntimeShipment } from "@farside/orchestrator";
 import type { HostKeyQuestion, KeyboardPrompts } from "@farside/ssh";
+import prettyBytes from "pretty-bytes";
 import type { Prompter } from "./prompter.ts";
 
 /** The passphrase of an encrypted key file; asked again where `triesLeft` has gone down. */
@@ -25,6 +27,24 @@ export function askHostKey(
   return prompter.askYes({
     before,
     message: "Is that the right one? Then it is added to known_hosts.",
+    signal,
+  });
+}
+
+/** Whether to send a Node.js to a jump host that has none that fits. */
+export function askRuntime(
+  prompter: Prompter,
+  { host, name, sentBytes, bytes, fetchBytes, keep }: RuntimeShipment,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const fetched =
+    fetchBytes === 0 ? "" : ` It is fetched from the npm registry first (${prettyBytes(fetchBytes)}, once).`;
+  return prompter.askYes({
+    before: [
+      `${host} has no Node.js that fits. ${name} can be sent there: about ${prettyBytes(sentBytes)}, ${prettyBytes(bytes)} there, ` +
+        `${keep ? "kept for the next time" : "gone with the session"}.${fetched}`,
+    ],
+    message: "Send it?",
     signal,
   });
 }

@@ -10,6 +10,7 @@ import { type ForwardCounters, sumCounters } from "../forward-counters.ts";
 import { LogLines } from "../log-lines.ts";
 import { type OpenForwardsOptions, openForwards } from "../open-forwards.ts";
 import type { RemoteCommand, RunOptions } from "../remote-command.ts";
+import { type RuntimeChoice, runtimeFor } from "../runtime/runtime-choice.ts";
 import { deployEntry } from "../session-audit.ts";
 import type { SessionFolder } from "../session-store.ts";
 import type { StartDeadline } from "../start-deadline.ts";
@@ -18,6 +19,8 @@ import type { EndOptions, Engine, EngineContext, OpenOptions } from "./engine.ts
 export interface AgentEngineOptions {
   readonly bundle: AgentBundle;
   readonly remoteNode?: string | undefined;
+  /** For a host without a Node.js that fits; undefined: such a host is refused. */
+  readonly runtime?: RuntimeChoice | undefined;
   readonly hello: Omit<OrchestratorHello, "protocol" | "capabilities" | "session">;
   /** Signs for hops of the route; borrowed. */
   readonly identity: Pick<Identity, "sign">;
@@ -26,7 +29,7 @@ export interface AgentEngineOptions {
   /** Where it is written down that an agent is sent. */
   readonly audit: Pick<AuditTrail, "append">;
   /** Told how far the start has come. */
-  readonly startDeadline: Pick<StartDeadline, "reached">;
+  readonly startDeadline: Pick<StartDeadline, "reached" | "during">;
   readonly forwarding: Omit<OpenForwardsOptions["plan"], "host" | "folder">;
 }
 
@@ -48,12 +51,14 @@ export class AgentEngine implements Engine {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { bundle, remoteNode, folder, audit, startDeadline, identity, hello, onAgentLog } = this.#options;
+    const { bundle, remoteNode, runtime, folder, audit, startDeadline } = this.#options;
+    const { identity, hello, onAgentLog } = this.#options;
     const { hop, host, session, emit, onFailure } = this.#context;
     const startedAt = performance.now();
     const log = onAgentLog && new LogLines(onAgentLog);
     const deployment = await deploy({
       ...{ hop, host, bundle, remoteNode, signal },
+      runtime: runtime && runtimeFor(runtime, { emit, folder, startDeadline, signal }),
       onLog: log && ((chunk) => log.push(chunk)),
       onStage: (stage) => startDeadline.reached(stage),
       onStart: async (nonce) => {
