@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { BUNDLE_FILE, CODE_CACHE_FILE, wrapped } from "@farside/cli/run-bundle";
 import type { Metafile } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bundleAgent } from "./bundle.ts";
+import { bundleAgents } from "./bundle.ts";
 import { bundleCommandLine } from "./bundle-cli.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -25,7 +25,7 @@ beforeAll(async () => {
   await mkdir(folder);
   await copyFile(`${root}packages/cli/package.json`, `${base}/package.json`);
   await symlink(`${root}node_modules`, `${base}/node_modules`);
-  await bundleAgent(folder);
+  await bundleAgents(folder);
   metafile = await bundleCommandLine({ agentFolder: folder, folder });
 }, 60_000);
 afterAll(() => rm(base, { recursive: true, force: true }));

@@ -6,13 +6,14 @@ import { copyFile, mkdir, rename, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import v8 from "node:v8";
 import vm from "node:vm";
+import { bundleNames } from "@farside/agent/bundle";
 import { BUNDLE_FILE, CODE_CACHE_FILE, wrapped } from "@farside/cli/run-bundle";
 import { type BuildOptions, build, type Metafile } from "esbuild";
 import { LEFT_OUT, withoutNativeModules, withoutUnusedModules } from "./left-out-modules.ts";
 
 /** Oldest Node.js that runs the command line. */
 const TARGET = "node20.19";
-const AGENT_FILES = ["agent.cjs", "agent.cjs.br", "agent.json"] as const;
+const AGENT_FILES = bundleNames.flatMap((name) => [`${name}.cjs`, `${name}.cjs.br`, `${name}.json`]);
 const LINE_LIMIT = 160;
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -37,7 +38,7 @@ const common = {
 } as const satisfies BuildOptions;
 
 export interface CommandLineBundleOptions {
-  /** Where `bundleAgent` has put the agent. */
+  /** Where `bundleAgents` has put the agents. */
   readonly agentFolder: string;
   /** Where all of it goes; default: packages/cli/dist. */
   readonly folder?: string;

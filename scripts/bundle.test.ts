@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import type { Metafile } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type BundledAgent, bundleAgent } from "./bundle.ts";
+import { type BundledAgent, bundleAgent, bundleAgents } from "./bundle.ts";
 import { LEFT_OUT } from "./left-out-modules.ts";
 
 /** It crosses the workstation's link at every start. */
@@ -22,17 +22,24 @@ const ALLOWED = new Set([
   "safer-buffer",
 ]);
 
+/** What the resident agent may hold besides: its control socket's carrier. */
+const ALLOWED_RESIDENT = new Set([...ALLOWED, "ws"]);
+/** The bridge crosses the link at every re-attachment. */
+const MAX_BRIDGE_BYTES = 12_000;
+
 let folder: string;
 let bundled: BundledAgent;
+let all: Awaited<ReturnType<typeof bundleAgents>>;
 
 beforeAll(async () => {
   folder = `${await mkdtemp(path.join(os.tmpdir(), "farside-bundle-"))}/`;
-  bundled = await bundleAgent(folder);
+  all = await bundleAgents(folder);
+  bundled = all.agent;
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-function output(): Metafile["outputs"][string] {
-  const [only] = Object.values(bundled.metafile.outputs);
+function output({ metafile }: BundledAgent = bundled): Metafile["outputs"][string] {
+  const [only] = Object.values(metafile.outputs);
   if (only === undefined) throw new Error("no output");
   return only;
 }
@@ -42,18 +49,54 @@ const isLeftOut = (file: string): boolean =>
     (name) => file === `node_modules/${name}` || file === `node_modules/${name}/index.js`,
   );
 
+/** The foreign packages in a bundle, and ours. */
+function contents(of: BundledAgent): { packages: string[]; own: string[] } {
+  const packages = new Set<string>();
+  const own = new Set<string>();
+  for (const [file, { bytesInOutput }] of Object.entries(output(of).inputs)) {
+    if (bytesInOutput === 0 || file.startsWith("native:") || isLeftOut(file)) continue;
+    const foreign = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1];
+    if (foreign === undefined) own.add(file.split("/", 2).join("/"));
+    else packages.add(foreign);
+  }
+  return { packages: [...packages].sort(), own: [...own].sort() };
+}
+
+function foreignRequires(of: BundledAgent): string[] {
+  const required = output(of).imports.map((each) => each.path.replace(/^node:/, ""));
+  return required.filter((name) => !builtinModules.includes(name));
+}
+
+describe("the resident agent's bundle", () => {
+  test("holds ws besides what every agent needs, and nothing native", () => {
+    const { packages, own } = contents(all["resident-agent"]);
+    expect(packages).toContain("ws");
+    expect(packages.filter((name) => !ALLOWED_RESIDENT.has(name))).toEqual([]);
+    expect(own).toEqual(["packages/agent", "packages/protocol", "packages/ssh"]);
+    expect(foreignRequires(all["resident-agent"])).toEqual([]);
+  });
+
+  test("has no path in it that would load a file of the host", async () => {
+    const text = await readFile(`${folder}resident-agent.cjs`, "utf8");
+    expect(text).not.toMatch(/require\(["'](?:bufferutil|utf-8-validate|[^"']*\.node)["']\)/);
+    expect(text).not.toMatch(/require\(["']\.{0,2}\//);
+  });
+});
+
+describe("the bridge's bundle", () => {
+  test("is next to nothing", () => {
+    const bridge = all.bridge;
+    expect(contents(bridge)).toEqual({ packages: [], own: ["packages/agent", "packages/protocol"] });
+    expect(foreignRequires(bridge)).toEqual([]);
+    expect(bridge.manifest.bytes).toBeLessThan(MAX_BRIDGE_BYTES);
+  });
+});
+
 describe("the agent's bundle", () => {
   test("holds only what the agent needs", () => {
-    const packages = new Set<string>();
-    const own = new Set<string>();
-    for (const [file, { bytesInOutput }] of Object.entries(output().inputs)) {
-      if (bytesInOutput === 0 || file.startsWith("native:") || isLeftOut(file)) continue;
-      const foreign = /node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1];
-      if (foreign === undefined) own.add(file.split("/", 2).join("/"));
-      else packages.add(foreign);
-    }
-    expect([...packages].filter((name) => !ALLOWED.has(name))).toEqual([]);
-    expect([...own].sort()).toEqual(["packages/agent", "packages/protocol", "packages/ssh"]);
+    const { packages, own } = contents(bundled);
+    expect(packages.filter((name) => !ALLOWED.has(name))).toEqual([]);
+    expect(own).toEqual(["packages/agent", "packages/protocol", "packages/ssh"]);
   });
 
   test("has a stand-in, and no more, for each module that is left out", () => {
@@ -72,10 +115,8 @@ describe("the agent's bundle", () => {
   });
 
   test("requires nothing but what Node.js has built in", () => {
-    const required = output().imports.map((each) => each.path.replace(/^node:/, ""));
-    const foreign = required.filter((name) => !builtinModules.includes(name));
-    expect(required.length).toBeGreaterThan(5);
-    expect(foreign).toEqual([]);
+    expect(output().imports.length).toBeGreaterThan(5);
+    expect(foreignRequires(bundled)).toEqual([]);
   });
 
   test("has no path in it that would load a file of the host", async () => {

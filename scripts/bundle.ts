@@ -1,13 +1,13 @@
 /**
- * Makes the agent's bundle: the one file that is sent to jump hosts. `npm run bundle` writes
- * packages/agent/dist/agent.cjs, its compressed form and a manifest, and the command line's bundle, which carries them;
+ * Makes the agents' bundles: what is sent to jump hosts, each one file. `npm run bundle` writes each into
+ * packages/agent/dist as NAME.cjs, its compressed form and a manifest, and the command line's bundle, which carries them;
  * the same source gives the same bytes.
  */
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
-import type { BundleManifest } from "@farside/agent/bundle";
+import { type BundleManifest, type BundleName, bundleNames } from "@farside/agent/bundle";
 import { build, type Metafile } from "esbuild";
 import { bundleCommandLine } from "./bundle-cli.ts";
 import { LEFT_OUT, withoutNativeModules, withoutUnusedModules } from "./left-out-modules.ts";
@@ -28,18 +28,34 @@ for (const name of ["dispose", "asyncDispose"])
   if (!(name in Symbol)) Object.defineProperty(Symbol, name, { value: Symbol("Symbol." + name) });
 const farsideModuleUrl = "file:///farside-agent.cjs";`;
 
+/** The session agent, the resident agent with its launcher, and the way to its control socket. */
+const ENTRY_POINTS: Readonly<Record<BundleName, string>> = {
+  agent: "packages/agent/src/main.ts",
+  "resident-agent": "packages/agent/src/resident-main.ts",
+  bridge: "packages/agent/src/bridge-main.ts",
+};
+
 export interface BundledAgent {
   readonly manifest: BundleManifest;
   readonly metafile: Metafile;
 }
 
-/** Bundles the agent into `folder`, each file at once or not at all: tests and sessions may read there meanwhile. */
-export async function bundleAgent(folder: string = bundleFolder): Promise<BundledAgent> {
+/** Makes every bundle. */
+export async function bundleAgents(folder: string = bundleFolder): Promise<Record<BundleName, BundledAgent>> {
+  const bundled = await Promise.all(bundleNames.map(async (name) => [name, await bundleAgent(folder, name)]));
+  return Object.fromEntries(bundled);
+}
+
+/** Bundles one into `folder`, each file at once or not at all: tests and sessions may read there meanwhile. */
+export async function bundleAgent(
+  folder: string = bundleFolder,
+  name: BundleName = "agent",
+): Promise<BundledAgent> {
   const version = await readVersion();
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
-    entryPoints: ["packages/agent/src/main.ts"],
-    outfile: "agent.cjs",
+    entryPoints: [ENTRY_POINTS[name]],
+    outfile: `${name}.cjs`,
     bundle: true,
     write: false,
     metafile: true,
@@ -68,9 +84,9 @@ export async function bundleAgent(folder: string = bundleFolder): Promise<Bundle
     compressedBytes: compressed.length,
   };
   await mkdir(folder, { recursive: true });
-  await replaceFile(`${folder}agent.cjs`, file);
-  await replaceFile(`${folder}agent.cjs.br`, compressed);
-  await replaceFile(`${folder}agent.json`, `${JSON.stringify(manifest, undefined, 2)}\n`);
+  await replaceFile(`${folder}${name}.cjs`, file);
+  await replaceFile(`${folder}${name}.cjs.br`, compressed);
+  await replaceFile(`${folder}${name}.json`, `${JSON.stringify(manifest, undefined, 2)}\n`);
   return { manifest, metafile };
 }
 
@@ -102,9 +118,11 @@ function sha256(bytes: Buffer): string {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const { manifest } = await bundleAgent();
+  const bundled = await bundleAgents();
   await bundleCommandLine({ agentFolder: bundleFolder });
-  console.log(
-    `agent.cjs: ${manifest.bytes} bytes, ${manifest.compressedBytes} compressed, ${manifest.digest}`,
-  );
+  for (const [name, { manifest }] of Object.entries(bundled)) {
+    console.log(
+      `${name}.cjs: ${manifest.bytes} bytes, ${manifest.compressedBytes} compressed, ${manifest.digest}`,
+    );
+  }
 }

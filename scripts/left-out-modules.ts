@@ -39,10 +39,13 @@ export function withoutUnusedModules(leftOut: Readonly<Record<string, string>>):
 export const withoutNativeModules: Plugin = {
   name: "without-native-modules",
   setup(setup) {
-    setup.onResolve({ filter: /\.node$|^cpu-features$|^msgpackr-extract$/ }, ({ path }) => ({
-      path,
-      namespace: "native",
-    }));
+    setup.onResolve(
+      { filter: /\.node$|^(?:cpu-features|msgpackr-extract|bufferutil|utf-8-validate)$/ },
+      ({ path }) => ({
+        path,
+        namespace: "native",
+      }),
+    );
     setup.onLoad({ filter: /.*/, namespace: "native" }, () => ({
       contents: 'throw new Error("native modules are left out of the bundle");',
     }));

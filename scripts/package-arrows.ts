@@ -17,6 +17,7 @@ export const soleImporters: Readonly<Record<string, readonly string[]>> = {
   "ssh-config": ["ssh"],
   pkcs11js: ["smartcard"],
   msgpackr: ["protocol"],
+  ws: ["agent", "orchestrator"],
   yargs: ["cli"],
   ora: ["cli"],
 };

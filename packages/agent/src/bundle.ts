@@ -3,6 +3,10 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CodedError } from "@farside/protocol/errors";
 
+/** What is sent to jump hosts: the session agent, the resident agent, and the way to its control socket. */
+export const bundleNames = ["agent", "resident-agent", "bridge"] as const;
+export type BundleName = (typeof bundleNames)[number];
+
 /** The agent as one file, ready to be sent. */
 export interface AgentBundle {
   /** Of the readable file, which `compressed` unpacks to. */
@@ -19,7 +23,7 @@ export interface AgentBundle {
   readonly version: string;
 }
 
-/** What `npm run bundle` writes beside the bundle, in agent.json. */
+/** What `npm run bundle` writes beside each bundle, in NAME.json. */
 export interface BundleManifest {
   readonly version: string;
   readonly digest: string;
@@ -31,16 +35,16 @@ export interface BundleManifest {
 /** The folder that `npm run bundle` writes to; the same from source and from dist. */
 export const bundleFolder = fileURLToPath(new URL("../dist/", import.meta.url));
 
-/** Reads the bundle that `npm run bundle` has made. Throws `config.invalid` where it is missing or damaged. */
-export function agentBundle(folder: string = bundleFolder): AgentBundle {
-  const path = `${folder}agent.cjs`;
+/** Reads a bundle that `npm run bundle` has made. Throws `config.invalid` where it is missing or damaged. */
+export function agentBundle(folder: string = bundleFolder, name: BundleName = "agent"): AgentBundle {
+  const path = `${folder}${name}.cjs`;
   let manifest: BundleManifest;
   let compressed: Buffer;
   try {
-    manifest = JSON.parse(readFileSync(`${folder}agent.json`, "utf8")) as BundleManifest;
+    manifest = JSON.parse(readFileSync(`${folder}${name}.json`, "utf8")) as BundleManifest;
     compressed = readFileSync(`${path}.br`);
   } catch (error) {
-    throw new CodedError("config.invalid", `cannot read the agent's bundle in ${folder}: it is not there`, {
+    throw new CodedError("config.invalid", `cannot read the bundle ${name} in ${folder}: it is not there`, {
       hint: "Run: npm run bundle",
       cause: error,
     });
@@ -49,7 +53,7 @@ export function agentBundle(folder: string = bundleFolder): AgentBundle {
   if (digest !== manifest.compressedDigest) {
     throw new CodedError(
       "config.invalid",
-      `cannot use the agent's bundle in ${folder}: its digest is not the one it was made with`,
+      `cannot use the bundle ${name} in ${folder}: its digest is not the one it was made with`,
       {
         hint: "Run: npm run bundle",
       },

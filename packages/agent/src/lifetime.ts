@@ -1,3 +1,5 @@
+import { CodedError } from "@farside/protocol/errors";
+
 /** Why an agent's time is over. */
 export type LifetimeEnd = "lease-expired" | "ttl" | "idle";
 
@@ -37,6 +39,7 @@ export class Lifetime implements Disposable {
   #tickDueAt = 0;
   #timer: NodeJS.Timeout | undefined;
   #hasEnded = false;
+  #isDetached = false;
 
   constructor(options: LifetimeOptions) {
     this.#options = options;
@@ -48,11 +51,27 @@ export class Lifetime implements Disposable {
   }
 
   get isLeaseHeld(): boolean {
-    return !this.#hasEnded && this.#now() < this.#renewedAt + this.#options.leaseMs;
+    return !this.#hasEnded && this.#now() < this.#leaseEndsAt;
+  }
+
+  /** Nobody has to renew it any more. */
+  get isDetached(): boolean {
+    return this.#isDetached;
   }
 
   renew(): void {
     this.#renewedAt = this.#now();
+  }
+
+  /**
+   * From now on nobody has to renew the lease: the agent lives for what is left of its ttl. Throws `config.invalid` where it
+   * has none, for then nothing would ever end it.
+   */
+  detach(): void {
+    if (this.#options.ttlMs === 0) {
+      throw new CodedError("config.invalid", "leaving the agent to itself: it has no --ttl", { leg: "jump" });
+    }
+    this.#isDetached = true;
   }
 
   relaysChanged(openRelays: number): void {
@@ -69,10 +88,14 @@ export class Lifetime implements Disposable {
     clearTimeout(this.#timer);
   }
 
+  get #leaseEndsAt(): number {
+    return this.#isDetached ? Number.POSITIVE_INFINITY : this.#renewedAt + this.#options.leaseMs;
+  }
+
   /** What is due now, or in how many ms to look again. */
   #due(now: number): LifetimeEnd | number {
-    const { leaseMs, ttlMs, idleMs } = this.#options;
-    const leaseEndsAt = Math.max(this.#renewedAt + leaseMs, this.#sparedUntil);
+    const { ttlMs, idleMs } = this.#options;
+    const leaseEndsAt = Math.max(this.#leaseEndsAt, this.#sparedUntil);
     const ttlEndsAt = ttlMs === 0 ? Number.POSITIVE_INFINITY : this.#startedAt + ttlMs;
     const isIdle = idleMs > 0 && this.#idleSince !== undefined;
     const idleEndsAt = isIdle ? (this.#idleSince ?? 0) + idleMs : Number.POSITIVE_INFINITY;

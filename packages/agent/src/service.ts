@@ -1,5 +1,4 @@
 import {
-  CodedError,
   closeForward,
   describeAgent,
   handle,
@@ -8,15 +7,15 @@ import {
   renewLease,
   stopAgent,
 } from "@farside/protocol";
-import type { CommandTable } from "./command/command-table.ts";
 import type { ForwardTable } from "./forwarding/forward-table.ts";
 import type { Lifetime } from "./lifetime.ts";
 
 export interface ServiceParts {
   readonly forwards: ForwardTable;
-  readonly commands: CommandTable;
-  /** Undefined until the orchestrator's hello has come. */
-  readonly lifetime: () => Lifetime | undefined;
+  /** Ends the commands that the agent runs, where it runs any. */
+  readonly endCommands?: ((graceMs: number) => Promise<void>) | undefined;
+  /** Throws until the orchestrator's hello has come. */
+  readonly lifetime: () => Lifetime;
   readonly droppedEvents: () => number;
   /** Ends the agent; called when a stop has been carried out, just before it is answered. */
   readonly onStopped: () => void;
@@ -25,20 +24,15 @@ export interface ServiceParts {
 /** One handler for each request that an agent answers. */
 export function agentService({
   forwards,
-  commands,
+  endCommands,
   lifetime,
   droppedEvents,
   onStopped,
 }: ServiceParts): RequestHandler[] {
   const startedAt = performance.now();
-  const requireLifetime = () => {
-    const current = lifetime();
-    if (current === undefined) throw new CodedError("protocol.bad-message", "a request before the hello");
-    return current;
-  };
   return [
     handle(openForward, async (params, { signal }) => {
-      requireLifetime();
+      lifetime();
       return { bound: [...(await forwards.open(params, signal))] };
     }),
     handle(closeForward, async ({ forwardId, graceMs }) => {
@@ -46,7 +40,7 @@ export function agentService({
       return {};
     }),
     handle(renewLease, () => {
-      requireLifetime().renew();
+      lifetime().renew();
       // Connections that came while the lease was in doubt may start now.
       forwards.pump();
       return { openRelays: forwards.openRelays };
@@ -58,7 +52,7 @@ export function agentService({
       eventsDropped: droppedEvents(),
     })),
     handle(stopAgent, async ({ graceMs }) => {
-      const [relaysCut] = await Promise.all([forwards.closeAll(graceMs), commands.closeAll(graceMs)]);
+      const [relaysCut] = await Promise.all([forwards.closeAll(graceMs), endCommands?.(graceMs)]);
       onStopped();
       return { relaysCut };
     }),

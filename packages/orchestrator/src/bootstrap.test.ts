@@ -13,7 +13,8 @@ import { LOADER } from "./loader.ts";
 const FAKE_AGENT = `
 const boot = globalThis[Symbol.for("farside.boot")];
 process.stdout.write("farside-preamble:" + boot.nonce + ":agent\\n" + JSON.stringify({
-  digest: boot.digest, argv: process.argv.length, run: process.env.FARSIDE_RUN, options: process.env.NODE_OPTIONS }) + "\\n");
+  digest: boot.digest, argv: process.argv.length, run: process.env.FARSIDE_RUN, options: process.env.NODE_OPTIONS,
+  argument: boot.argument, passedOn: boot.compressed?.length }) + "\\n");
 process.stdin.on("data", (chunk) => process.stdout.write(chunk));
 process.stdin.on("end", () => process.exit(0));
 `;
@@ -33,6 +34,7 @@ interface Run {
   shell?: string;
   environment?: Record<string, string>;
   remoteNode?: string;
+  argument?: string;
   upload?: (upload: Buffer) => Buffer;
   frames?: string;
 }
@@ -40,7 +42,7 @@ interface Run {
 /** Does what sshd does: `shell -c command`, with everything that follows written at once. */
 async function run(options: Run = {}) {
   const { shell = "/bin/sh", environment = {}, upload = (bytes) => bytes, frames = "frames" } = options;
-  const made = bootstrap({ compressed, digest, remoteNode: options.remoteNode });
+  const made = bootstrap({ compressed, digest, remoteNode: options.remoteNode, argument: options.argument });
   const path = `${nodeFolder}:/usr/bin:/bin`;
   const child = spawn(shell, ["-c", made.command], {
     env: { PATH: path, HOME: home, ...environment },
@@ -72,7 +74,7 @@ describe("the command line", () => {
 
   it("holds no character that a login shell reads inside single quotes", () => {
     const words = made.command.slice("exec /bin/sh -c ".length).split("' '");
-    expect(words.length).toBe(9);
+    expect(words.length).toBe(10);
     expect(words.join("").replace(/^'|'$/g, "")).not.toMatch(/['\\!`\n]|[^ -~]/);
     expect(LOADER).not.toMatch(/['\\!`\n]|[^ -~]/);
   });
@@ -99,6 +101,13 @@ describe.each(shells.filter(existsSync))("as a command of the login shell %s", (
     const [line, rest] = result.stdout.slice(result.stdout.indexOf("{")).split("\n");
     expect(JSON.parse(line ?? "")).toEqual({ digest, argv: 3, run: result.nonce });
     expect([rest, result.stderr, result.status]).toEqual(["frames", "", 0]);
+  });
+
+  it("gives the bundle its argument and itself where there is one", async () => {
+    const result = await run({ shell, argument: "6a6f62" });
+    expect(JSON.parse(result.stdout.slice(result.stdout.indexOf("{")).split("\n")[0] ?? "")).toEqual({
+      ...{ digest, argv: 4, run: result.nonce, argument: "6a6f62", passedOn: compressed.length },
+    });
   });
 
   it("says so when there is no node", async () => {

@@ -21,7 +21,7 @@ exec /bin/sh -c "$script" farside "$a" "$b" "$@"
 
 /**
  * Finds a Node.js and becomes it: `$1$2` is the nonce (in halves, so that a shell that echoes the command line prints
- * no preamble), `$3` the bundle's digest, `$4` a path that the operator chose or nothing, `$5` the loader. A node on
+ * no preamble), `$3` the bundle's digest, `$4` a path that the operator chose or nothing, `$5` the loader, `$7` the argument for the bundle or nothing. A node on
  * PATH that is new enough is taken; else the newest that version managers and usual folders have. `exec` keeps sshd
  * the agent's parent. `$6` is what to do without one: nothing, or `wait` for an order on stdin behind the bundle, which is thrown away
  * (see runtime-scripts.ts); with `order` nothing is looked for. Same characters as the loader, for the same reason.
@@ -80,7 +80,7 @@ if [ -z "$best" ]; then
   exit 69;
 fi;
 ulimit -S -c 0 2>/dev/null;
-exec "$best" -e "$5" "$nonce" "$3";
+exec "$best" -e "$5" "$nonce" "$3" \${7:+"$7"};
 say loader-failed:exec 70
 `);
 
@@ -105,13 +105,22 @@ export interface BootstrapOptions {
   readonly remoteNode?: string | undefined;
   /** Without a Node.js, wait for an order; `order`: look for none. Default: end. */
   readonly withoutNode?: "wait" | "order" | undefined;
+  /** Hex digits, for a bundle with several jobs. Default: none. */
+  readonly argument?: string | undefined;
   /** 32 hex digits; default: random. */
   readonly nonce?: string | undefined;
 }
 
 /** Makes the command line and the upload of one deploy. Throws `config.invalid` for a node path that no shell could take. */
 export function bootstrap(options: BootstrapOptions): Bootstrap {
-  const { compressed, digest, remoteNode = "", withoutNode = "", nonce = newNonce() } = options;
+  const {
+    compressed,
+    digest,
+    remoteNode = "",
+    withoutNode = "",
+    argument = "",
+    nonce = newNonce(),
+  } = options;
   if (/['\\!\p{Cc}]|[^ -~]/u.test(remoteNode) || remoteNode.startsWith("-")) {
     throw new CodedError(
       "config.invalid",
@@ -124,7 +133,15 @@ export function bootstrap(options: BootstrapOptions): Bootstrap {
   }
   return {
     nonce,
-    command: shellCommand(MARK, [...halves(nonce), SCRIPT, digest, remoteNode, LOADER, withoutNode]),
+    command: shellCommand(MARK, [
+      ...halves(nonce),
+      SCRIPT,
+      digest,
+      remoteNode,
+      LOADER,
+      withoutNode,
+      argument,
+    ]),
     upload: Buffer.concat([
       Buffer.from(`${NEWLINES_FOR_RC_FILES}farside-bundle ${nonce} ${compressed.length} ${digest}\n`),
       compressed,

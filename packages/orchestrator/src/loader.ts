@@ -1,13 +1,14 @@
 /**
  * The JavaScript that the bootstrap gives to `node -e` on the jump host. It reads stdin up to the marker line that
  * carries the nonce, then exactly the compressed bundle, checks it against the digest of its argv, and runs it with
- * what is left of stdin put back. argv: the nonce, and the SHA-256 of the compressed bundle in hex.
+ * what is left of stdin put back. argv: the nonce, the SHA-256 of the
+ * compressed bundle in hex, and an argument for a bundle with several jobs, or nothing.
  *
  * It travels in single quotes through an unknown login shell (tcsh expands `!` even there, fish reads `\`), so it
  * holds no single quote, backslash, exclamation mark or backtick, and becomes one line of printable ASCII.
  */
 const SOURCE = `
-const [, nonce, digest] = process.argv;
+const [, nonce, digest, argument] = process.argv;
 const stdin = process.stdin;
 const newline = String.fromCharCode(10);
 const marker = Buffer.from("farside-bundle " + nonce + " ");
@@ -77,7 +78,7 @@ const start = (compressed, rest) => {
     // Nothing that lies in a folder of the host may be required.
     agent.paths = [];
     if (rest.length > 0) stdin.unshift(rest);
-    globalThis[Symbol.for("farside.boot")] = { nonce, digest };
+    globalThis[Symbol.for("farside.boot")] = argument ? { nonce, digest, argument, compressed } : { nonce, digest };
     agent._compile(source, "farside-agent.cjs");
   } catch (error) {
     say("loader-failed:" + String(error).split(newline)[0].slice(0, 200), 70);

@@ -64,6 +64,11 @@ export const errorTable = {
   "hop.no-signature": { exit: 77, retry: false, says: "The host let us in without asking for a signature." },
   "hop.lost": { exit: 69, retry: true, says: "An established SSH connection was lost." },
   "hop.channel-refused": { exit: 69, retry: false, says: "The host refused to open a channel." },
+  "hop.needs-signature": {
+    exit: 69,
+    retry: true,
+    says: "A hop needs a signature and no workstation is attached to the agent.",
+  },
 
   "sign.refused": { exit: 77, retry: false, says: "The destination guard refused a signature." },
 
@@ -89,6 +94,11 @@ export const errorTable = {
     says: "What was sent to the jump host arrived altered and was not run.",
   },
   "agent.start-failed": { exit: 69, retry: false, says: "The agent did not start on the jump host." },
+  "agent.would-not-survive": {
+    exit: 69,
+    retry: false,
+    says: "The jump host would end the agent together with its login.",
+  },
   "agent.gone": { exit: 69, retry: true, says: "The agent, or the connection to it, is gone." },
 
   "protocol.no-preamble": {

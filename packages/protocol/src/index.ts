@@ -31,3 +31,4 @@ export * from "./preamble.ts";
 export * from "./scope.ts";
 export * from "./session-events.ts";
 export * from "./version.ts";
+export { type WebSocketLike, WebSocketStream } from "./web-socket-stream.ts";

@@ -128,6 +128,14 @@ export const describeAgent = defineRequest("agent.describe", {
 });
 export type AgentDescription = ResultOf<typeof describeAgent>;
 
+/** Live on without an orchestrator, until the ttl: the lease needs no renewal any more. A resident agent's only. */
+export const detachAgent = defineRequest("agent.detach", {
+  asker: "orchestrator",
+  since: 1,
+  params: v.object({}),
+  result: v.object({}),
+});
+
 /** Stop: listeners close at once, relays get `graceMs`, then the agent answers and exits by itself. */
 export const stopAgent = defineRequest("agent.stop", {
   asker: "orchestrator",
@@ -170,6 +178,15 @@ export const agentHello = defineEvent("hello.agent", {
     hostname: name,
     uid: count,
     user: name,
+    /** Of an agent that outlives its control channels. */
+    resident: v.optional(
+      v.object({
+        /** The nonce that marks its processes: the same at each attachment. */
+        run: v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/)),
+        /** Path of its control socket. */
+        control: text,
+      }),
+    ),
   }),
 });
 export type AgentHello = DataOf<typeof agentHello>;
@@ -278,6 +295,7 @@ export const requestsToAgent = [
   closeForward,
   renewLease,
   describeAgent,
+  detachAgent,
   stopAgent,
   runCommand,
   commandInput,

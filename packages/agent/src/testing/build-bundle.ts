@@ -1,6 +1,7 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import type { BundleName } from "../bundle.ts";
 
 /** The scripts are no part of the package: its own build knows nothing of them. */
 async function script<T>(name: string): Promise<T> {
@@ -9,21 +10,23 @@ async function script<T>(name: string): Promise<T> {
 }
 
 export interface BuiltBundle extends AsyncDisposable {
-  /** Path of agent.cjs. */
+  /** Path of NAME.cjs. */
   readonly path: string;
   readonly folder: string;
 }
 
 /** A bundle of the source as it is now, in a folder of its own. */
-export async function buildBundle(): Promise<BuiltBundle> {
-  const { bundleAgent } = await script<{ bundleAgent(folder: string): Promise<unknown> }>("bundle.ts");
+export async function buildBundle(name: BundleName = "agent"): Promise<BuiltBundle> {
+  const { bundleAgent } = await script<{ bundleAgent(folder: string, name: string): Promise<unknown> }>(
+    "bundle.ts",
+  );
   const folder = await mkdtemp(path.join(os.tmpdir(), "farside-agent-"));
   // Agents of other users read it, too.
   await chmod(folder, 0o755);
-  await bundleAgent(`${folder}/`);
+  await bundleAgent(`${folder}/`, name);
   return {
     folder: `${folder}/`,
-    path: path.join(folder, "agent.cjs"),
+    path: path.join(folder, `${name}.cjs`),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }

@@ -9,7 +9,7 @@ import {
 
 /**
  * The orders that a bootstrap without a Node.js reads from stdin, one line each; see section 2a of docs/protocol.md. They run in
- * the bootstrap's shell: `$nonce`, `$3` (the bundle's digest), `$5` (the loader) and `say STATUS EXITCODE` are there.
+ * the bootstrap's shell: `$nonce`, `$3` (the bundle's digest), `$5` (the loader), `$7` (the argument for the bundle, or nothing) and `say STATUS EXITCODE` are there.
  */
 
 /** SHA-256 of a file, by what the host has; by the runtime itself where it has nothing. */
@@ -74,7 +74,7 @@ IFS= read -r order && eval "$order"; exit 69
 export const KEPT_ORDER = onOneLine(`
 echo "farside-preamble:$nonce:stored:$("$kept" -v </dev/null 2>&1 | head -n 1)";
 ulimit -S -c 0 2>/dev/null;
-exec "$kept" -e "$5" "$nonce" "$3"; say loader-failed:exec 70
+exec "$kept" -e "$5" "$nonce" "$3" \${7:+"$7"}; say loader-failed:exec 70
 `);
 
 export interface StoreOrderOptions {
@@ -131,6 +131,6 @@ case $v in v[0-9]*) ;; *) ${keep ? `rm -f "$f"; rmdir "$w" 2>/dev/null;` : ""} s
 ${keep ? `exec 4<&-; for o in "$w"/node-*; do rm -f "$o"; done; mv -f "$f" "$w/node-${digest}"; p=$w/node-${digest};` : ""}
 echo "farside-preamble:$nonce:stored:$v";
 ulimit -S -c 0 2>/dev/null;
-exec "$p" -e "$5" "$nonce" "$3"; say loader-failed:exec 70
+exec "$p" -e "$5" "$nonce" "$3" \${7:+"$7"}; say loader-failed:exec 70
 `);
 }

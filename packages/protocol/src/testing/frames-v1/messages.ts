@@ -157,6 +157,7 @@ export const frozenMessages = {
   ),
   ...exchange(messages.signalCommand, { commandId: 1, signal: "SIGINT" }, {}),
   ...event(messages.resizeCommand, { commandId: 1, columns: 120, rows: 40 }),
+  ...exchange(messages.detachAgent, {}, {}),
   failure: { kind: "failure", id: 1, error },
   cancel: { kind: "cancel", id: 1 },
 } as Readonly<Record<string, WireValue>>;

@@ -1,0 +1,176 @@
+import {
+  agentHello,
+  CodedError,
+  detachAgent,
+  eventsDropped,
+  handle,
+  type MessageStream,
+  type OrchestratorHello,
+  on,
+  orchestratorHello,
+  Peer,
+  PROTOCOL_VERSIONS,
+  type RequestHandler,
+} from "@farside/protocol";
+import { AgentCore, checkVersion, stackOf } from "../agent-core.ts";
+import type { AgentEnd } from "../agent-end.ts";
+import { agentVersion } from "../agent-version.ts";
+import { ControlServer } from "../control/control-server.ts";
+import { leaveRunDirectory } from "../control/run-directory.ts";
+import type { HostFacts } from "../host-facts.ts";
+import type { Log } from "../log.ts";
+import { Attachment } from "./attachment.ts";
+
+/** The orchestrator that started it is about to attach. */
+const FIRST_HELLO_TIMEOUT_MS = 30_000;
+const CAPABILITIES = ["unix-listener", "uid-check", "hops", "resident"] as const;
+/** Requests that any process of the user may make; all others are the attached orchestrator's. */
+const OPEN_TO_ALL: ReadonlySet<string> = new Set(["agent.describe", "agent.stop"]);
+
+export interface ResidentAgentOptions {
+  /** Marks the processes of this agent; see `RUN_VARIABLE`. */
+  readonly nonce: string;
+  /** SHA-256 of the bundle, hex. */
+  readonly digest: string;
+  /** The session that may attach. */
+  readonly session: string;
+  /** A private folder, for the control socket; left at the end. */
+  readonly runDirectory: string;
+  readonly facts: HostFacts;
+  readonly log: Log;
+  readonly firstHelloTimeoutMs?: number;
+}
+
+/**
+ * An agent that outlives its control channels: they come and go on its control socket. The newest that says the session's
+ * hello is the orchestrator's; others may ask what the agent does, and stop it. It ends for the first of these reasons: a
+ * lease that nobody renewed, --ttl, --idle, `agent.stop`, or `end()`.
+ */
+export class ResidentAgent {
+  readonly ending: Promise<AgentEnd>;
+  readonly ended: Promise<AgentEnd>;
+  readonly #options: ResidentAgentOptions;
+  readonly #core: AgentCore;
+  readonly #attachment: Attachment;
+  readonly #channels = new Set<Peer>();
+  readonly #helloTimer: NodeJS.Timeout;
+  #server: ControlServer | undefined;
+
+  /** Rejects as `ControlServer.open` does, having left nothing. */
+  static async start(options: ResidentAgentOptions): Promise<ResidentAgent> {
+    const agent = new ResidentAgent(options);
+    try {
+      await agent.#listen();
+      return agent;
+    } catch (error) {
+      agent.end({ reason: "fatal" });
+      await agent.ended;
+      throw error;
+    }
+  }
+
+  private constructor(options: ResidentAgentOptions) {
+    this.#options = options;
+    const { nonce, facts, log } = options;
+    this.#attachment = new Attachment(() => this.#core.lifetime?.isDetached !== true);
+    this.#core = new AgentCore({
+      ...{ nonce, facts, log, emit: this.#attachment.emit, request: this.#attachment.request },
+      droppedEvents: () => this.#attachment.dropped,
+      closeControl: () => this.#closeControl(),
+    });
+    this.#helloTimer = setTimeout(() => {
+      const error = new CodedError("timeout", "waiting for the orchestrator's hello took too long");
+      this.end({ reason: "fatal", error });
+    }, options.firstHelloTimeoutMs ?? FIRST_HELLO_TIMEOUT_MS);
+    this.ending = this.#core.ending;
+    this.ended = this.#core.ended;
+    void this.ending.then(() => clearTimeout(this.#helloTimer));
+  }
+
+  /** Path of the control socket. */
+  get control(): string {
+    return `${this.#options.runDirectory}/${this.#options.session}.sock`;
+  }
+
+  /** Ends the agent; the first reason counts. */
+  end(reason: AgentEnd): void {
+    this.#core.end(reason);
+  }
+
+  async #listen(): Promise<void> {
+    const { log } = this.#options;
+    this.#server = await ControlServer.open({
+      path: this.control,
+      onChannel: (stream) => this.#serve(stream),
+      onError: (error) => log.error("the control socket failed", { error: stackOf(error) }),
+    });
+  }
+
+  #serve(stream: MessageStream): void {
+    const { nonce, digest, facts, log } = this.#options;
+    const peer: Peer = new Peer(stream, {
+      requests: this.#requestsOf(() => this.#attachment.channel === peer),
+      events: [on(orchestratorHello, (hello) => this.#attach(peer, hello))],
+      onEventsDropped: (count) => peer.emit(eventsDropped, { count }, { keep: true }),
+      onBug: (error, where) => log.error("a bug", { where, error: stackOf(error) }),
+    });
+    this.#channels.add(peer);
+    void peer.closed.then((error) => {
+      this.#channels.delete(peer);
+      log.info("a control channel ended", { code: error?.code, error: error?.message });
+    });
+    const hello = { protocol: PROTOCOL_VERSIONS, agentVersion, digest, capabilities: [...CAPABILITIES] };
+    peer.emit(
+      agentHello,
+      { ...hello, ...facts, resident: { run: nonce, control: this.control } },
+      { keep: true },
+    );
+  }
+
+  #requestsOf(isAttached: () => boolean): RequestHandler[] {
+    const detach = handle(detachAgent, () => {
+      this.#core.requireSession().detach();
+      return {};
+    });
+    return [...this.#core.service, detach].map((handler) =>
+      OPEN_TO_ALL.has(handler.name) ? handler : onlyWhere(isAttached, handler),
+    );
+  }
+
+  #attach(peer: Peer, hello: OrchestratorHello): void {
+    const { session, log } = this.#options;
+    try {
+      checkVersion(hello);
+      if (hello.session !== session) throw new Error("a hello for another session");
+      if (this.#core.lifetime === undefined) this.#core.begin(hello);
+    } catch (error) {
+      log.warn("a control channel was refused", { error: (error as Error).message });
+      void peer.close();
+      return;
+    }
+    clearTimeout(this.#helloTimer);
+    this.#core.lifetime?.renew();
+    const previous = this.#attachment.attach(peer);
+    this.#core.forwards.pump();
+    log.info("an orchestrator attached", { session, isAgain: previous !== undefined });
+    // Behind a dead link nobody says goodbye.
+    for (const other of this.#channels) if (other === previous && other !== peer) void other.close();
+  }
+
+  async #closeControl(): Promise<void> {
+    await Promise.all([...this.#channels].map((peer) => peer.close()));
+    await this.#server?.close();
+    await leaveRunDirectory(this.#options.runDirectory);
+  }
+}
+
+/** `handler` for channels that are the orchestrator's; a request of any other is refused. */
+function onlyWhere(isAttached: () => boolean, handler: RequestHandler): RequestHandler {
+  return {
+    name: handler.name,
+    accept: (params, context) => {
+      if (isAttached()) return handler.accept(params, context);
+      return Promise.reject(new CodedError("protocol.bad-message", "a request of one who is not attached"));
+    },
+  };
+}
