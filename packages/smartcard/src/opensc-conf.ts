@@ -33,15 +33,21 @@ function tokenize(text: string): Token[] {
   });
 }
 
-const resetOnDisconnect = "disconnect_action = reset;";
-const readerBlock = `reader_driver pcsc { ${resetOnDisconnect} }`;
+/** What is set in the blocks of these names. */
+const settings: ReadonlyMap<string, string> = new Map([
+  // No other program is to find the card with its PIN verified.
+  ["reader_driver pcsc", "disconnect_action = reset;"],
+  // OpenSC would keep the PIN, and send it again by itself to a card that was reset, or out: a try that nobody made.
+  ["framework pkcs15", "use_pin_caching = false;"],
+]);
+const names = [...settings.values()].map((setting) => setting.split(" ")[0] ?? "");
 /** `debug` would write the PIN's APDU to a log. */
-const dropped = new Set(["disconnect_action", "debug", "debug_file"]);
+const dropped = new Set([...names, "debug", "debug_file"]);
 
 /**
- * The user's OpenSC configuration, changed in one way: the card is reset when the signer lets go of it, so that no other
- * program finds it with the PIN verified. OpenSC takes the first block of a name in `app opensc-pkcs11`, then in `app
- * default`: every existing `reader_driver pcsc` gets the setting, and `app default` gets such a block if it has none.
+ * The user's OpenSC configuration with two changes: the card is reset when the signer lets go of it, and its PIN is not kept.
+ * OpenSC takes the first block of a name in `app opensc-pkcs11`, then in `app default`: every existing block of such a name
+ * gets its setting, and `app default` gets the blocks that it lacks.
  */
 export function deriveOpenscConf(original: string): string {
   const output: string[] = [];
@@ -49,7 +55,7 @@ export function deriveOpenscConf(original: string): string {
   let statement: Token[] = [];
   let defaultStart: number | undefined;
   let isInFirstDefault = false;
-  let defaultHasReader = false;
+  const missing = new Map(settings);
   const flush = (): void => {
     const name = statement.find(({ kind }) => kind === "word")?.text ?? "";
     const isAssignment = statement.some(({ text }) => text === "=");
@@ -71,10 +77,9 @@ export function deriveOpenscConf(original: string): string {
         defaultStart = output.length;
         isInFirstDefault = true;
       }
-      if (block === "reader_driver pcsc") {
-        output.push(` ${resetOnDisconnect}`);
-        defaultHasReader ||= isInFirstDefault;
-      }
+      const setting = settings.get(block);
+      if (setting !== undefined) output.push(` ${setting}`);
+      if (isInFirstDefault) missing.delete(block);
     } else if (isEndOfBlock) {
       flush();
       stack.pop();
@@ -82,7 +87,8 @@ export function deriveOpenscConf(original: string): string {
     }
   }
   flush();
-  if (defaultStart === undefined) output.push(`\napp default { ${readerBlock} }\n`);
-  else if (!defaultHasReader) output.splice(defaultStart, 0, ` ${readerBlock}`);
+  const blocks = [...missing].map(([block, setting]) => `${block} { ${setting} }`).join(" ");
+  if (defaultStart === undefined) output.push(`\napp default { ${blocks} }\n`);
+  else if (blocks !== "") output.splice(defaultStart, 0, ` ${blocks}`);
   return output.join("");
 }
