@@ -57,6 +57,8 @@ export interface ForwardOptions extends LoginOptions {
    * files that ssh would try.
    */
   readonly identity?: IdentityChoice | ((context: IdentityContext) => Promise<Identity>) | undefined;
+  /** `close`: the session ends, without grace, when the event `card.state` says `removed`. Default `keep`. */
+  readonly onCardRemoval?: "keep" | "close" | undefined;
   /** How such an identity is opened again, for the session's record: no secrets. Default: what a string of `identity` says. */
   readonly identityNote?: Readonly<Record<string, string>> | undefined;
   /** Asks for the passphrase of an encrypted key file. Default: such keys can't be used. */

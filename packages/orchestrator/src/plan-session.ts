@@ -110,6 +110,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
       },
       engine: (context) => new AgentEngine(engine, context),
       ...{ respectSshdPolicy: options.respectSshdPolicy, readyFile: options.readyFile },
+      endsWithoutCard: options.onCardRemoval === "close",
       release: () => scope.close(),
     };
   } catch (error) {

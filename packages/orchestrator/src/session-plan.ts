@@ -40,6 +40,8 @@ export interface SessionPlan {
   /** Whether what sshd of the jump host forbids this login to forward is not forwarded; see `respectSshdPolicy`. */
   readonly respectSshdPolicy?: boolean | undefined;
   readonly readyFile?: string | undefined;
+  /** The session ends when its card is taken out. */
+  readonly endsWithoutCard: boolean;
   /** The session's folder; finished by the session. */
   readonly folder: SessionFolder;
   /** What the session did is written down there; closed by the session. */

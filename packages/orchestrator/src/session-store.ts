@@ -30,6 +30,8 @@ export const sessionRecord = v.object({
   /** Where its `--ready-file` is while it is ready. */
   readyFile: v.optional(v.string()),
   phase: v.string(),
+  /** Where the card is, where one logs in: a state of the event `card.state`. */
+  card: v.optional(v.string()),
   agentPid: v.optional(count),
   /** Marks the session's processes on the jump host. */
   nonce: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))),

@@ -4,6 +4,7 @@ import {
   CodedError,
   type Receipt,
   type SessionEvent,
+  type SessionEventOf,
   toCodedError,
 } from "@farside/protocol";
 import { fingerprint, type JumpChain } from "@farside/ssh";
@@ -67,6 +68,7 @@ export class Session implements AsyncDisposable {
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
+    log.subscribe((event) => event.event === "card.state" && this.#cardMoved(event.state));
     // Who only waits for `closed` learns the same there.
     this.ready.catch(() => {});
     this.closed = this.#run();
@@ -215,6 +217,16 @@ export class Session implements AsyncDisposable {
     this.#wasReady = true;
     this.#emit({ event: "ready", session: this.name, forwards: this.#forwards.map(forwardFields) });
     this.#settleReady?.resolve();
+  }
+
+  #cardMoved(card: SessionEventOf<"card.state">["state"]): void {
+    this.#plan.folder.update({ card });
+    if (card !== "removed" || !this.#plan.endsWithoutCard) return;
+    const failure = new CodedError("card.removed", "the card was taken out, which ends the session", {
+      leg: "card",
+      hint: "That is what --on-card-removal close asks for.",
+    });
+    this.#dispatch({ type: "failed", failure });
   }
 
   #lostHop(error: CodedError | undefined): void {

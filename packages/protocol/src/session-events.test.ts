@@ -15,6 +15,7 @@ const relay = { forward: "1", relay: 1, peer: "127.0.0.1:54321", uid: 1000 };
 /** One of each, as `--json` prints it. */
 const examples: { [Name in SessionEventName]: Extract<SessionEvent, { event: Name }> } = {
   "card.login": { event: "card.login", at, token: "PIV", key: "9A", pinEntries: 1 },
+  "card.state": { event: "card.state", at, token: "PIV", state: "waiting", waiting: 1 },
   "hop.connected": {
     event: "hop.connected",
     at,

@@ -40,6 +40,12 @@ const forward = {
 
 export const sessionEvents = {
   "card.login": event("card.login", { token: text, key: text, pinEntries: count }),
+  /** Where the card is; `waiting` signatures wait for it to be put back. */
+  "card.state": event("card.state", {
+    token: text,
+    state: v.picklist(["present", "removed", "waiting", "pin-needed"]),
+    waiting: v.optional(count),
+  }),
   "hop.connected": event("hop.connected", {
     leg: v.picklist(["jump", "hop"]),
     user: text,

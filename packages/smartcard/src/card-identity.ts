@@ -1,4 +1,4 @@
-import { CodedError, harmless, MAX_SIGN_DATA_BYTES } from "@farside/protocol";
+import { CodedError, harmless, isCodedError, MAX_SIGN_DATA_BYTES } from "@farside/protocol";
 import {
   type Identity,
   isSignatureAlgorithmOf,
@@ -7,12 +7,14 @@ import {
   signatureBlob,
   verifySignature,
 } from "@farside/ssh";
+import type { CardPresence } from "./card-presence.ts";
 import type { CardDeadlines } from "./deadlines.ts";
 import { type CardKey, fittingKeys, type KeyWish, noKeyError, usableKeys } from "./key-choice.ts";
 import { needsLogin, type PinSource } from "./pin.ts";
 import { PinEntries } from "./pin-entries.ts";
 import { isAlreadyLoggedIn, isLoginLost, isSessionGone, toCardError } from "./pkcs11-error.ts";
 
+import { PresenceWatch } from "./presence-watch.ts";
 import { planSignature, toSshSignature } from "./signature.ts";
 import type { ObjectFacts } from "./signer-messages.ts";
 import type { TokenSession } from "./token-session.ts";
@@ -27,6 +29,8 @@ export interface CardEvents {
   readonly onWarning?: (warning: { message: string; hint?: string }) => void;
   readonly onRemoved?: (card: { token: string }) => void;
   readonly onInserted?: (card: { token: string }) => void;
+  /** Every change of where the card is. */
+  readonly onPresence?: (presence: CardPresence & { token: string }) => void;
 }
 
 export interface CardIdentityParts {
@@ -36,6 +40,8 @@ export interface CardIdentityParts {
   readonly pinSource: PinSource;
   readonly allowAnyPinPad: boolean;
   readonly deadlines: CardDeadlines;
+  /** Signatures that need a card which is out wait for it, where it is watched; else they fail with `card.removed`. */
+  readonly waitsForCard: boolean;
   readonly events: CardEvents;
 }
 
@@ -51,13 +57,19 @@ export class CardIdentity implements Identity {
   readonly #turnstile = new Turnstile();
   readonly #pinEntries: PinEntries;
   #keys: readonly CardKey[] = [];
-  #watch: NodeJS.Timeout | undefined;
-  #isOut = false;
+  readonly #watch: PresenceWatch;
   #closing: Promise<void> | undefined;
 
   constructor(parts: CardIdentityParts) {
     this.#parts = parts;
     this.#session = parts.session;
+    const { events } = parts;
+    this.#watch = new PresenceWatch({
+      look: () => this.#look(),
+      onChange: (presence) => events.onPresence?.({ ...presence, token: this.tokenLabel }),
+      onRemoved: () => events.onRemoved?.({ token: this.tokenLabel }),
+      onInserted: () => events.onInserted?.({ token: this.tokenLabel }),
+    });
     this.#pinEntries = new PinEntries(parts.session, {
       source: parts.pinSource,
       allowAnyPinPad: parts.allowAnyPinPad,
@@ -80,6 +92,10 @@ export class CardIdentity implements Identity {
     return this.#keys;
   }
 
+  get presence(): CardPresence {
+    return this.#watch.state;
+  }
+
   /** The process that holds the module; undefined while there is none. */
   get signerPid(): number | undefined {
     return this.#session.signerPid;
@@ -92,7 +108,9 @@ export class CardIdentity implements Identity {
   prepare({ eager, signal }: { eager: boolean; signal?: AbortSignal | undefined }): Promise<void> {
     return this.#turnstile.run(async () => {
       const objects = await this.#readKeys();
-      const hidesKeys = usableKeys(objects).length === 0 && needsLogin(this.#session.token);
+      const { token } = this.#session;
+      const hidesKeys = usableKeys(objects).length === 0 && needsLogin(token);
+      if (!needsLogin(token)) this.#watch.note({ type: "login" });
       if (this.#keys.length === 0 && !hidesKeys) throw this.#noKey(objects);
       if (this.#keys.length > 0 && !eager) return;
       await this.#ensureLogin(signal);
@@ -108,26 +126,30 @@ export class CardIdentity implements Identity {
   }
 
   /**
-   * Rejects with `card.*`, or with the signal's reason: an aborted request that waits for its turn never reaches the
-   * card; one that the card is working on can't be stopped there, and is only let go of.
+   * Rejects with `card.*`, or with the signal's reason: an aborted request that waits for its turn, or for the card, never
+   * reaches the card; one that the card is working on can't be stopped there, and is only let go of.
    */
-  sign({ publicKey, algorithm, data, signal }: SignRequest): Promise<Uint8Array> {
-    return this.#turnstile.run(() => this.#sign(publicKey, algorithm, data, signal), signal);
+  async sign({ publicKey, algorithm, data, signal }: SignRequest): Promise<Uint8Array> {
+    for (;;) {
+      try {
+        return await this.#turnstile.run(() => this.#sign(publicKey, algorithm, data, signal), signal);
+      } catch (error) {
+        if (!isCodedError(error) || error.code !== "card.removed") throw error;
+        this.#noteRemoval();
+        if (!this.#parts.waitsForCard || !this.#watch.isRunning) throw error;
+        await this.#watch.untilInserted(signal);
+      }
+    }
   }
 
-  /** Looks every `intervalMs` whether the card is in, and tells `onRemoved` and `onInserted`. */
+  /** Looks every `intervalMs` whether the card is in, and tells `onRemoved`, `onInserted` and `onPresence`. */
   watch(intervalMs: number): void {
-    const look = async (): Promise<void> => {
-      // A call that is under way will see for itself.
-      if (!this.#turnstile.isBusy) await this.#turnstile.run(() => this.#look()).catch(() => {});
-      if (this.#closing === undefined) this.#watch = setTimeout(look, intervalMs).unref();
-    };
-    this.#watch = setTimeout(look, intervalMs).unref();
+    this.#watch.start(intervalMs);
   }
 
-  /** Lets go of the card, which resets it: nobody else finds it logged in. Idempotent. */
+  /** Lets go of the card, which resets it: nobody else finds it logged in. Who waits for it is let go too. Idempotent. */
   close(): Promise<void> {
-    clearTimeout(this.#watch);
+    this.#watch[Symbol.dispose]();
     this.#closing ??= this.#session.close();
     return this.#closing;
   }
@@ -161,6 +183,7 @@ export class CardIdentity implements Identity {
         // Once: the card was reset or changed places since the last signature. Not while it was signing.
         const isStale = isLoginLost(error) || (isSessionGone(error) && (await this.#isBack()));
         if (isLoginLost(error)) this.#session.markLost("card-reset");
+        this.#noteLogin();
         if (isSecondTime || !isStale) throw toCardError(error, `sign with ${key.label}`);
       }
     }
@@ -189,7 +212,9 @@ export class CardIdentity implements Identity {
       return toSshSignature(algorithm, raw, plan);
     };
     const signature = key.alwaysAuthenticate
-      ? await this.#pinEntries.enter({ reason: "always-authenticate", use: ask, given, signal })
+      ? await this.#watch.whileIn(signal, (stay) =>
+          this.#pinEntries.enter({ reason: "always-authenticate", use: ask, given, signal: stay }),
+        )
       : await ask(undefined);
     // A faulty RSA signature would give the private key away, and the server would only say "refused".
     if (!verifySignature(publicKey.blob, data, signatureBlob(algorithm, signature)))
@@ -203,8 +228,11 @@ export class CardIdentity implements Identity {
     if (this.#session.isLoggedIn || !needsLogin(this.#session.token)) return undefined;
     const isFirst = this.pinEntries === 0;
     const reason = this.#pinEntries.wasRefused ? "wrong-pin" : this.#session.reason;
-    const pin = await this.#pinEntries.enter({ reason, use: (entered) => this.#login(entered), signal });
+    const pin = await this.#watch.whileIn(signal, (stay) =>
+      this.#pinEntries.enter({ reason, use: (entered) => this.#login(entered), signal: stay }),
+    );
     this.#session.markLoggedIn();
+    this.#watch.note({ type: "login" });
     await this.#readKeys();
     if (isFirst) this.#warnOfAlwaysAuthenticate();
     const key = this.#keys[0]?.label ?? "";
@@ -252,13 +280,28 @@ export class CardIdentity implements Identity {
   }
 
   async #look(): Promise<void> {
-    const isIn = await this.#session.isPresent();
-    const card = { token: this.tokenLabel };
-    if (!isIn && !this.#isOut) {
-      this.#session.markLost("card-reinserted");
-      this.#parts.events.onRemoved?.(card);
-    }
-    if (isIn && this.#isOut) this.#parts.events.onInserted?.(card);
-    this.#isOut = !isIn;
+    if (!this.#turnstile.isBusy) return this.#turnstile.run(() => this.#lookNow());
+    // While a person types the PIN the signer has time for a look; a call that is under way will see for itself.
+    if (this.#session.isIdle) await this.#lookNow();
+  }
+
+  async #lookNow(): Promise<void> {
+    const { isIn, isSame } = await this.#session.presence();
+    // Out and in again between two looks, where the module tells: the card has forgotten its login all the same.
+    if (!isIn || !isSame) this.#noteRemoval();
+    if (isIn) this.#watch.note({ type: "inserted", needsPin: needsLogin(this.#session.token) });
+    this.#noteLogin();
+  }
+
+  #noteRemoval(): void {
+    if (this.#watch.isOut) return;
+    this.#session.markLost("card-reinserted");
+    this.#watch.note({ type: "removed" });
+  }
+
+  /** The login may be lost without a removal. */
+  #noteLogin(): void {
+    if (needsLogin(this.#session.token) && !this.#session.isLoggedIn)
+      this.#watch.note({ type: "login-lost" });
   }
 }

@@ -8,10 +8,12 @@ import { resolveProviderPath } from "./provider-path.ts";
 import type { TokenFacts } from "./signer-messages.ts";
 import type { SignerProcessOptions } from "./signer-process.ts";
 import { ambiguousTokens, fittingTokens, type TokenWish } from "./token-choice.ts";
-import { TokenSession } from "./token-session.ts";
+import { TokenSession, type TokenSessionOptions } from "./token-session.ts";
 
 /** Which module, and how its process runs. */
-export interface ProviderOptions extends Partial<SignerProcessOptions> {
+export interface ProviderOptions
+  extends Partial<SignerProcessOptions>,
+    Pick<TokenSessionOptions, "startSigner"> {
   /** Absolute path of the PKCS#11 module. Default: that of `uri`, else OpenSC's in the usual places. */
   readonly provider?: string | undefined;
   readonly deadlines?: Partial<CardDeadlines> | undefined;
@@ -35,11 +37,14 @@ export interface OpenCardOptions extends ProviderOptions, CardChoice, AbortOptio
   /** Send an empty PIN for a reader's PIN pad to modules other than OpenSC too. */
   readonly pinPad?: boolean | undefined;
   readonly events?: CardEvents | undefined;
-  /** How often to look whether the card is in; 0 for never. Default: 2,000. */
+  /** How often to look whether the card is in; 0 for never. Default: 500. */
   readonly watchIntervalMs?: number | undefined;
+  /** What a signature does that needs the card while it is out: `wait` for it, or `fail` (the default) with `card.removed`. */
+  readonly whileRemoved?: "wait" | "fail" | undefined;
 }
 
-const WATCH_INTERVAL_MS = 2_000;
+/** A PC/SC daemon takes up to a second to see a removal; it is to be known within two. */
+const WATCH_INTERVAL_MS = 500;
 
 export const sessionFor = (options: ProviderOptions, uri: Pkcs11Uri = {}): TokenSession =>
   new TokenSession({
@@ -48,6 +53,7 @@ export const sessionFor = (options: ProviderOptions, uri: Pkcs11Uri = {}): Token
     env: options.env ?? process.env,
     passEnvironment: options.passEnvironment,
     signerEntry: options.signerEntry,
+    startSigner: options.startSigner,
   });
 
 /**
@@ -64,6 +70,7 @@ export async function openCard(options: OpenCardOptions): Promise<CardIdentity> 
   const card = new CardIdentity({
     ...{ session, keyWish, pinSource, events },
     allowAnyPinPad: options.pinPad ?? false,
+    waitsForCard: options.whileRemoved === "wait",
     deadlines: { ...defaultDeadlines, ...options.deadlines },
   });
   const onAbort = (): void => void card.close();

@@ -25,6 +25,8 @@ export class PinEntries {
   readonly #options: PinEntriesOptions;
   #accepted = 0;
   #refused: CodedError | undefined;
+  /** A PIN was sent, and no answer came. */
+  #isUnsure = false;
 
   constructor(session: TokenSession, options: PinEntriesOptions) {
     this.#session = session;
@@ -52,15 +54,29 @@ export class PinEntries {
         hint: this.#refused.hint,
         cause: this.#refused,
       });
+    if (this.#isUnsure && !source.isInteractive && !usePinPad)
+      throw new CodedError(
+        "card.pin-unavailable",
+        "the card went away while it looked at the PIN, which may have cost a try; it was not sent again",
+        { leg: "card", hint: "be sure of the PIN, then run it again" },
+      );
     if (usePinPad) this.#options.onPinPad();
+    let isSent = false;
+    const send = (pin: string): Promise<Result> => {
+      isSent = true;
+      return use(pin);
+    };
     try {
       const triesLeft = () => this.#session.triesLeft();
-      const result = await enterPin({ token, reason, source, usePinPad, use, triesLeft, signal });
+      const result = await enterPin({ token, reason, source, usePinPad, use: send, triesLeft, signal });
       this.#refused = undefined;
+      this.#isUnsure = false;
       if (!isGiven) this.#accepted += 1;
       return result;
     } catch (error) {
       if (error instanceof CodedError && error.code === "card.pin-wrong") this.#refused = error;
+      // A PIN that this card took before is known to be right.
+      else if (isSent && this.#accepted === 0) this.#isUnsure = true;
       throw error;
     }
   }

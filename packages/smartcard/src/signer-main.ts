@@ -45,7 +45,7 @@ const handlers: Handlers = {
     return null;
   },
   sign: (params) => module().sign(params),
-  isPresent: ({ slot }) => module().isPresent(slot),
+  presence: ({ slot }) => module().presence(slot),
 };
 
 function endModule(): void {

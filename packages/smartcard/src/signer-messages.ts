@@ -55,7 +55,15 @@ export interface SignerCalls {
   objects: { params: Record<string, never>; result: readonly ObjectFacts[] };
   login: { params: { pin: string }; result: null };
   sign: { params: SignParams; result: Uint8Array };
-  isPresent: { params: { slot: string }; result: boolean };
+  /** Looks at the reader and at the open session; sends nothing to the card. */
+  presence: { params: { slot: string }; result: Presence };
+}
+
+export interface Presence {
+  /** A card is in the slot. */
+  readonly isIn: boolean;
+  /** The session that was opened lives: the card was not out meanwhile, not even for a moment. */
+  readonly isSame: boolean;
 }
 export type SignerCallName = keyof SignerCalls;
 

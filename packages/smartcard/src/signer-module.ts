@@ -1,6 +1,6 @@
 import pkcs11js from "pkcs11js";
 import { attribute, ckr, objectClass, slotFlag, tokenFlag, user } from "./pkcs11.ts";
-import type { ObjectFacts, SignParams, TokenFacts } from "./signer-messages.ts";
+import type { ObjectFacts, Presence, SignParams, TokenFacts } from "./signer-messages.ts";
 
 type Handle = pkcs11js.Handle;
 
@@ -43,8 +43,12 @@ export class SignerModule {
     return this.#token(Buffer.from(slot, "hex"));
   }
 
-  isPresent(slot: string): boolean {
-    return (this.#module.C_GetSlotInfo(Buffer.from(slot, "hex")).flags & slotFlag.tokenPresent) !== 0;
+  presence(slot: string): Presence {
+    // Some modules look at their readers only when they are asked for events.
+    this.#slotEvent();
+    const handle = Buffer.from(slot, "hex");
+    const isIn = (this.#module.C_GetSlotInfo(handle).flags & slotFlag.tokenPresent) !== 0;
+    return { isIn, isSame: isIn && this.#isSessionAlive() };
   }
 
   open(slot: string): { mechanisms: number[] } {
@@ -185,6 +189,27 @@ export class SignerModule {
       this.#module.C_CloseSession(old);
     } catch {
       // The card is gone; the next call says so.
+    }
+  }
+
+  /** What the event is of is not asked: some modules miss removals, so that the slot itself is looked at in any case. */
+  #slotEvent(): void {
+    try {
+      this.#module.C_WaitForSlotEvent(pkcs11js.CKF_DONT_BLOCK);
+    } catch (error) {
+      // There is none, or the module has no events.
+      if (codeOf(error) === undefined) throw error;
+    }
+  }
+
+  #isSessionAlive(): boolean {
+    if (this.#session === undefined) return false;
+    try {
+      this.#module.C_GetSessionInfo(this.#session);
+      return true;
+    } catch (error) {
+      if (codeOf(error) === undefined) throw error;
+      return false;
     }
   }
 

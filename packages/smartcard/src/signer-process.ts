@@ -33,6 +33,9 @@ const KEPT_STDERR_BYTES = 4_096;
 /** No core dumps: they would hold the PIN. */
 const withoutCoreDumps = 'ulimit -c 0; exec "$@"';
 
+/** What a token session needs of a signer. */
+export type Signer = Pick<SignerProcess, "call" | "close" | "closed" | "isAlive" | "pid">;
+
 interface PendingCall {
   readonly id: number;
   readonly name: SignerCallName;

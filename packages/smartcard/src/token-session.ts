@@ -4,9 +4,10 @@ import type { CardDeadlines } from "./deadlines.ts";
 import { type PinReason, triesLeftOf } from "./pin.ts";
 import { pivTriesLeft } from "./piv-tries.ts";
 import { deviceRemoved, isSessionGone, isVague, ModuleFailure, toCardError } from "./pkcs11-error.ts";
-import type { ObjectFacts, SignerCallName, SignerCalls, TokenFacts } from "./signer-messages.ts";
-import { type CallOptions, SignerProcess, type SignerProcessOptions } from "./signer-process.ts";
+import type { ObjectFacts, Presence, SignerCallName, SignerCalls, TokenFacts } from "./signer-messages.ts";
+import { type CallOptions, type Signer, SignerProcess, type SignerProcessOptions } from "./signer-process.ts";
 import { describeToken } from "./token-choice.ts";
+import { Turnstile } from "./turnstile.ts";
 
 const REMOVAL_NOTICE_MS = 1_500;
 const REMOVAL_LOOK_MS = 100;
@@ -14,19 +15,23 @@ const REMOVAL_LOOK_MS = 100;
 export interface TokenSessionOptions extends SignerProcessOptions {
   readonly modulePath: string;
   readonly deadlines: CardDeadlines;
+  /** Makes what holds the module. Default: a process of its own. */
+  readonly startSigner?: ((options: SignerProcessOptions) => Promise<Signer>) | undefined;
 }
 
 /**
  * A session with one token, which comes back after what may happen to it: the signer is started again when its module
  * crashed or hung, the token is found again when the card was out. Whether somebody is logged in is known here, and why
- * not. Takes one call at a time.
+ * not. Takes one call after the other.
  */
 export class TokenSession implements AsyncDisposable {
   /** Why the next PIN entry is needed. */
   reason: PinReason = "first";
   readonly #options: TokenSessionOptions;
-  #starting: Promise<SignerProcess> | undefined;
-  #signer: SignerProcess | undefined;
+  /** The signer takes one call at a time. */
+  readonly #calls = new Turnstile();
+  #starting: Promise<Signer> | undefined;
+  #signer: Signer | undefined;
   #token: TokenFacts | undefined;
   #mechanisms: readonly number[] = [];
   #isOpen = false;
@@ -136,16 +141,24 @@ export class TokenSession implements AsyncDisposable {
     });
   }
 
-  /** Whether the card is in its reader; looks at the reader only. */
-  async isPresent(): Promise<boolean> {
-    if (!this.#isOpen || this.#signer?.isAlive !== true) return (await this.findAgain()) !== undefined;
+  /** A session with the token is open, and the signer has nothing to do: a look costs nobody any time. */
+  get isIdle(): boolean {
+    return this.#isOpen && this.#signer?.isAlive === true && !this.#calls.isBusy;
+  }
+
+  /** Whether the card is in its reader, and has been since the last use; sends nothing to the card. */
+  async presence(): Promise<Presence> {
+    const signer = this.#signer;
+    if (!this.#isOpen || signer?.isAlive !== true) {
+      // There is no session that a removal could have ended.
+      return { isIn: (await this.findAgain()) !== undefined, isSame: true };
+    }
     const { otherMs } = this.#options.deadlines;
-    return this.#signer
-      .call("isPresent", { slot: this.token.slot }, { deadlineMs: otherMs })
-      .catch((error) => {
-        if (error instanceof ModuleFailure) return false;
-        throw error;
-      });
+    const look = () => signer.call("presence", { slot: this.token.slot }, { deadlineMs: otherMs });
+    return this.#calls.run(look).catch((error) => {
+      if (error instanceof ModuleFailure) return { isIn: false, isSame: false };
+      throw error;
+    });
   }
 
   markLoggedIn(): void {
@@ -167,8 +180,9 @@ export class TokenSession implements AsyncDisposable {
   ): Promise<SignerCalls[Name]["result"]> {
     const signer = this.#signer;
     if (signer === undefined) throw new Error(`${name}: there is no signer`);
+    const deadlineMs = this.#options.deadlines.otherMs;
     try {
-      return await signer.call(name, params, { deadlineMs: this.#options.deadlines.otherMs, ...options });
+      return await this.#calls.run(() => signer.call(name, params, { deadlineMs, ...options }));
     } catch (error) {
       const reason = isVague(error) && (await this.#goesAway()) ? deviceRemoved(name) : error;
       if (isSessionGone(reason)) this.markLost("card-reinserted");
@@ -180,7 +194,8 @@ export class TokenSession implements AsyncDisposable {
   async #goesAway(): Promise<boolean> {
     const deadline = Date.now() + REMOVAL_NOTICE_MS;
     while (this.#isOpen && Date.now() < deadline) {
-      if (!(await this.isPresent().catch(() => true))) return true;
+      const look = await this.presence().catch(() => undefined);
+      if (look?.isIn === false) return true;
       await delay(REMOVAL_LOOK_MS);
     }
     return false;
@@ -201,7 +216,8 @@ export class TokenSession implements AsyncDisposable {
     if (this.#signer?.isAlive === true) return;
     await this.#forgetDeadSigner();
     this.#throwIfClosed();
-    this.#starting = SignerProcess.start(this.#options);
+    const { startSigner = SignerProcess.start } = this.#options;
+    this.#starting = startSigner(this.#options);
     const signer = await this.#starting;
     this.#signer = signer;
     // close() may have come while the process started.

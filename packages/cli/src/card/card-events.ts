@@ -16,6 +16,10 @@ export function cardEvents(emit: (event: SessionEventDraft) => void): CardEvents
     onWaiting: ({ operation, token }) => warn(`card "${token}": ${waitingFor[operation]}`),
     onWarning: ({ message, hint }) => warn(message, hint),
     onRemoved: ({ token }) => warn(`card "${token}" was taken out; what is open goes on`),
+    onPresence: (presence) => {
+      const { token, phase: state } = presence;
+      emit({ event: "card.state", token, state, ...(state === "waiting" && { waiting: presence.waiting }) });
+    },
     onInserted: ({ token }) => warn(`card "${token}" is back; it will want its PIN when it is needed`),
   };
 }

@@ -1,6 +1,7 @@
 import type { ArgumentsCamelCase, Argv, CommandModule, InferredOptionTypes } from "yargs";
 import type { CommandContext, TakeExitCode } from "../command-context.ts";
 import {
+  cardOptions,
   eventOptions,
   forwardOptions,
   identityOptions,
@@ -11,6 +12,7 @@ import {
 export const allForwardOptions = {
   ...forwardOptions,
   ...identityOptions,
+  ...cardOptions,
   ...sshOptions,
   ...sessionOptions,
   ...eventOptions,

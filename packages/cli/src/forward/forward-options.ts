@@ -20,6 +20,7 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     sshOptions: sshOptionsOf(argv),
     knownHostsFiles: argv["known-hosts"] === undefined ? undefined : [resolve(argv["known-hosts"])],
     hostKeyCheck: argv["host-key-check"],
+    onCardRemoval: argv["on-card-removal"] === "close" ? "close" : "keep",
     remoteNode: argv["remote-node"],
     runtime: argv.runtime,
     keepRuntime: argv["keep-runtime"],

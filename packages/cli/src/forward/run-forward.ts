@@ -98,6 +98,7 @@ export async function runForward(
                   pinSource: source,
                   pinPad: argv["pin-pad"] ?? false,
                   login: "on-sign",
+                  whileRemoved: argv["on-card-removal"] === "wait" ? "wait" : "fail",
                   events: cardEvents(emit),
                   signal,
                 }),

@@ -21,6 +21,7 @@ describe("without --identity", () => {
       { key: "9a" },
       { "pin-source": { kind: "tty" } },
       { "pin-pad": true },
+      { "on-card-removal": "close" },
     ] as const) {
       expect(chooseIdentity(wish, config, agentEnv)).toMatchObject({ kind: "card", provider: undefined });
     }

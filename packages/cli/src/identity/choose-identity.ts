@@ -10,6 +10,7 @@ export interface IdentityWish {
   readonly key?: string | undefined;
   readonly "pin-source"?: PinOrigin | undefined;
   readonly "pin-pad"?: boolean | undefined;
+  readonly "on-card-removal"?: string | undefined;
 }
 
 export type IdentityConfig = Pick<HostConfig, "pkcs11Provider">;
@@ -38,7 +39,8 @@ export function chooseIdentity(
   const { identity } = wish;
   if (identity === undefined) {
     const isCardWish =
-      [wish.token, wish.key, pinOrigin].some((value) => value !== undefined) || wish["pin-pad"] === true;
+      [wish.token, wish.key, wish["on-card-removal"], pinOrigin].some((value) => value !== undefined) ||
+      wish["pin-pad"] === true;
     if (provider !== undefined || isCardWish) return { kind: "card", provider, uri: undefined, pinOrigin };
     return { kind: "ssh", identity };
   }

@@ -62,6 +62,16 @@ export const identityOptions = {
   },
 } as const satisfies Record<string, Options>;
 
+export const cardOptions = {
+  "on-card-removal": {
+    ...value,
+    group: "Identity:",
+    describe:
+      "While the card is out, what is open goes on; a new hop fails (keep, the default) or waits for it (wait); close ends the session",
+    coerce: once("--on-card-removal", oneOf(["keep", "wait", "close"])),
+  },
+} as const satisfies Record<string, Options>;
+
 export const sshOptions = {
   F: { ...value, group: "SSH:", describe: "ssh_config file to use", coerce: once("-F", asText) },
   o: {

@@ -29,6 +29,13 @@ export function describeEvent(event: SessionEvent): Description | undefined {
       return done(
         `card "${event.token}", key "${event.key}": ${times(event.pinEntries, "PIN entry", "PIN entries")}`,
       );
+    case "card.state":
+      // The others have lines of their own.
+      if (event.state !== "waiting") return undefined;
+      return warning(
+        `${times(event.waiting ?? 0, "login waits", "logins wait")} for card "${event.token}"`,
+        "Put the card back; its PIN will be asked for.",
+      );
     case "hop.connected":
       return done(`logged in to ${event.user}@${place(event.host, event.port)} (host key ${event.hostKey})`);
     case "agent.ready": {

@@ -9,6 +9,7 @@ export function sessionFacts({ record, isLive }: StoredSession) {
   return {
     ...{ session: name, host, jump, phase: isLive ? phase : "lost", pid, startedAt, forwards },
     ...{ openRelays, totalRelays, bytesIn, bytesOut },
+    ...(record.card !== undefined && { card: record.card }),
     ...(record.receipt === undefined ? {} : { receipt: record.receipt }),
   };
 }
@@ -22,7 +23,9 @@ export function sessionTable(sessions: readonly StoredSession[], now: Date): str
     const relays = `${facts.openRelays} of ${facts.totalRelays}`;
     const bytes = `${prettyBytes(facts.bytesIn)} / ${prettyBytes(facts.bytesOut)}`;
     const age = ageText(now.getTime() - Date.parse(facts.startedAt));
-    return [facts.session, facts.phase, facts.host, age, relays, bytes, forwards];
+    const isCardOut = facts.card === "removed" || facts.card === "waiting";
+    const state = isCardOut ? `${facts.phase}, card ${facts.card}` : facts.phase;
+    return [facts.session, state, facts.host, age, relays, bytes, forwards];
   });
   return table(["SESSION", "STATE", "HOST", "AGE", "RELAYS", "IN / OUT", "FORWARDS"], rows);
 }
