@@ -46,7 +46,7 @@ export function agentService({
       return { openRelays: forwards.openRelays };
     }),
     handle(describeAgent, () => ({
-      forwards: forwards.counters,
+      ...{ forwards: forwards.counters, relays: forwards.relays },
       rssBytes: process.memoryUsage.rss(),
       uptimeMs: Math.round(performance.now() - startedAt),
       eventsDropped: droppedEvents(),

@@ -5,6 +5,7 @@ import {
   CodedError,
   type EventHandler,
   eventsDropped,
+  forwardChanged,
   fromWire,
   harmless,
   hopConnected,
@@ -19,6 +20,7 @@ import { formatHop } from "./delegated-signing.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
 import type { SessionEventDraft } from "./event-log.ts";
 import type { ForwardCounters } from "./forward-counters.ts";
+import { forwardFactsOf } from "./live-facts.ts";
 
 const SHOWN_ADDRESS = 100;
 
@@ -62,8 +64,18 @@ export function agentEvents(options: AgentEventsOptions): readonly EventHandler[
       const hop = options.hop(hopId);
       if (hop === undefined) return lie("a hop that it was not asked for");
       const message = `the connection to ${formatHop(hop)} is gone: ${harmless(error.message)}`;
-      emit({ event: "warning", message, hint: "It is dialled again when a relay needs it.", leg: "hop" });
+      emit({
+        event: "warning",
+        message,
+        hint: "It is dialled again, and when a connection needs it.",
+        leg: "hop",
+      });
     }),
+    on(forwardChanged, ({ forwardId, state }) =>
+      withForward(forwardId, () =>
+        emit({ event: "forward.state", forward: forwardId, ...forwardFactsOf(state) }),
+      ),
+    ),
     on(relayOpened, ({ forwardId, relayId, peer, uid }) =>
       withForward(forwardId, (counters) => {
         counters.openRelays += 1;

@@ -92,6 +92,8 @@ export interface ForwardOptions extends LoginOptions {
    * Default 4, and 1 where somebody is asked for each signature, as far as that can be known.
    */
   readonly connections?: number | undefined;
+  /** How often each target is dialled, without a byte, to know whether it can be had; at least 1 s. Default 0: never. */
+  readonly probeMs?: number | undefined;
   /** The agent ends by itself when it hears nothing for so long; at least 1 s, default 15 s. */
   readonly leaseMs?: number | undefined;
   /** The session ends after this time. Default 0: never. */
@@ -124,6 +126,7 @@ export const DEFAULTS = {
   graceMs: 10_000,
   startTimeoutMs: 30_000,
   maxRelays: 0,
+  probeMs: 0,
   connections: 4,
   logLevel: "warn",
 } as const;

@@ -19,6 +19,7 @@ export { type AskHostKey, type HostKeyCheck, parsePinnedKeys } from "./host-keys
 export { type IdentityChoice, openIdentity } from "./identity-choice.ts";
 // Logging in without a session
 export { type JumpLogin, planJumpLogin } from "./jump-login.ts";
+export type { LiveFacts } from "./live-facts.ts";
 // Agents that stay on a build server
 export { type CompileOptions, compileForwards, DEFAULT_AGENT_NAME } from "./persistent/compile-forwards.ts";
 export { type ForwardsFileContent, forwardsFile } from "./persistent/forwards-file.ts";

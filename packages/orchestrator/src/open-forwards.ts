@@ -18,6 +18,8 @@ export interface OpenForwardsOptions {
     readonly maxRelays: number;
     /** Connections to the last hop of the route. Undefined: what its keys allow; see `connectionsFor`. */
     readonly connections?: number | undefined;
+    /** How often the target is dialled to know whether it can be had. */
+    readonly probeMs?: number | undefined;
     /** Decides about a host key that the jump host reports for a hop: resolves where it may be declared too. */
     readonly judgeHostKey: (hop: DeclaredHop, blob: Uint8Array, signal: AbortSignal) => Promise<void>;
     /** `user@host` of the jump host. */
@@ -49,12 +51,15 @@ export async function openForwards(options: OpenForwardsOptions): Promise<void> 
   };
   for (const [index, { bind, target }] of plan.forwards.entries()) {
     const id = String(index + 1);
-    const { admission, maxRelays, folder } = plan;
+    const { admission, maxRelays, probeMs, folder } = plan;
     const open = async (): Promise<readonly BindAddress[]> => {
       for (;;) {
         try {
           return await link.openForward(
-            { forwardId: id, bind, target, route, admission, maxRelays, connections },
+            {
+              ...{ forwardId: id, bind, target, route, admission, maxRelays, connections },
+              ...(probeMs !== undefined && { probeMs }),
+            },
             signal,
           );
         } catch (error) {

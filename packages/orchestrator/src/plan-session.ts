@@ -87,6 +87,7 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
       },
       forwarding: {
         ...{ forwards, maxRelays: numbers.maxRelays, connections: numbers.connections },
+        probeMs: numbers.probeMs === 0 ? undefined : numbers.probeMs,
         admission: {
           allowUsers: [...(options.allowUsers ?? [])],
           allowAnyUser: options.allowAnyUser ?? false,
@@ -130,7 +131,7 @@ function readForwards(forwards: ForwardOptions["forwards"]): ForwardSpec[] {
 
 function readNumbers(options: ForwardOptions) {
   const read = (
-    name: "leaseMs" | "ttlMs" | "idleMs" | "startTimeoutMs" | "maxRelays" | "connections",
+    name: "leaseMs" | "ttlMs" | "idleMs" | "startTimeoutMs" | "maxRelays" | "probeMs" | "connections",
     min: number,
     max = Number.MAX_SAFE_INTEGER,
   ) => {
@@ -145,6 +146,7 @@ function readNumbers(options: ForwardOptions) {
     idleMs: read("idleMs", 0),
     startTimeoutMs: read("startTimeoutMs", 1),
     maxRelays: read("maxRelays", 0),
+    probeMs: options.probeMs === undefined || options.probeMs === 0 ? 0 : read("probeMs", 1_000),
     connections: options.connections === undefined ? undefined : read("connections", 1, MAX_HOP_CONNECTIONS),
   };
 }

@@ -3,6 +3,7 @@ import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { CodedError, receipt } from "@farside/protocol";
 import * as v from "valibot";
+import { liveFacts } from "./live-facts.ts";
 import { isRunning, processStart } from "./process-start.ts";
 import { sessionLogin } from "./session-login.ts";
 import { checkSessionName } from "./session-name.ts";
@@ -40,6 +41,8 @@ export const sessionRecord = v.object({
   totalRelays: count,
   bytesIn: count,
   bytesOut: count,
+  /** What its agent said of itself when it was last asked. */
+  live: v.optional(liveFacts),
   /** What the last look at the host found, where it was not clean. */
   receipt: v.optional(receipt),
 });

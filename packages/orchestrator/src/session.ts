@@ -14,6 +14,7 @@ import type { Engine } from "./engine/engine.ts";
 import type { EventLog, SessionEventDraft, SessionEventListener } from "./event-log.ts";
 import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
 import { DEFAULTS } from "./forward-options.ts";
+import { LiveRecord } from "./live-record.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
 import { makeReceipt } from "./receipt.ts";
 import type { RemoteCommand, RunOptions } from "./remote-command.ts";
@@ -49,6 +50,7 @@ export class Session implements AsyncDisposable {
   readonly #forwards: OpenForward[] = [];
   /** Each aborts when the session goes on to what its name says. */
   readonly #leaving = new AbortController();
+  readonly #live: LiveRecord;
   readonly #escalated = new AbortController();
   readonly #killed = new AbortController();
   #state: SessionState = initialState;
@@ -65,6 +67,12 @@ export class Session implements AsyncDisposable {
     this.name = plan.name;
     this.host = plan.host;
     log.subscribe((event) => auditEvent(plan.audit, this, event));
+    this.#live = new LiveRecord({
+      describe: (signal) => this.describe({ signal }),
+      folder: plan.folder,
+      forwardIds: () => new Set(this.#forwards.map(({ id }) => id)),
+    });
+    log.subscribe((event) => this.#live.hear(event));
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
@@ -155,6 +163,7 @@ export class Session implements AsyncDisposable {
       if (isRunning(this.#state)) this.#dispatch({ type: "failed", failure: toCodedError(error) });
     }
     await this.#left();
+    this.#live[Symbol.dispose]();
     this.#plan.startDeadline[Symbol.dispose]();
     await removeReadyFile(this.#plan.readyFile);
     await this.#endEngine();
@@ -272,11 +281,11 @@ export class Session implements AsyncDisposable {
     if (failure !== undefined) {
       const { code, message, hint, leg } = failure;
       this.#emit({ event: "error", code, message, ...(hint !== undefined && { hint }), ...(leg && { leg }) });
-      this.#settleReady?.reject(failure);
     }
     const lost = await this.#plan.audit.close();
     if (lost > 0)
       this.#emit({ event: "warning", message: `${lost} lines of the audit log were not written` });
+    if (failure !== undefined) this.#settleReady?.reject(failure);
     this.#log.end();
     return { failure, receipt };
   }

@@ -5,9 +5,19 @@
 import * as v from "valibot";
 import { commandInput, commandOutput, resizeCommand, runCommand, signalCommand } from "./command-messages.ts";
 import { type DataOf, defineEvent, defineRequest, type ParamsOf, type ResultOf } from "./define.ts";
-import { MAX_HOP_CONNECTIONS, MAX_HOPS, MAX_SIGN_DATA_BYTES, MAX_STRING_LENGTH } from "./limits.ts";
+import { forwardState } from "./forward-state.ts";
+import {
+  MAX_DESCRIBED_RELAYS,
+  MAX_HOP_CONNECTIONS,
+  MAX_HOPS,
+  MAX_SIGN_DATA_BYTES,
+  MAX_STRING_LENGTH,
+} from "./limits.ts";
+import { leg, wireError } from "./wire-error.ts";
 
 export * from "./command-messages.ts";
+export * from "./forward-state.ts";
+export { leg, wireError } from "./wire-error.ts";
 
 const text = v.pipe(v.string(), v.maxLength(MAX_STRING_LENGTH));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
@@ -19,17 +29,6 @@ const bytes = (max: number) =>
     v.check((value) => value.length <= max, `more than ${max} bytes`),
   );
 const publicKeyBlob = bytes(8192);
-
-const leg = v.picklist(["card", "jump", "bind", "hop", "target"]);
-
-/** An error as it crosses the wire; see errors.ts. */
-export const wireError = v.object({
-  code: name,
-  message: text,
-  hint: v.optional(text),
-  leg: v.optional(leg),
-  data: v.optional(v.record(name, v.union([text, v.number(), v.boolean()]))),
-});
 
 /** Where the agent accepts. For `loopback` it binds 127.0.0.1 and, where the host has IPv6, ::1: both or an error. Port 0 takes a free one. */
 export const bindAddress = v.variant("kind", [
@@ -83,6 +82,8 @@ export const openForward = defineRequest("forward.open", {
     maxRelays: count,
     /** Connections to the last hop that relays are spread over when there are many; each is signed for. Default 1. */
     connections: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_HOP_CONNECTIONS))),
+    /** Dial the target this often, without a byte, to know whether it can be had. Default: never. */
+    probeMs: v.optional(v.pipe(count, v.minValue(1000))),
   }),
   result: v.object({ bound: v.pipe(v.array(bindAddress), v.minLength(1), v.maxLength(8)) }),
 });
@@ -112,6 +113,17 @@ const forwardCounters = v.object({
   bytesIn: count,
   /** Target to client. */
   bytesOut: count,
+  state: v.optional(forwardState),
+});
+
+const relayCounters = v.object({
+  forwardId: name,
+  relayId: count,
+  peer: name,
+  uid: v.pipe(v.number(), v.integer()),
+  bytesIn: count,
+  bytesOut: count,
+  ageMs: count,
 });
 
 /** What the agent is and does now. */
@@ -124,6 +136,8 @@ export const describeAgent = defineRequest("agent.describe", {
     rssBytes: count,
     uptimeMs: count,
     eventsDropped: count,
+    /** Open relays, the newest, as many as `MAX_DESCRIBED_RELAYS`. */
+    relays: v.optional(v.pipe(v.array(relayCounters), v.maxLength(MAX_DESCRIBED_RELAYS))),
   }),
 });
 export type AgentDescription = ResultOf<typeof describeAgent>;
@@ -216,11 +230,18 @@ export const hopConnected = defineEvent("hop.connected", {
   data: v.object({ hopId: name, user: name, host: name, port, hostKey: publicKeyBlob }),
 });
 
-/** An established hop is gone. It is dialled again when the next relay needs it. */
+/** An established hop is gone. It is dialled again with pauses that grow, and when a relay needs it. */
 export const hopLost = defineEvent("hop.lost", {
   sender: "agent",
   since: 1,
   data: v.object({ hopId: name, error: wireError }),
+});
+
+/** The state of a forward has changed. */
+export const forwardChanged = defineEvent("forward.state", {
+  sender: "agent",
+  since: 1,
+  data: v.object({ forwardId: name, state: forwardState }),
 });
 
 const relayId = count;
@@ -307,6 +328,7 @@ export const eventsToOrchestrator = [
   agentHello,
   hopConnected,
   hopLost,
+  forwardChanged,
   relayOpened,
   relayClosed,
   relayRefused,

@@ -47,6 +47,12 @@ const examples: { [Name in SessionEventName]: Extract<SessionEvent, { event: Nam
     kept: false,
   },
   "forward.open": { event: "forward.open", at, ...forward },
+  "forward.state": {
+    event: "forward.state",
+    at,
+    ...{ forward: "1", phase: "degraded", waitsFor: "the hop", retryInMs: 800 },
+    ...{ code: "hop.lost", leg: "hop", message: "gone" },
+  },
   ready: { event: "ready", at, session: "quiet-heron", forwards: [forward] },
   "relay.open": { event: "relay.open", at, ...relay },
   "relay.close": {

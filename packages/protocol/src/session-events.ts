@@ -3,6 +3,7 @@
  * JSON Schema is published from these. Every event has `event` and `at` (ISO 8601, UTC).
  */
 import * as v from "valibot";
+import { forwardPhases } from "./forward-state.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const text = v.string();
@@ -79,6 +80,18 @@ export const sessionEvents = {
   }),
   "forward.open": event("forward.open", forward),
   ready: event("ready", { session: text, forwards: v.array(v.object(forward)) }),
+  "forward.state": event("forward.state", {
+    forward: text,
+    phase: v.picklist(forwardPhases),
+    /** In plain words. */
+    waitsFor: v.optional(text),
+    /** In how many ms the next try begins. */
+    retryInMs: v.optional(count),
+    /** The last thing that went wrong; it stays when all is well again. */
+    code: v.optional(text),
+    leg: v.optional(leg),
+    message: v.optional(text),
+  }),
   "relay.open": event("relay.open", { forward: text, relay: count, peer: text, uid: v.number() }),
   "relay.close": event("relay.close", {
     forward: text,

@@ -11,14 +11,14 @@ const AUTHENTICATION_TIMEOUT_MS = 330_000;
  * a host that lets us in without one (it may be anybody's) is refused with `hop.no-signature`.
  */
 export function connectHopThrough(peer: Pick<Peer, "request">): ConnectHop {
-  return async (hop, previous, signal) => {
+  return async (hop, previous, signal, onSigning) => {
     const { user, host, port, connectTimeoutMs } = hop;
     return Hop.connect({
       user,
       host,
       port,
       leg: "hop",
-      identity: delegatedIdentity(hop, peer),
+      identity: delegatedIdentity(hop, peer, onSigning),
       hostKeys: new PinnedHostKeys(hop.hostKeys),
       requireSignature: true,
       dataPath: true,

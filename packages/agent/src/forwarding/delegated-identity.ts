@@ -9,7 +9,11 @@ const SIGN_TIMEOUT_MS = 300_000;
  * The workstation's identity, reached over the control channel: holds public keys only, and each signature is decided on
  * at the other end. Nothing on this host can ask it for one but the hop that it was made for.
  */
-export function delegatedIdentity(hop: HopDeclaration, peer: Pick<Peer, "request">): Identity {
+export function delegatedIdentity(
+  hop: HopDeclaration,
+  peer: Pick<Peer, "request">,
+  onSigning: (isWanted: boolean) => void = () => {},
+): Identity {
   const keys = hop.publicKeys.map(publicKeyOf);
   const close = async () => {};
   return {
@@ -24,12 +28,14 @@ export function delegatedIdentity(hop: HopDeclaration, peer: Pick<Peer, "request
           signal,
         },
       );
+      onSigning(true);
       try {
         const params = { hopId: hop.hopId, data, hostKey: proof.hostKey, serverSignature: proof.signature };
         const { signature } = await peer.request(signWithIdentity, params, { signal: limit.signal });
         return signature;
       } finally {
         limit.release();
+        onSigning(false);
       }
     },
     close,

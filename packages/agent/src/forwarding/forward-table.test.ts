@@ -83,9 +83,8 @@ describe("a forward", () => {
       ]);
     expect(host.named("relay.open")).toEqual([{ forwardId: "1", relayId: 1, peer, uid: self }]);
     expect(host.openCounts).toEqual([1, 0]);
-    expect(host.forwards.counters).toEqual([
-      { forwardId: "1", openRelays: 0, totalRelays: 1, refusedRelays: 0, bytesIn: 5, bytesOut: 5 },
-    ]);
+    const counters = { openRelays: 0, totalRelays: 1, refusedRelays: 0, bytesIn: 5, bytesOut: 5 };
+    expect(host.forwards.counters).toEqual([{ forwardId: "1", ...counters, state: { phase: "open" } }]);
   });
 
   test("resets the client of a target that can't be dialled, and says which leg", async () => {
@@ -99,6 +98,49 @@ describe("a forward", () => {
       .toMatchObject([
         { reason: "error", bytesIn: 0, bytesOut: 0, error: { code: "target.unreachable", leg: "target" } },
       ]);
+  });
+
+  test("has counters for each open relay, the newest first", async () => {
+    await using service = await serveTcp((socket) => socket.pipe(socket));
+    await using host = table();
+    const port = await open(host.forwards, service);
+    const clients = [await client(port), await client(port)];
+    clients[0]?.write("123");
+    await expect
+      .poll(() => host.forwards.relays)
+      .toMatchObject([
+        { forwardId: "1", relayId: 2, uid: self, bytesIn: 0, bytesOut: 0 },
+        { forwardId: "1", relayId: 1, uid: self, bytesIn: 3, bytesOut: 3 },
+      ]);
+    for (const each of clients) each.destroy();
+    await expect.poll(() => host.forwards.relays).toEqual([]);
+  });
+
+  test("is degraded while its target can't be had, and says why; a relay that has it again mends that", async () => {
+    const service = await serveTcp();
+    await using host = table();
+    const port = await open(host.forwards, service);
+    await service[Symbol.asyncDispose]();
+    await expect(readAll(await client(port))).rejects.toMatchObject({ code: "ECONNRESET" });
+    const lastError = { code: "target.unreachable", leg: "target" };
+    const degraded = { phase: "degraded", waitsFor: "the target", lastError };
+    expect(host.forwards.counters).toMatchObject([{ state: degraded }]);
+    await expect.poll(() => host.named("forward.state")).toMatchObject([{ forwardId: "1", state: degraded }]);
+    await using _again = await serveTcp((socket) => socket.end(), { host: "127.0.0.1", port: service.port });
+    await readAll(await client(port));
+    const open_ = { phase: "open", lastError };
+    await expect.poll(() => host.named("forward.state")[1]).toMatchObject({ state: open_ });
+  });
+
+  test("is known to be degraded by a probe, without a relay, and nobody else's connection", async () => {
+    const service = await serveTcp((socket) => socket.end());
+    await using host = table();
+    await open(host.forwards, service, { probeMs: 50 });
+    await expect.poll(() => service.accepted).toBeGreaterThan(1);
+    expect(host.named("forward.state")).toEqual([]);
+    await service[Symbol.asyncDispose]();
+    await expect.poll(() => host.named("forward.state")).toMatchObject([{ state: { phase: "degraded" } }]);
+    expect(host.named("relay.open")).toEqual([]);
   });
 
   test.runIf(hasOtherUsers)("resets another user's connection before the target hears of it", async () => {

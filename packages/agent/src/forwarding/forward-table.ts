@@ -1,6 +1,7 @@
 import {
   type BindAddress,
   CodedError,
+  MAX_DESCRIBED_RELAYS,
   MAX_FORWARDS,
   type OpenForwardParams,
   type Peer,
@@ -12,6 +13,7 @@ import type { Listener } from "./listener.ts";
 import { openListener } from "./open-listener.ts";
 import { PeerUidLookup } from "./peer-uid.ts";
 import type { RelayGate } from "./relay-gate.ts";
+import type { RelayFacts } from "./relay-run.ts";
 import type { RoutePool } from "./route-pool.ts";
 import type { SocketOwners } from "./socket-owner.ts";
 import { sshTarget } from "./ssh-target.ts";
@@ -65,6 +67,12 @@ export class ForwardTable implements AsyncDisposable {
 
   get counters(): ForwardCounters[] {
     return [...this.#forwards.values()].map(({ counters }) => counters);
+  }
+
+  /** Open relays of all forwards, the newest, as many as can be told. */
+  get relays(): RelayFacts[] {
+    const all = [...this.#forwards.values()].flatMap(({ relays }) => relays);
+    return all.sort((one, other) => other.relayId - one.relayId).slice(0, MAX_DESCRIBED_RELAYS);
   }
 
   /** Rejects with what the listener, the hops or the user names fail with. */
@@ -122,7 +130,7 @@ export class ForwardTable implements AsyncDisposable {
       openListener: (listenerOptions) => openListener(params.bind, listenerOptions),
       target: this.#targetOf(params),
       admitFor: (listener) => this.#admitFor(listener, allowedUids, params.admission.allowAnyUser),
-      maxRelays: params.maxRelays,
+      ...{ maxRelays: params.maxRelays, probeMs: params.probeMs },
       mayStart: () => gate.mayStart(this.openRelays),
       mayWait: () => gate.mayWait(this.#waiting),
       nextRelayId: () => {

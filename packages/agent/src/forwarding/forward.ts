@@ -1,10 +1,13 @@
-import { type BindAddress, CodedError, type Peer } from "@farside/protocol";
+import { type BindAddress, CodedError, type ForwardState, type Peer, toCodedError } from "@farside/protocol";
 import type { Admit } from "./admission.ts";
 import { type AdmittedClient, Entrance } from "./entrance.ts";
-import { type ForwardEvent, type ForwardState, next } from "./forward-state.ts";
+import { formatEndpoint } from "./format-endpoint.ts";
+import { ForwardHealthTeller } from "./forward-health.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
-import { RelayRun } from "./relay-run.ts";
+import { type RelayFacts, RelayRun } from "./relay-run.ts";
+import type { HopNews } from "./shared-hop.ts";
 import type { Target } from "./target.ts";
+import { TargetProbe } from "./target-probe.ts";
 
 export interface ForwardOptions {
   readonly forwardId: string;
@@ -15,6 +18,8 @@ export interface ForwardOptions {
   readonly admitFor: (listener: Listener) => Admit;
   /** 0: no limit. */
   readonly maxRelays: number;
+  /** How often the target is dialled to know whether it can be had; undefined: never. */
+  readonly probeMs?: number | undefined;
   /** Whether the agent as a whole lets a further relay start. */
   readonly mayStart: () => boolean;
   /** Whether it lets a further accepted connection wait. */
@@ -34,6 +39,7 @@ export interface ForwardCounters {
   readonly refusedRelays: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  readonly state: ForwardState;
 }
 
 /**
@@ -45,7 +51,8 @@ export class Forward implements AsyncDisposable {
   readonly #entrance: Entrance;
   readonly #relays = new Map<number, RelayRun>();
   readonly #opening = new AbortController();
-  #state: ForwardState = { phase: "opening" };
+  readonly #health: ForwardHealthTeller;
+  #probe: TargetProbe | undefined;
   #listener: Listener | undefined;
   /** Of the relays that have ended. */
   #totals = { relays: 0, bytesIn: 0, bytesOut: 0 };
@@ -53,12 +60,19 @@ export class Forward implements AsyncDisposable {
 
   constructor(options: ForwardOptions) {
     this.#options = options;
-    const { forwardId, mayWait, emit } = options;
+    const { forwardId, mayWait, emit, target } = options;
+    this.#health = new ForwardHealthTeller(forwardId, emit);
+    target.watch?.((news) => this.#hear(news));
     this.#entrance = new Entrance({ forwardId, mayWait, emit, onAdmitted: () => this.pump() });
   }
 
   get state(): ForwardState {
-    return this.#state;
+    return this.#health.state;
+  }
+
+  /** Its open relays. */
+  get relays(): RelayFacts[] {
+    return [...this.#relays.values()].map(({ facts }) => facts);
   }
 
   get openRelays(): number {
@@ -83,6 +97,7 @@ export class Forward implements AsyncDisposable {
       refusedRelays: this.#entrance.refused,
       bytesIn,
       bytesOut,
+      state: this.state,
     };
   }
 
@@ -101,12 +116,13 @@ export class Forward implements AsyncDisposable {
       this.#opening.signal.throwIfAborted();
       this.#entrance.open(admitFor(listener));
       await target.connect(this.#opening.signal);
-      this.#apply({ event: "listening", bound: listener.bound });
-      if (this.#state.phase !== "open") throw closedWhileOpening();
+      this.#health.apply({ event: "listening" });
+      if (this.#health.stage !== "open") throw closedWhileOpening();
+      this.#startProbe();
       this.pump();
       return listener.bound;
     } catch (error) {
-      this.#apply({ event: "open-failed" });
+      this.#health.apply({ event: "open-failed", error: toCodedError(error) });
       await this.#release();
       throw error;
     } finally {
@@ -119,7 +135,8 @@ export class Forward implements AsyncDisposable {
    * are gone. A further call with less grace shortens it.
    */
   async close(graceMs = 0): Promise<number> {
-    this.#apply({ event: "close" });
+    this.#health.apply({ event: "close" });
+    this.#probe?.[Symbol.dispose]();
     this.#opening.abort(closedWhileOpening());
     this.#entrance.close();
     await this.#listener?.close();
@@ -127,7 +144,7 @@ export class Forward implements AsyncDisposable {
     const cut = [...this.#relays.values()];
     for (const relay of cut) relay.cut();
     await Promise.all(cut.map(({ closed }) => closed));
-    this.#apply({ event: "drained" });
+    this.#health.apply({ event: "drained" });
     // Hops behind a dead link take their time to say goodbye; nothing of this forward needs them any more.
     void this.#release().catch(() => {});
     return cut.length;
@@ -146,8 +163,30 @@ export class Forward implements AsyncDisposable {
     }
   }
 
-  #apply(event: ForwardEvent): void {
-    this.#state = next(this.#state, event);
+  #hear(news: HopNews): void {
+    if (news.news === "up") this.#health.apply({ event: "hop-up" });
+    else if (news.news === "down") this.#health.apply({ event: "hop-down", ...news });
+    else if (!news.isWanted) this.#health.apply({ event: "signature-over" });
+    else {
+      const { user, host, port } = news.hop;
+      this.#health.apply({ event: "signature-wanted", hop: `${user}@${formatEndpoint(host, port)}` });
+    }
+  }
+
+  /** A hop that can't be had says so itself. */
+  #dialled(error: CodedError | undefined): void {
+    if (error === undefined) this.#health.apply({ event: "target-up" });
+    else if (error.leg === "target") this.#health.apply({ event: "target-down", error });
+  }
+
+  #startProbe(): void {
+    const { probeMs, target } = this.#options;
+    if (probeMs === undefined) return;
+    this.#probe = new TargetProbe({
+      ...{ target, intervalMs: probeMs },
+      mayDial: () => this.#health.isHopUp,
+      onResult: (error) => this.#dialled(error),
+    });
   }
 
   /** May run twice: a close may come while the listener is being opened. */
@@ -159,13 +198,16 @@ export class Forward implements AsyncDisposable {
 
   #mayStart(): boolean {
     const { maxRelays, mayStart } = this.#options;
-    return this.#state.phase === "open" && (maxRelays === 0 || this.#relays.size < maxRelays) && mayStart();
+    return this.#health.stage === "open" && (maxRelays === 0 || this.#relays.size < maxRelays) && mayStart();
   }
 
   #start({ socket, peer, uid }: AdmittedClient): void {
     const { forwardId, target, emit, nextRelayId, onRelaysChanged, onPlaceFree } = this.#options;
     const relayId = nextRelayId();
-    const relay = new RelayRun({ forwardId, relayId, socket, peer, uid, target, emit });
+    const relay = new RelayRun({
+      ...{ forwardId, relayId, socket, peer, uid, target, emit },
+      onDialled: (error) => this.#dialled(error),
+    });
     this.#relays.set(relayId, relay);
     void relay.closed.then(() => {
       this.#relays.delete(relayId);

@@ -15,6 +15,19 @@ export interface RelayRunOptions {
   readonly uid: number;
   readonly target: Target;
   readonly emit: Peer["emit"];
+  /** Called when the target was dialled, with why not where it could not be. */
+  readonly onDialled: (error?: CodedError) => void;
+}
+
+/** What is told of an open relay. */
+export interface RelayFacts {
+  readonly forwardId: string;
+  readonly relayId: number;
+  readonly peer: string;
+  readonly uid: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly ageMs: number;
 }
 
 /**
@@ -25,6 +38,7 @@ export class RelayRun {
   /** Settles when everything of it is released; never rejects. */
   readonly closed: Promise<void>;
   readonly #options: RelayRunOptions;
+  readonly #startedAt = performance.now();
   readonly #cutting = new AbortController();
   #relay: JoinedRelay | undefined;
   #bytes: { readonly in: number; readonly out: number } = { in: 0, out: 0 };
@@ -39,30 +53,40 @@ export class RelayRun {
     return this.#bytes;
   }
 
+  get facts(): RelayFacts {
+    const { forwardId, relayId, peer, uid } = this.#options;
+    const { in: bytesIn, out: bytesOut } = this.#bytes;
+    return { forwardId, relayId, peer, uid, bytesIn, bytesOut, ageMs: this.#ageMs };
+  }
+
   /** Ends it now. Idempotent. */
   cut(): void {
     this.#cutting.abort();
     this.#relay?.cut();
   }
 
+  get #ageMs(): number {
+    return Math.round(performance.now() - this.#startedAt);
+  }
+
   async #run(): Promise<void> {
     const { forwardId, relayId, peer, uid, emit } = this.#options;
-    const startedAt = performance.now();
     // Its opening and its end may wait for those of others: each write would cost as much as a piece of payload.
     emit(relayOpened, { forwardId, relayId, peer, uid }, { mayWait: true });
     const { reason, error } = await this.#dialAndJoin();
     const { in: bytesIn, out: bytesOut } = this.#bytes;
-    const durationMs = Math.round(performance.now() - startedAt);
+    const durationMs = this.#ageMs;
     const failure = error === undefined ? {} : { error: toWire(error) };
     const data = { forwardId, relayId, peer, uid, bytesIn, bytesOut, durationMs, reason, ...failure };
     emit(relayClosed, data, { mayWait: true });
   }
 
   async #dialAndJoin(): Promise<{ reason: RelayOutcome["reason"]; error?: CodedError }> {
-    const { socket, target } = this.#options;
+    const { socket, target, onDialled } = this.#options;
     const { signal } = this.#cutting;
     try {
       const dialled = await target.dial(signal);
+      onDialled();
       if (signal.aborted || socket.destroyed) {
         dialled.destroy();
         signal.throwIfAborted();
@@ -77,7 +101,9 @@ export class RelayRun {
     } catch (error) {
       resetStream(socket);
       if (signal.aborted) return { reason: "closed" };
-      return { reason: "error", error: targetFailure(error, target.label) };
+      const failure = targetFailure(error, target.label);
+      onDialled(failure);
+      return { reason: "error", error: failure };
     }
   }
 }

@@ -1,7 +1,8 @@
 import { CodedError, type HopDeclaration } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { RoutePool } from "./route-pool.ts";
+import type { HopNews } from "./shared-hop.ts";
 
 const never = new AbortController().signal;
 
@@ -86,6 +87,88 @@ describe("the hops of a session", () => {
     await expect.poll(() => lost).toEqual(["id-b: hop.lost"]);
     await route.lastHop(never);
     expect(connects).toEqual(["a", "a>b", "a>b"]);
+  });
+
+  test("that are lost are dialled again by themselves, with pauses that grow, and whoever uses them is told", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    try {
+      let isDown = false;
+      const down = new CodedError("hop.unreachable", "no route", { leg: "hop" });
+      const { pool, connects, live } = fakeHops(async () => {
+        if (isDown) throw down;
+      });
+      const route = pool.lease([hop("a")]);
+      const news: HopNews[] = [];
+      route.watch((each) => news.push(each));
+      await route.lastHop(never);
+      isDown = true;
+      live[0]?.drop(new CodedError("hop.lost", "gone", { leg: "hop" }));
+      await vi.advanceTimersByTimeAsync(1_000);
+      expect(connects).toEqual(["a", "a"]);
+      expect(news.map((each) => (each.news === "down" ? each.error.code : each.news))).toEqual([
+        "up",
+        "hop.lost",
+        "hop.unreachable",
+      ]);
+      // Relays that ask meanwhile change nothing of it.
+      await expect(route.lastHop(never)).rejects.toMatchObject({ code: "hop.unreachable" });
+      expect(connects).toHaveLength(2);
+      isDown = false;
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(news.at(-1)).toEqual({ news: "up" });
+      expect(connects).toHaveLength(3);
+      // Given back, it is left alone.
+      live[1]?.drop(new CodedError("hop.lost", "gone", { leg: "hop" }));
+      await route.close();
+      await vi.advanceTimersByTimeAsync(100_000);
+      expect(connects).toHaveLength(3);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("that refuse the login are not dialled again by themselves", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    try {
+      let isRefused = false;
+      const { pool, connects, live } = fakeHops(async () => {
+        if (isRefused) throw new CodedError("hop.auth-refused", "no", { leg: "hop" });
+      });
+      const route = pool.lease([hop("a")]);
+      const news: HopNews[] = [];
+      route.watch((each) => news.push(each));
+      await route.lastHop(never);
+      isRefused = true;
+      live[0]?.drop(new CodedError("hop.lost", "gone", { leg: "hop" }));
+      await vi.advanceTimersByTimeAsync(600_000);
+      expect(connects).toEqual(["a", "a"]);
+      expect(news.at(-1)).toMatchObject({
+        news: "down",
+        error: { code: "hop.auth-refused" },
+        retryInMs: undefined,
+      });
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  test("tell whoever uses them that a signature is waited for", async () => {
+    const pool = new RoutePool({
+      connect: async (_declaration, _previous, _signal, onSigning) => {
+        onSigning(true);
+        onSigning(false);
+        throw new CodedError("sign.refused", "no", { leg: "hop" });
+      },
+      onConnected: () => {},
+      onLost: () => {},
+    });
+    const route = pool.lease([hop("a"), hop("b")]);
+    const news: string[] = [];
+    route.watch((each) =>
+      news.push(each.news === "signing" ? `${each.hop.host} ${each.isWanted}` : each.news),
+    );
+    await expect(route.lastHop(never)).rejects.toMatchObject({ code: "sign.refused" });
+    expect(news).toEqual(["a true", "a false"]);
   });
 
   test("that fail are not dialled again for each client that waits", async () => {

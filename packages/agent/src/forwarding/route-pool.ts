@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import type { HopDeclaration } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { HopSpread, type HopSpreadOptions, type Place } from "./hop-spread.ts";
-import { SharedHop, type SharedHopOptions } from "./shared-hop.ts";
+import { type HopNews, SharedHop, type SharedHopOptions } from "./shared-hop.ts";
 
 /** A forward's use of a route. */
 export interface Route {
@@ -12,6 +12,8 @@ export interface Route {
   take(signal: AbortSignal): Promise<Place>;
   /** The same on the first connection, for when a further one failed. */
   takeFirst(signal: AbortSignal): Promise<Place>;
+  /** Calls `watcher` with what happens to the last hop, and with signatures that any hop waits for; until the route is closed. */
+  watch(watcher: (news: HopNews) => void): void;
   /** Gives the route back; hops that nobody uses any more are closed. Idempotent. */
   close(): Promise<void>;
 }
@@ -38,11 +40,13 @@ export class RoutePool implements AsyncDisposable {
   /** Takes `route` (one hop or more) into use, with up to `connections` to its last hop; connects nothing yet. */
   lease(route: readonly HopDeclaration[], connections = 1): Route {
     const keys: string[] = [];
+    const before: SharedHop[] = [];
     let last: Entry | undefined;
     for (const declaration of route) {
       const key = keyOf(declaration, keys.at(-1) ?? "");
       const entry = this.#entries.get(key) ?? this.#make(declaration, last?.hop);
       entry.users += 1;
+      if (last !== undefined) before.push(last.hop);
       this.#entries.set(key, entry);
       keys.push(key);
       last = entry;
@@ -50,11 +54,18 @@ export class RoutePool implements AsyncDisposable {
     if (last === undefined) throw new Error("a route without a hop");
     const { hop, spread } = last;
     let closing: Promise<void> | undefined;
+    const undo = [hop.keep()];
     return {
       lastHop: (signal) => hop.get(signal),
       take: (signal) => spread.take(connections, signal),
       takeFirst: (signal) => spread.takeFirst(signal),
+      watch: (watcher) => {
+        undo.push(hop.watch(watcher));
+        for (const earlier of before)
+          undo.push(earlier.watch((news) => news.news === "signing" && watcher(news)));
+      },
       close: () => {
+        for (const each of undo.splice(0)) each();
         closing ??= this.#release(keys);
         return closing;
       },

@@ -1,12 +1,23 @@
 import { abortable, CodedError, type HopDeclaration, isCodedError, toCodedError } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { DialBudget } from "./dial-budget.ts";
+import { Redial } from "./redial.ts";
+
+/** What somebody who uses a hop is told of it. */
+export type HopNews =
+  | { readonly news: "up" }
+  /** Gone, or could not be had again. `retryInMs`: when it is dialled again, where it is. */
+  | { readonly news: "down"; readonly error: CodedError; readonly retryInMs: number | undefined }
+  /** A signature was asked for that is not there yet; or it is there, or not wanted any more. */
+  | { readonly news: "signing"; readonly isWanted: boolean; readonly hop: HopDeclaration };
 
 /** Dials and logs in to `hop`, from `previous` or, where there is none, from this host. */
 export type ConnectHop = (
   hop: HopDeclaration,
   previous: Hop | undefined,
   signal: AbortSignal,
+  /** Called with true when a signature is asked for, and with false when that is over. */
+  onSigning: (isWanted: boolean) => void,
 ) => Promise<Hop>;
 
 export interface SharedHopEvents {
@@ -26,20 +37,45 @@ type State =
   | { readonly phase: "connected"; readonly hop: Hop }
   | { readonly phase: "closed" };
 
-/** One hop of a route, connected once for all who need it, and again on demand after it was lost. */
+/** One hop of a route, connected once for all who need it, and again after it was lost: on demand, and by itself while somebody keeps it. */
 export class SharedHop {
   readonly declaration: HopDeclaration;
   readonly #previous: SharedHop | undefined;
   readonly #options: SharedHopOptions;
   readonly #budget: DialBudget;
   readonly #ending = new AbortController();
+  readonly #redial: Redial;
+  readonly #watchers = new Set<(news: HopNews) => void>();
   #state: State = { phase: "idle" };
+  /** It was there once: who opens it for the first time is told by the failure itself. */
+  #wasUp = false;
+  #keepers = 0;
 
   constructor(declaration: HopDeclaration, previous: SharedHop | undefined, options: SharedHopOptions) {
     this.declaration = declaration;
     this.#previous = previous;
     this.#options = options;
     this.#budget = options.budget ?? new DialBudget();
+    this.#redial = new Redial({
+      // What became of it is told to those who watch.
+      dial: () => void this.get(this.#ending.signal).catch(() => {}),
+      soonestMs: () => this.#budget.waitMs,
+    });
+  }
+
+  /** Calls `watcher` with what happens to the hop; the returned function ends that. */
+  watch(watcher: (news: HopNews) => void): () => void {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** From now on it is dialled again by itself when it is lost, until the returned function is called as often as this one. */
+  keep(): () => void {
+    this.#keepers += 1;
+    return () => {
+      this.#keepers -= 1;
+      if (this.#keepers === 0) this.#redial.stop();
+    };
   }
 
   /** The connected hop. All who wait share one connect; giving up by `signal` does not stop it for the others. */
@@ -74,7 +110,7 @@ export class SharedHop {
     if (expected === undefined) throw noFurther(host, "the first one was lost");
     if (!this.mayConnectAnother) throw noFurther(host, "it was dialled too often within a minute");
     this.#budget.spend();
-    const hop = await this.#options.connect(this.declaration, previous, signal);
+    const hop = await this.#options.connect(this.declaration, previous, signal, () => {});
     if (Buffer.compare(expected, hop.serverHostKey) !== 0) {
       await hop.close();
       throw noFurther(host, "another host answered");
@@ -87,6 +123,7 @@ export class SharedHop {
   async close(): Promise<void> {
     const state = this.#state;
     this.#state = { phase: "closed" };
+    this.#redial.stop();
     this.#ending.abort(this.#closedError());
     if (state.phase === "connected") await state.hop.close();
     if (state.phase === "connecting") await state.hop.then((hop) => hop.close()).catch(() => undefined);
@@ -104,12 +141,18 @@ export class SharedHop {
         throw this.#closedError();
       }
       this.#state = { phase: "connected", hop };
+      this.#wasUp = true;
+      this.#redial.succeeded();
+      this.#tell({ news: "up" });
       void hop.closed.then((error) => this.#lost(hop, error));
       this.#options.onConnected(this.declaration, hop.serverHostKey);
       return hop;
     } catch (error) {
       const failure = toCodedError(error);
-      if (!this.#isClosed()) this.#state = { phase: "idle", lastError: failure };
+      if (!this.#isClosed()) {
+        this.#state = { phase: "idle", lastError: failure };
+        this.#isDown(failure);
+      }
       throw failure;
     }
   }
@@ -123,7 +166,9 @@ export class SharedHop {
     if (waitMs > 0) throw tooSoon(this.declaration, lastError, waitMs);
     this.#budget.spend();
     try {
-      const hop = await this.#options.connect(this.declaration, previous, signal);
+      const onSigning = (isWanted: boolean) =>
+        this.#tell({ news: "signing", isWanted, hop: this.declaration });
+      const hop = await this.#options.connect(this.declaration, previous, signal, onSigning);
       this.#budget.succeeded();
       return hop;
     } catch (error) {
@@ -137,6 +182,18 @@ export class SharedHop {
     const reason = error ?? new CodedError("hop.lost", `the connection to ${hop.name} ended`, { leg: "hop" });
     this.#state = { phase: "idle", lastError: reason };
     this.#options.onLost(this.declaration, reason);
+    this.#isDown(reason);
+  }
+
+  #isDown(error: CodedError): void {
+    // What is due will be tried: relays that fail meanwhile change nothing.
+    if (!this.#wasUp || this.#redial.isDue) return;
+    const retryInMs = this.#keepers > 0 ? this.#redial.after(error) : undefined;
+    this.#tell({ news: "down", error, retryInMs });
+  }
+
+  #tell(news: HopNews): void {
+    for (const watcher of this.#watchers) watcher(news);
   }
 
   #isClosed(): boolean {

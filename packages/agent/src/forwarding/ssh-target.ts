@@ -16,6 +16,7 @@ export function sshTarget(address: TargetAddress, route: Route): Target {
     async connect(signal) {
       await route.lastHop(signal);
     },
+    watch: (watcher) => route.watch(watcher),
     async dial(signal) {
       const place = await route.take(signal);
       try {

@@ -2,6 +2,7 @@ import type net from "node:net";
 import { Relay, type RelayOutcome } from "./relay.ts";
 import { type RelayEnd, relayEndOfAccepted } from "./relay-end.ts";
 import { resetStream } from "./reset-socket.ts";
+import type { HopNews } from "./shared-hop.ts";
 
 /** A relay that runs. */
 export interface JoinedRelay {
@@ -26,6 +27,8 @@ export interface Target extends AsyncDisposable {
   readonly label: string;
   /** Gets ready what relays share (hops). Rejects with `hop.*`, `host-key.*`, `sign.refused` … */
   connect(signal: AbortSignal): Promise<void>;
+  /** Calls `watcher` with what happens to what relays share; until it is closed. */
+  watch?(watcher: (news: HopNews) => void): void;
   /** A new connection. Rejects with a CodedError that names the leg, or with the signal's reason. */
   dial(signal: AbortSignal): Promise<Dialled>;
   /** Lets go of what is shared; dialled connections over it may end. Idempotent. */

@@ -30,6 +30,7 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     allowUsers: argv["allow-user"],
     allowAnyUser: argv["allow-any-user"],
     maxRelays: argv["max-relays"],
+    probeMs: argv.probe,
     connections: argv.connections,
     leaseMs: argv.lease,
     ttlMs: argv.ttl,

@@ -135,6 +135,12 @@ export const forwardOptions = {
     describe: "Connections at a time for each forward; more have to wait",
     coerce: once("--max-relays", wholeNumber(1, 1_000_000)),
   },
+  probe: {
+    ...value,
+    group: "Forward:",
+    describe: "Dial each target this often, without a byte, and say when it can't be reached",
+    coerce: once("--probe", duration(1000)),
+  },
   connections: {
     ...value,
     group: "Forward:",

@@ -56,6 +56,8 @@ export function describeEvent(event: SessionEvent): Description | undefined {
     }
     case "forward.open":
       return done(`listening on ${event.bind.join(" and ")}, forwarding to ${way(event.target, event.via)}`);
+    case "forward.state":
+      return describeState(event);
     case "ready":
       return done(`ready: session ${event.session} (Ctrl-C ends it)`);
     case "relay.open":
@@ -89,6 +91,17 @@ export function describeEvent(event: SessionEvent): Description | undefined {
     case "receipt":
       return describeReceipt(event);
   }
+}
+
+function describeState(event: Extract<SessionEvent, { event: "forward.state" }>): Description {
+  const { forward, phase, waitsFor, retryInMs, code, message } = event;
+  if (phase === "open") return done(`forward ${forward}: open again`);
+  if (phase === "draining" || phase === "closed") return note("info", `forward ${forward}: ${phase}`);
+  const next = retryInMs === undefined ? "" : `, next try in ${seconds(retryInMs)}`;
+  const waits = waitsFor === undefined ? "" : `, waits for ${waitsFor}${next}`;
+  const why =
+    message === undefined ? undefined : `last error${code === undefined ? "" : ` [${code}]`}: ${message}`;
+  return warning(`forward ${forward}: ${phase}${waits}`, why);
 }
 
 /** How the receipt of a host that could not be looked at begins each of its lists. */

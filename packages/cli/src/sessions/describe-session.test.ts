@@ -1,6 +1,6 @@
 import type { StoredSession } from "@farside/orchestrator";
 import { expect, test } from "vitest";
-import { ageText, sessionFacts, sessionTable } from "./describe-session.ts";
+import { ageText, sessionFacts, sessionLines } from "./describe-session.ts";
 
 const now = new Date("2026-01-01T00:10:00.000Z");
 const session: StoredSession = {
@@ -26,11 +26,11 @@ const session: StoredSession = {
 };
 
 test("a session is one line: its name, state, host, age, relays, bytes and forwards", () => {
-  expect(sessionTable([session], now)).toEqual([
+  expect(sessionLines([session], now)).toEqual([
     "SESSION     STATE  HOST             AGE  RELAYS  IN / OUT     FORWARDS",
     "calm-otter  ready  builder@build-1  10m  1 of 3  1 kB / 2 MB  127.0.0.1:4444 > localhost:4444",
   ]);
-  expect(sessionTable([], now)).toEqual(["no sessions"]);
+  expect(sessionLines([], now)).toEqual(["no sessions"]);
 });
 
 test("a session whose orchestrator is dead is lost, whatever its record says", () => {
@@ -50,4 +50,27 @@ test("ages are short", () => {
     "1d",
     "?",
   ]);
+});
+
+test("a forward that is not as it should be has a line that says why, and what is next", () => {
+  const forward = { id: "1", openRelays: 0, totalRelays: 3, refusedRelays: 0, bytesIn: 2000, bytesOut: 5 };
+  const trouble = {
+    phase: "degraded",
+    waitsFor: "the hop",
+    retryInMs: 8000,
+    code: "hop.lost",
+    leg: "hop",
+  } as const;
+  const live = {
+    at: "2026-01-01T00:09:57.500Z",
+    forwards: [{ ...forward, ...trouble, message: "gone\u001b[2J" }],
+    relays: [],
+  };
+  const lines = sessionLines([{ ...session, record: { ...session.record, live } }], now);
+  expect(lines[1]).toContain("2 kB / 2 MB");
+  expect(lines[2]).toBe(
+    "  forward 1: degraded, waits for the hop, next try in 6 s; last error at the hop [hop.lost]: gone\\x1b[2J",
+  );
+  const facts = sessionFacts({ ...session, record: { ...session.record, live } });
+  expect(facts).toMatchObject({ liveAt: live.at, relays: [], forwards: [{ id: "1", live: trouble }] });
 });

@@ -106,6 +106,10 @@ export const frozenMessages = {
     port: 22,
     hostKey: key,
   }),
+  ...event(messages.forwardChanged, {
+    forwardId: "1",
+    state: { phase: "degraded", waitsFor: "the hop", retryInMs: 800, lastError: error },
+  }),
   ...event(messages.hopLost, {
     hopId: "1",
     error: { ...error, data: { port: 22, isRetried: true, by: "target" } },

@@ -1,0 +1,83 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Lab, startLab } from "./lab/lab.ts";
+import { exchangeBytes, startByteService } from "./support/byte-traffic.ts";
+import { describeLab } from "./support/describe-lab.ts";
+import { cliPath, mainJob, runFarside } from "./support/farside.ts";
+import { CTRL_C, Terminal } from "./support/pty.ts";
+import { waitFor } from "./support/wait-for.ts";
+
+describeLab("the state of a forward", () => {
+  let lab: Lab;
+  beforeAll(async () => {
+    lab = await startLab();
+  });
+  afterAll(() => lab.close());
+
+  const status = async () => JSON.parse(await lab.workstation.run(["node", cliPath, "status", "--json"]));
+
+  test("follows a hop that dies and comes back by itself, without a client and without a PIN", async () => {
+    await using service = await startByteService(lab.target, "4444", 5);
+    await using farside = runFarside(lab, mainJob());
+    await farside.ready();
+    await lab.target.sshd.stop();
+    await lab.target.run(["sh", "-c", "pkill -u signer sshd || true"]);
+    const degraded = await farside.waitForEvent("forward.state", ({ phase }) => phase === "degraded");
+    expect(degraded).toMatchObject({
+      forward: "1",
+      leg: "hop",
+      waitsFor: "the hop",
+      retryInMs: expect.any(Number),
+    });
+    await waitFor(async () => (await status()).forwards[0]?.live?.phase === "degraded", {
+      what: "the status",
+    });
+    await lab.target.sshd.start();
+    await farside.waitForEvent("forward.state", ({ phase }) => phase === "open");
+    expect(farside.of("card.login")).toHaveLength(1);
+    expect(farside.of("relay.open")).toHaveLength(0);
+    expect(await exchangeBytes(lab.jump, "127.0.0.1:4444", { bytes: 3, streams: 1 })).toMatchObject([
+      { received: 5 },
+    ]);
+    await farside.end();
+    await service.kill();
+  });
+
+  test("says that the card is away, and goes on when it is back", async () => {
+    // A card that was away asks again.
+    await using farside = runFarside(lab, mainJob(), { pin: `${lab.pin}\n${lab.pin}` });
+    await farside.ready();
+    await lab.card.remove();
+    await lab.target.run(["sh", "-c", "pkill -u signer sshd || true"]);
+    const waiting = await farside.waitForEvent("forward.state", ({ phase }) => phase === "needs-signature");
+    expect(waiting.message ?? waiting.waitsFor).toBeTruthy();
+    await lab.card.insert();
+    await farside.waitForEvent("forward.state", ({ phase }) => phase === "open");
+    await farside.end();
+  });
+
+  test("is shown by status --watch, in place on a terminal and as lines elsewhere", async () => {
+    await using farside = runFarside(lab, [
+      "forward",
+      "builder@172.16.16.158",
+      "-L",
+      "4445:localhost:9",
+      "--probe",
+      "1",
+    ]);
+    await farside.ready();
+    await farside.waitForEvent("forward.state", ({ phase, leg }) => phase === "degraded" && leg === "target");
+    const watch = lab.workstation.spawn(["node", cliPath, "status", "--watch", "--json"]);
+    await waitFor(() => /"phase":"degraded"/.test(watch.stdout), {
+      what: "the line",
+      detail: () => watch.stdout,
+    });
+    for (const line of watch.stdout.trimEnd().split("\n")) JSON.parse(line);
+    await watch.signal("SIGINT");
+    expect((await watch.exit).code).toBe(0);
+    await using terminal = Terminal.start(lab, `node ${cliPath} status --watch`);
+    await terminal.waitForText(/degraded, waits for the target/);
+    terminal.type(CTRL_C);
+    expect((await terminal.exit).code).toBe(0);
+    await farside.end();
+  });
+});
