@@ -21,6 +21,7 @@ import { SockDiagOwners } from "./forwarding/sock-diag-owners.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { Lifetime } from "./lifetime.ts";
 import type { Log } from "./log.ts";
+import { probeService } from "./probe/probe-service.ts";
 import { agentService } from "./service.ts";
 
 /** What commands get after SIGTERM where the agent ends by itself, or by a signal. A stop request has a grace of its own. */
@@ -87,13 +88,16 @@ export class AgentCore {
       startFastOwners: () => new SockDiagOwners({ environment: { [RUN_VARIABLE]: nonce } }),
       log,
     });
-    this.service = agentService({
-      forwards: this.forwards,
-      endCommands: options.endCommands,
-      lifetime: () => this.requireSession(),
-      droppedEvents: options.droppedEvents,
-      onStopped: () => this.end({ reason: "stopped" }),
-    });
+    this.service = [
+      ...agentService({
+        forwards: this.forwards,
+        endCommands: options.endCommands,
+        lifetime: () => this.requireSession(),
+        droppedEvents: options.droppedEvents,
+        onStopped: () => this.end({ reason: "stopped" }),
+      }),
+      ...probeService({ routes: this.#routes, requireSession: () => void this.requireSession() }),
+    ];
     this.ended = this.ending.then((end) => this.#close(end));
   }
 

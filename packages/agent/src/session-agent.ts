@@ -24,7 +24,7 @@ import type { Log } from "./log.ts";
 /** The orchestrator's hello is under way while the agent starts. */
 const HELLO_TIMEOUT_MS = 15_000;
 /** Named optional features that the orchestrator may count on. */
-const CAPABILITIES = ["unix-listener", "uid-check", "hops", "command"] as const;
+const CAPABILITIES = ["unix-listener", "uid-check", "hops", "command", "probe"] as const;
 
 export interface SessionAgentOptions {
   readonly boot: BootFacts;

@@ -4,6 +4,7 @@ import yargs, { type Argv, type CommandModule } from "yargs";
 import type { CommandContext } from "./command-context.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { cardCommand } from "./commands/card.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { forwardCommand } from "./commands/forward.ts";
 import { runCommand } from "./commands/run.ts";
 import { statusCommand } from "./commands/status.ts";
@@ -55,6 +56,7 @@ export function defineCommandLine(
     runCommand(context, take, command),
     teardownCommand(context, take),
     statusCommand(context, take),
+    doctorCommand(context, take),
     cardCommand(context, take),
     auditCommand(context, take),
   ];

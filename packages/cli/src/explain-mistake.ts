@@ -43,9 +43,16 @@ export function explainMistake(said: string, words: readonly string[]): CodedErr
 
 function hintFor(words: readonly string[]): string {
   const command = words[0] === undefined || words[0].startsWith("-") ? "" : ` ${words[0]}`;
-  const known = ["forward", "deploy-and-forward", "run", "teardown", "status", "card", "audit"].includes(
-    words[0] ?? "",
-  );
+  const known = [
+    "forward",
+    "deploy-and-forward",
+    "run",
+    "teardown",
+    "status",
+    "doctor",
+    "card",
+    "audit",
+  ].includes(words[0] ?? "");
   return `farside${known ? command : ""} --help shows what there is.`;
 }
 

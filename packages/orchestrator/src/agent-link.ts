@@ -7,6 +7,8 @@ import {
   CodedError,
   deadline,
   describeAgent,
+  describeHost,
+  type HostDescription,
   isCodedError,
   type MessageStream,
   negotiate,
@@ -17,8 +19,12 @@ import {
   orchestratorHello,
   Peer,
   PROTOCOL_VERSIONS,
+  probeBind,
+  probeRoute,
+  type ResultOf,
   renewLease,
   stopAgent,
+  type TargetAddress,
 } from "@farside/protocol";
 import type { Identity } from "@farside/ssh";
 import { agentEvents } from "./agent-events.ts";
@@ -134,16 +140,8 @@ export class AgentLink implements AsyncDisposable {
    * signatures for these hops. Rejects with what the agent says, or the signal's reason.
    */
   async openForward(forward: ForwardRequest, signal: AbortSignal): Promise<readonly BindAddress[]> {
-    for (const hop of forward.route) {
-      this.#facts.hops.set(hop.hopId, hop);
-      this.#guard.declare(hop);
-    }
+    const route = this.#declare(forward.route);
     this.#facts.counters.set(forward.forwardId, zeroCounters());
-    const route = forward.route.map(({ hopId, user, host, port, hostKeys, publicKeys }) => ({
-      ...{ hopId, user, host, port },
-      hostKeys: [...hostKeys],
-      publicKeys: publicKeys.map(({ blob }) => blob),
-    }));
     try {
       const { bound } = await this.#peer.request(openForward, { ...forward, route }, { signal });
       return bound;
@@ -152,6 +150,29 @@ export class AgentLink implements AsyncDisposable {
       const isOfChannel = isCodedError(error) && error.code.startsWith("protocol.");
       throw isOfChannel ? named(error, this.#host) : error;
     }
+  }
+
+  /** Asks whether a listener could be opened at `bind`; rejects with why not, or the signal's reason. */
+  async probeBind(bind: BindAddress, signal: AbortSignal): Promise<void> {
+    await this.#peer.request(probeBind, { bind }, { signal });
+  }
+
+  /**
+   * Has the hops of `route` logged in to, each target dialled once, and all of it closed; the guard accepts signatures for these hops
+   * from now on. Rejects with what a hop fails with, or the signal's reason.
+   */
+  async probeRoute(
+    route: readonly DeclaredHop[],
+    targets: readonly TargetAddress[],
+    signal: AbortSignal,
+  ): Promise<ResultOf<typeof probeRoute>["targets"]> {
+    const params = { route: this.#declare(route), targets: [...targets] };
+    return (await this.#peer.request(probeRoute, params, { signal })).targets;
+  }
+
+  /** What the host lets this login's processes do. */
+  describeHost(signal: AbortSignal): Promise<HostDescription> {
+    return this.#peer.request(describeHost, {}, { signal });
   }
 
   /** What the agent is and does now, with the bytes of open relays. */
@@ -181,6 +202,19 @@ export class AgentLink implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** `route` as the agent is told it; what it then asks to sign for is known. */
+  #declare(route: readonly DeclaredHop[]): OpenForwardParams["route"] {
+    for (const hop of route) {
+      this.#facts.hops.set(hop.hopId, hop);
+      this.#guard.declare(hop);
+    }
+    return route.map(({ hopId, user, host, port, hostKeys, publicKeys }) => ({
+      ...{ hopId, user, host, port },
+      hostKeys: [...hostKeys],
+      publicKeys: publicKeys.map(({ blob }) => blob),
+    }));
   }
 
   #beatAfter(leaseMs: number): void {

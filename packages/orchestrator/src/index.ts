@@ -9,6 +9,9 @@ export {
   type GuardDecision,
   type RefusalReason,
 } from "./destination-guard.ts";
+// Looking whether a session would work
+export { type Check, type CheckName, checkNames } from "./doctor/check.ts";
+export { type DiagnoseOptions, diagnose } from "./doctor/diagnose.ts";
 export type { SessionEventDraft, SessionEventListener } from "./event-log.ts";
 export type { ForwardCounters } from "./forward-counters.ts";
 export { DEFAULTS, type ForwardOptions, type IdentityContext, type LoginOptions } from "./forward-options.ts";

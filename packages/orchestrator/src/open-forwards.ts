@@ -4,11 +4,9 @@ import { formatHop } from "./delegated-signing.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
 import { DEFAULTS } from "./forward-options.ts";
 import { type ForwardSpec, formatBind } from "./forward-spec.ts";
+import { type JudgeHostKey, LearnedRoute } from "./learned-route.ts";
 import type { OpenForward } from "./session-plan.ts";
 import type { SessionFolder, UndoEntry } from "./session-store.ts";
-
-/** Host keys that may be learned while one route is opened: one for each hop, and one more for a host that changes its mind. */
-const MAX_REPORTED_KEYS = 9;
 
 export interface OpenForwardsOptions {
   readonly plan: {
@@ -21,7 +19,7 @@ export interface OpenForwardsOptions {
     /** How often the target is dialled to know whether it can be had. */
     readonly probeMs?: number | undefined;
     /** Decides about a host key that the jump host reports for a hop: resolves where it may be declared too. */
-    readonly judgeHostKey: (hop: DeclaredHop, blob: Uint8Array, signal: AbortSignal) => Promise<void>;
+    readonly judgeHostKey: JudgeHostKey;
     /** `user@host` of the jump host. */
     readonly host: string;
     readonly folder: Pick<SessionFolder, "making" | "undone">;
@@ -38,40 +36,20 @@ export interface OpenForwardsOptions {
  */
 export async function openForwards(options: OpenForwardsOptions): Promise<void> {
   const { plan, link, onOpen, signal } = options;
-  let { route } = options;
-  const connections = plan.connections ?? connectionsFor(route);
-  let learned = 0;
-  const judge = async (error: unknown) => {
-    const reported = reportedKey(error, route);
-    learned += 1;
-    if (reported === undefined || learned > MAX_REPORTED_KEYS) throw error;
-    await plan.judgeHostKey(reported.hop, reported.blob, signal);
-    const declared = { ...reported.hop, hostKeys: [...reported.hop.hostKeys, reported.blob] };
-    route = route.map((hop) => (hop === reported.hop ? declared : hop));
-  };
+  const route = new LearnedRoute(options.route, plan.judgeHostKey, signal);
+  const connections = plan.connections ?? connectionsFor(options.route);
   for (const [index, { bind, target }] of plan.forwards.entries()) {
     const id = String(index + 1);
     const { admission, maxRelays, probeMs, folder } = plan;
-    const open = async (): Promise<readonly BindAddress[]> => {
-      for (;;) {
-        try {
-          return await link.openForward(
-            {
-              ...{ forwardId: id, bind, target, route, admission, maxRelays, connections },
-              ...(probeMs !== undefined && { probeMs }),
-            },
-            signal,
-          );
-        } catch (error) {
-          await judge(error);
-        }
-      }
+    const forward = {
+      ...{ forwardId: id, bind, target, admission, maxRelays, connections },
+      ...(probeMs !== undefined && { probeMs }),
     };
     const entry = undoEntryOf(bind);
     if (entry !== undefined) await folder.making(entry);
     let bound: readonly BindAddress[];
     try {
-      bound = await open();
+      bound = await route.try((hops) => link.openForward({ ...forward, route: hops }, signal));
     } catch (error) {
       // The agent has answered, so it listens nowhere; when it is gone instead, nobody knows.
       const isAnswered = isCodedError(error) && error.code !== "agent.gone" && !signal.aborted;
@@ -81,7 +59,7 @@ export async function openForwards(options: OpenForwardsOptions): Promise<void> 
     const found = bound.map(undoEntryOf)[0];
     if (entry === undefined && found !== undefined) await folder.making(found);
     checkBound(bind, bound, plan.host);
-    onOpen({ id, bound, target, via: route.map(formatHop) });
+    onOpen({ id, bound, target, via: route.hops.map(formatHop) });
   }
 }
 
@@ -97,21 +75,6 @@ export function connectionsFor(route: readonly DeclaredHop[]): number {
 function undoEntryOf(bind: BindAddress): UndoEntry | undefined {
   if (bind.kind === "unix") return { made: "socket", path: bind.path };
   return bind.port === 0 ? undefined : { made: "listener", port: bind.port };
-}
-
-/** The key that a failed open reports for a hop of the route, which is known by its address. */
-function reportedKey(error: unknown, route: readonly DeclaredHop[]) {
-  if (!isCodedError(error) || !error.code.startsWith("host-key.")) return undefined;
-  const { hostKey, host, port } = error.data ?? {};
-  if (typeof hostKey !== "string") return undefined;
-  const blob = Buffer.from(hostKey, "base64");
-  const hop = route.find(
-    (candidate) =>
-      candidate.host === host &&
-      candidate.port === port &&
-      !candidate.hostKeys.some((key) => blob.equals(key)),
-  );
-  return hop === undefined ? undefined : { hop, blob };
 }
 
 /** The agent may not have opened something else than it was asked for. */

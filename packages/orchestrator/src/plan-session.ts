@@ -4,7 +4,8 @@ import { CodedError, MAX_FORWARDS, MAX_HOP_CONNECTIONS, Scope } from "@farside/p
 import { AuditTrail } from "@farside/protocol/audit";
 import type { HostConfig, Identity } from "@farside/ssh";
 import type { DeclaredHop } from "./destination-guard.ts";
-import { AgentEngine } from "./engine/agent-engine.ts";
+import { AgentEngine, type AgentEngineOptions } from "./engine/agent-engine.ts";
+import type { Engine, EngineContext } from "./engine/engine.ts";
 import type { EventLog } from "./event-log.ts";
 import { DEFAULTS, type ForwardOptions } from "./forward-options.ts";
 import { type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
@@ -22,13 +23,22 @@ import { SessionFolder, stateFolder } from "./session-store.ts";
 import { patientIdentity, StartDeadline } from "./start-deadline.ts";
 import { offerKeys, resolveViaRoute, type ViaHop } from "./via-route.ts";
 
+export interface PlanOptions {
+  /** Makes another engine, for a session that opens no forward. */
+  readonly makeEngine?: ((options: AgentEngineOptions, context: EngineContext) => Engine) | undefined;
+}
+
 /**
  * Decides everything about a session: reads the options, ssh_config and known_hosts, opens the identity and takes the
  * session's name. Connects to nothing. What it opened is released by the session, or at once where it fails. Rejects with
  * `usage.invalid`, `config.invalid`, `identity.*`, `session.name-in-use` and what opening the identity rejects with.
  */
-export async function planSession(options: ForwardOptions, log: EventLog): Promise<SessionPlan> {
-  const forwards = readForwards(options.forwards);
+export async function planSession(
+  options: ForwardOptions,
+  log: EventLog,
+  { makeEngine }: PlanOptions = {},
+): Promise<SessionPlan> {
+  const forwards = makeEngine === undefined ? readForwards(options.forwards) : [];
   const name = options.name === undefined ? generateSessionName() : checkSessionName(options.name);
   const numbers = readNumbers(options);
   const runtime = chooseRuntime(options);
@@ -109,7 +119,8 @@ export async function planSession(options: ForwardOptions, log: EventLog): Promi
         if (via.length === 0) return [];
         return offerKeys(via, await patient.publicKeys({ signal: routeSignal })).map(({ hop }) => hop);
       },
-      engine: (context) => new AgentEngine(engine, context),
+      keys: (keySignal) => patient.publicKeys({ signal: keySignal }),
+      engine: (context) => makeEngine?.(engine, context) ?? new AgentEngine(engine, context),
       ...{ respectSshdPolicy: options.respectSshdPolicy, readyFile: options.readyFile },
       endsWithoutCard: options.onCardRemoval === "close",
       release: () => scope.close(),

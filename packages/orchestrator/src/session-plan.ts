@@ -1,6 +1,6 @@
 import type { BindAddress, TargetAddress } from "@farside/protocol";
 import type { AuditTrail } from "@farside/protocol/audit";
-import type { Hop, JumpChain } from "@farside/ssh";
+import type { Hop, JumpChain, PublicKey } from "@farside/ssh";
 import type { DeclaredHop } from "./destination-guard.ts";
 import type { Engine, EngineContext } from "./engine/engine.ts";
 import { type ForwardSpec, formatBind, formatTarget } from "./forward-spec.ts";
@@ -31,6 +31,8 @@ export interface SessionPlan {
   readonly forwards: readonly ForwardSpec[];
   /** Hops from the jump host on, the same for every forward. Asked for once the jump host is connected. */
   readonly route: (signal: AbortSignal) => Promise<readonly DeclaredHop[]>;
+  /** The keys that can log in; may wait for a card. */
+  readonly keys: (signal: AbortSignal) => Promise<readonly PublicKey[]>;
   /** Makes what listens and forwards on the jump host; the session ends it. */
   readonly engine: (context: EngineContext) => Engine;
   /** How long what runs on the jump host may hear nothing before it ends by itself. */

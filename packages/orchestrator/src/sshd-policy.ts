@@ -24,7 +24,7 @@ export interface SshdPolicyOptions {
  */
 export async function respectSshdPolicy(options: SshdPolicyOptions): Promise<void> {
   const { host, destinations } = options;
-  if (await isAllowed(options, { kind: "tcp", ...CLOSED_PORT })) return;
+  if (await forwardsAnywhere(options)) return;
   for (const destination of destinations) {
     if (await isAllowed(options, destination)) continue;
     throw new CodedError(
@@ -38,8 +38,16 @@ export async function respectSshdPolicy(options: SshdPolicyOptions): Promise<voi
   }
 }
 
+/** Whether sshd lets this login forward at all: to the host itself. */
+export function forwardsAnywhere(options: Omit<SshdPolicyOptions, "destinations">): Promise<boolean> {
+  return isAllowed(options, { kind: "tcp", ...CLOSED_PORT });
+}
+
 /** Whatever sshd says but no: a port that is closed was tried. */
-async function isAllowed({ hop, signal }: SshdPolicyOptions, place: TargetAddress): Promise<boolean> {
+async function isAllowed(
+  { hop, signal }: Pick<SshdPolicyOptions, "hop" | "signal">,
+  place: TargetAddress,
+): Promise<boolean> {
   const options = { signal, timeoutMs: PROBE_TIMEOUT_MS };
   try {
     const stream = await (place.kind === "tcp"

@@ -4,6 +4,7 @@ import type { AbortOptions } from "./abort-options.ts";
 import { type CardKey, fittingKeys } from "./key-choice.ts";
 import { type CardChoice, type ProviderOptions, sessionFor } from "./open-card.ts";
 import { hasPinPad, needsLogin, type PinState, pinState } from "./pin.ts";
+import { pivTriesLeft } from "./piv-tries.ts";
 import { parsePkcs11Uri } from "./pkcs11-uri.ts";
 
 import type { TokenFacts } from "./signer-messages.ts";
@@ -19,6 +20,8 @@ export interface ListedToken {
   readonly reader: string;
   readonly pin: PinState;
   readonly pinPad: boolean;
+  /** PIN tries left, where that was asked for and the card says it (PIV). */
+  readonly triesLeft?: number;
 }
 
 /** A key as `farside card keys` shows it. */
@@ -32,13 +35,22 @@ export interface ListedKey {
   readonly authorizedKeysLine: string;
 }
 
-/** What is in the readers. No card is not an error here; a module that can't be loaded is. */
+/**
+ * What is in the readers. No card is not an error here; a module that can't be loaded is. `withTries` also asks each card how many PIN
+ * tries are left, which costs none.
+ */
 export async function listTokens(
-  options: ProviderOptions & AbortOptions = {},
+  options: ProviderOptions & AbortOptions & { readonly withTries?: boolean } = {},
 ): Promise<{ readers: number; tokens: ListedToken[] }> {
   return withSession(sessionFor(options), options, async (session) => {
     const { readers, tokens } = await session.tokens();
-    return { readers, tokens: tokens.map(toListedToken) };
+    if (options.withTries !== true) return { readers, tokens: tokens.map(toListedToken) };
+    const listed: ListedToken[] = [];
+    for (const token of tokens) {
+      const triesLeft = await pivTriesLeft(token, options.env ?? process.env);
+      listed.push({ ...toListedToken(token), ...(triesLeft === undefined ? {} : { triesLeft }) });
+    }
+    return { readers, tokens: listed };
   });
 }
 

@@ -61,7 +61,8 @@ async function explain(port: number, error: NodeJS.ErrnoException): Promise<{ wh
   return { why: error.code ?? error.message, hint: "Check the bind address of -L." };
 }
 
-async function firstUnprivilegedPort(): Promise<number> {
+/** The first port that needs no root, as this host's kernel has it. */
+export async function firstUnprivilegedPort(): Promise<number> {
   const text = await readFile("/proc/sys/net/ipv4/ip_unprivileged_port_start", "utf8").catch(() => "");
   return Number.parseInt(text, 10) || 1024;
 }

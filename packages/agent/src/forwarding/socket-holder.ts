@@ -32,6 +32,11 @@ export async function holderOfUnixSocket(path: string): Promise<string | undefin
   return describeProcess(inode);
 }
 
+/** Whether somebody listens on `port` so that `address` can't be bound, as far as /proc shows it. */
+export async function isHeld(address: string, port: number): Promise<boolean> {
+  return (await findListeningSocket(address, port)) !== undefined;
+}
+
 async function describeHolder(socket: ListeningSocket | undefined): Promise<string | undefined> {
   if (socket === undefined) return undefined;
   return (await describeProcess(socket.inode)) ?? `a process of the user ${await userNameOf(socket.uid)}`;

@@ -49,7 +49,8 @@ export async function openTcpListener(bind: TcpBind, options: ListenerOptions): 
   };
 }
 
-async function addressesToBind(bind: TcpBind): Promise<readonly string[]> {
+/** Every address that a listener at `bind` is to have. Rejects with `forward.bind-refused` for a name that has none. */
+export async function addressesToBind(bind: TcpBind): Promise<readonly string[]> {
   if (bind.kind === "loopback" || bind.address === "localhost") return LOOPBACK_ADDRESSES;
   if (bind.address === "*") return WILDCARD_ADDRESSES;
   if (net.isIP(bind.address) !== 0) return [bind.address];

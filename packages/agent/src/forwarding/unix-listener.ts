@@ -30,7 +30,7 @@ export async function openUnixListener(bind: UnixBind, options: ListenerOptions)
   try {
     await listenPrivately(server, bind.path);
   } catch (error) {
-    throw await bindFailure(bind.path, error as NodeJS.ErrnoException);
+    throw await unixBindFailure(bind.path, error as NodeJS.ErrnoException);
   }
   server.on("error", options.onError);
   const ours = fileIdOf(bind.path);
@@ -42,7 +42,8 @@ export async function openUnixListener(bind: UnixBind, options: ListenerOptions)
   return { bound: [bind], isLoopback: false, close, [Symbol.asyncDispose]: close };
 }
 
-function checkPath(file: string): void {
+/** Throws `forward.bind-refused` for what can't be a socket's path. */
+export function checkPath(file: string): void {
   const why = !path.isAbsolute(file)
     ? "the path is not absolute"
     : file.includes("\0")
@@ -95,7 +96,8 @@ function fileIdOf(file: string): FileId | undefined {
   }
 }
 
-async function bindFailure(file: string, error: NodeJS.ErrnoException): Promise<CodedError> {
+/** What of a failed bind at `file` the operator can act on. */
+export async function unixBindFailure(file: string, error: NodeJS.ErrnoException): Promise<CodedError> {
   if (error.code === "EADDRINUSE") {
     const holder = await holderOfUnixSocket(file);
     const why = holder === undefined ? "something is at that path already" : `${holder} listens on it`;

@@ -1,21 +1,11 @@
-import {
-  DEFAULTS,
-  type ForwardOptions,
-  parseHopList,
-  parseHopSpec,
-  type Session,
-  startSession,
-} from "@farside/orchestrator";
+import { DEFAULTS, type ForwardOptions, type Session, startSession } from "@farside/orchestrator";
 import { type CodedError, isCodedError, type SessionEvent, toCodedError } from "@farside/protocol";
-import { openCard } from "@farside/smartcard";
-import { resolveHost } from "@farside/ssh";
-import { cardEvents } from "../card/card-events.ts";
 import type { CommandContext } from "../command-context.ts";
 import type { ForwardArguments } from "../commands/forward.ts";
 import { exitCodeOf } from "../exit-code.ts";
-import { chooseIdentity, type IdentityChoice } from "../identity/choose-identity.ts";
+import { decideIdentity } from "../identity/identity-decision.ts";
 import { noteOf } from "../identity/identity-note.ts";
-import { openingIdentity } from "../identity/opening-identity.ts";
+import { sessionIdentity } from "../identity/session-identity.ts";
 import { describeProgress } from "../output/describe-progress.ts";
 import { JsonReporter } from "../output/json-reporter.ts";
 import { openDescriptor } from "../output/line-sink.ts";
@@ -71,7 +61,7 @@ export async function runForward(
   try {
     const options = sessionOptionsOf(argv);
     reporter.step(`connecting to ${argv.jump}`);
-    const { choice, isBatch } = await identityChoice(argv, options, context);
+    const { choice, isBatch } = await decideIdentity(argv, options, context);
     const named =
       choice.kind === "card" && choice.pinOrigin !== origin
         ? pinSource({ origin: choice.pinOrigin, prompter, env })
@@ -85,24 +75,7 @@ export async function runForward(
       askRuntime:
         prompter && !isBatch ? (shipment, signal) => askRuntime(prompter, shipment, signal) : undefined,
       onRuntimeProgress: (progress) => reporter.progress(describeProgress(progress)),
-      identity:
-        choice.kind === "ssh"
-          ? choice.identity
-          : async ({ emit }) =>
-              openingIdentity("card", (signal) =>
-                openCard({
-                  provider: choice.provider,
-                  uri: choice.uri,
-                  token: argv.token,
-                  key: argv.key,
-                  pinSource: source,
-                  pinPad: argv["pin-pad"] ?? false,
-                  login: "on-sign",
-                  whileRemoved: argv["on-card-removal"] === "wait" ? "wait" : "fail",
-                  events: cardEvents(emit),
-                  signal,
-                }),
-              ),
+      identity: sessionIdentity(choice, argv, source),
       identityNote: noteOf(choice, argv),
       stateFolder: undefined,
       logLevel: argv["log-level"] ?? DEFAULTS.logLevel,
@@ -122,23 +95,6 @@ export async function runForward(
   } finally {
     await reporter.close();
   }
-}
-
-/** Decides what logs in. Only ssh_config of the jump host can say that a card does where the command line does not. */
-async function identityChoice(
-  argv: ForwardArguments,
-  { jump, via, configFile, sshOptions }: ForwardOptions,
-  { env, interrupts: { signal } }: CommandContext,
-): Promise<{ choice: IdentityChoice; isBatch: boolean }> {
-  const { host, user, port } = parseHopSpec(jump, "the jump host");
-  const [config] = await Promise.all([
-    resolveHost(host, { configFile, user, port, overrides: sshOptions, signal }),
-    // The session will ask about these, and has the answer then.
-    ...parseHopList(via ?? [], "--via").map((hop) =>
-      resolveHost(hop.host, { configFile, user: hop.user, port: hop.port, signal }).catch(() => {}),
-    ),
-  ]);
-  return { choice: chooseIdentity(argv, config, env), isBatch: config.batchMode };
 }
 
 /** What a person can be asked; without one, what needs an answer fails with its own error. */

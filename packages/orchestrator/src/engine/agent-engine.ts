@@ -50,6 +50,11 @@ export class AgentEngine implements Engine {
     return sumCounters([...(this.#link?.counters.values() ?? [])]);
   }
 
+  /** What the login printed before the agent; harmless. */
+  get noise(): string {
+    return this.#deployment?.noise ?? "";
+  }
+
   async start(signal: AbortSignal): Promise<void> {
     const { bundle, remoteNode, runtime, folder, audit, startDeadline } = this.#options;
     const { identity, hello, onAgentLog } = this.#options;
@@ -86,15 +91,15 @@ export class AgentEngine implements Engine {
     const { forwarding, folder } = this.#options;
     const { host, route } = this.#context;
     const plan = { ...forwarding, host, folder };
-    await abortable(openForwards({ plan, link: this.#connected, route, signal, onOpen }), signal);
+    await abortable(openForwards({ plan, link: this.link, route, signal, onOpen }), signal);
   }
 
   async describe(signal: AbortSignal): Promise<AgentDescription> {
-    return this.#connected.describe(signal);
+    return this.link.describe(signal);
   }
 
   run(argv: readonly string[], options: RunOptions): RemoteCommand {
-    return this.#connected.run(argv, options);
+    return this.link.run(argv, options);
   }
 
   end(options: EndOptions): Promise<void> {
@@ -108,7 +113,8 @@ export class AgentEngine implements Engine {
     await endAgent({ ...options, link, ended: deployment.ended });
   }
 
-  get #connected(): AgentLink {
+  /** The control channel. Throws `agent.gone` before `start` has resolved. */
+  get link(): AgentLink {
     if (this.#link === undefined) throw new CodedError("agent.gone", "there is no agent", { leg: "jump" });
     return this.#link;
   }

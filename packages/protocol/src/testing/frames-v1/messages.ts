@@ -162,6 +162,13 @@ export const frozenMessages = {
   ...exchange(messages.signalCommand, { commandId: 1, signal: "SIGINT" }, {}),
   ...event(messages.resizeCommand, { commandId: 1, columns: 120, rows: 40 }),
   ...exchange(messages.detachAgent, {}, {}),
+  ...exchange(messages.probeBind, { bind: { kind: "unix", path: "/run/user/1000/sign.sock" } }, {}),
+  ...exchange(
+    messages.probeRoute,
+    { route: [], targets: [{ kind: "tcp", host: "localhost", port: 4444 }] },
+    { targets: [{ durationMs: 12, error }] },
+  ),
+  ...exchange(messages.describeHost, {}, { openFiles: 1024, killsUserProcesses: true, lingers: false }),
   failure: { kind: "failure", id: 1, error },
   cancel: { kind: "cancel", id: 1 },
 } as Readonly<Record<string, WireValue>>;

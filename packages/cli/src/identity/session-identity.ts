@@ -1,0 +1,28 @@
+import type { ForwardOptions } from "@farside/orchestrator";
+import { openCard, type PinSource } from "@farside/smartcard";
+import { cardEvents } from "../card/card-events.ts";
+import type { IdentityChoice, IdentityWish } from "./choose-identity.ts";
+import { openingIdentity } from "./opening-identity.ts";
+
+/** What logs in as a session takes it: the card's module is loaded while the jump host is dialled, and the PIN asked for when it is needed. */
+export function sessionIdentity(
+  choice: IdentityChoice,
+  wish: IdentityWish & { readonly "on-card-removal"?: "keep" | "wait" | "close" | undefined },
+  pinSource: PinSource,
+): ForwardOptions["identity"] {
+  if (choice.kind === "ssh") return choice.identity;
+  const whileRemoved = wish["on-card-removal"] === "wait" ? "wait" : "fail";
+  return async ({ emit }) =>
+    openingIdentity("card", (signal) =>
+      openCard({
+        ...{ provider: choice.provider, uri: choice.uri, token: wish.token, key: wish.key, pinSource },
+        ...{
+          pinPad: wish["pin-pad"] ?? false,
+          login: "on-sign",
+          whileRemoved,
+          events: cardEvents(emit),
+          signal,
+        },
+      }),
+    );
+}
