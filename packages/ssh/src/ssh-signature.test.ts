@@ -14,7 +14,7 @@ import {
   signatureValue,
   verifySignature,
 } from "./ssh-signature.ts";
-import { encodeMpint, encodeString } from "./wire.ts";
+import { encodeMpint, encodeString, WireReader } from "./wire.ts";
 
 const message = Buffer.from("the exchange hash");
 
@@ -86,6 +86,23 @@ test("SHA-1 is neither made nor accepted", () => {
 test("an ECDSA value has no leading zeros but the ones that keep numbers positive", () => {
   const raw = Buffer.from(`${"00".repeat(31)}7f${"80".repeat(32)}`, "hex");
   expect(ecdsaValue(raw).toString("hex")).toBe(`000000017f0000002100${"80".repeat(32)}`);
+});
+
+test("an ECDSA signature verifies in its one form only", () => {
+  const { publicKey, privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const blob = publicKeyBlob(publicKey);
+  // Until both numbers need no zero in front, so that one is too many.
+  for (;;) {
+    const reader = new WireReader(signatureValue(privateKey, "ecdsa-sha2-nistp256", message));
+    const [r, s] = [reader.string(), reader.string()];
+    if (r[0] === 0 || s[0] === 0) continue;
+    const written = (...numbers: Buffer[]) =>
+      signatureBlob("ecdsa-sha2-nistp256", Buffer.concat(numbers.map(encodeString)));
+    expect(verifySignature(blob, message, written(r, s))).toBe(true);
+    expect(verifySignature(blob, message, written(Buffer.concat([Buffer.of(0), r]), s))).toBe(false);
+    expect(verifySignature(blob, message, written(r, Buffer.concat([Buffer.of(0), s])))).toBe(false);
+    return;
+  }
 });
 
 describe("a public key", () => {

@@ -67,6 +67,7 @@ export function signatureBlob(algorithm: string, value: Uint8Array): Buffer {
   return Buffer.concat([encodeString(algorithm), encodeString(value)]);
 }
 
+/** Only numbers in their one canonical form (RFC 4251, 5): else one signature could be written in many ways. */
 function fixedWidth(value: Uint8Array, fieldBytes: number): Buffer {
   const reader = new WireReader(value);
   const numbers = [reader.string(), reader.string()];
@@ -74,6 +75,8 @@ function fixedWidth(value: Uint8Array, fieldBytes: number): Buffer {
   return Buffer.concat(
     numbers.map((number) => {
       const magnitude = number[0] === 0 ? number.subarray(1) : number;
+      if (!encodeMpint(magnitude).subarray(4).equals(number))
+        throw new RangeError("a number in a false form");
       if (magnitude.length > fieldBytes) throw new RangeError("a number of the signature is too long");
       return Buffer.concat([Buffer.alloc(fieldBytes - magnitude.length), magnitude]);
     }),
