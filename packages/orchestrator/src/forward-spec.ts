@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { type BindAddress, CodedError, type TargetAddress } from "@farside/protocol";
+import { type BindAddress, CodedError, harmless, type TargetAddress } from "@farside/protocol";
 import { servicePort } from "./service-port.ts";
 
 /** What one `-L` asks for: where the jump host listens, and where each connection goes from the last hop. */
@@ -24,7 +24,7 @@ interface Field {
  */
 export function parseForwardSpec(spec: string): ForwardSpec {
   const fail = (part: string, what: string): never => {
-    throw new CodedError("usage.invalid", `cannot read -L ${JSON.stringify(spec)}: ${part} ${what}`, {
+    throw new CodedError("usage.invalid", `cannot read -L "${harmless(spec)}": ${part} ${what}`, {
       hint: "Write [bind_address:]port:host:hostport, socket:host:hostport, port:remote_socket or socket:remote_socket.",
     });
   };
@@ -100,6 +100,8 @@ export function formatHostPort(host: string, port: number): string {
 
 type Fail = (part: string, what: string) => never;
 
+const quoted = (text: string): string => `"${harmless(text, 300)}"`;
+
 const FIELD_NAMES = ["the first part", "the second part", "the third part", "the fourth part"];
 
 function splitFields(spec: string, fail: Fail): Field[] {
@@ -156,16 +158,13 @@ function readPort({ text }: Field, part: string, fail: Fail): number {
   const port = /^\d+$/.test(text) ? undefined : servicePort(text);
   return (
     port ??
-    fail(
-      part,
-      `is not a port number from 0 to 65535, nor a service of /etc/services: ${JSON.stringify(text)}`,
-    )
+    fail(part, `is not a port number from 0 to 65535, nor a service of /etc/services: ${quoted(text)}`)
   );
 }
 
 function bindTo(address: Field, port: number, fail: Fail): BindAddress {
   const { text } = address;
-  if (address.isPath) fail("the bind address", `is not an address: ${JSON.stringify(text)}`);
+  if (address.isPath) fail("the bind address", `is not an address: ${quoted(text)}`);
   if (text === "localhost") return { kind: "loopback", port };
   if (text === "" || text === "*") return { kind: "tcp", address: ANY_ADDRESS, port };
   checkHost(text, "the bind address", fail);
@@ -173,7 +172,7 @@ function bindTo(address: Field, port: number, fail: Fail): BindAddress {
 }
 
 function tcpTarget(host: Field, port: Field, fail: Fail): TargetAddress {
-  if (host.isPath) fail("the target host", `is not a host name: ${JSON.stringify(host.text)}`);
+  if (host.isPath) fail("the target host", `is not a host name: ${quoted(host.text)}`);
   checkHost(host.text, "the target host", fail);
   const number = readPort(port, "the target port", fail);
   if (number === 0) fail("the target port", "must not be 0");
@@ -184,7 +183,7 @@ function checkHost(text: string, part: string, fail: Fail): void {
   if (text === "") fail(part, "is missing");
   if (text.length > 255) fail(part, "is longer than 255 characters");
   if (isIP(text) === 0 && !/^[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_.])?$/.test(text)) {
-    fail(part, `is neither a host name nor an IP address: ${JSON.stringify(text)}`);
+    fail(part, `is neither a host name nor an IP address: ${quoted(text)}`);
   }
 }
 
@@ -192,7 +191,7 @@ function checkHost(text: string, part: string, fail: Fail): void {
 const MAX_SOCKET_PATH_BYTES = 107;
 
 function unixAddress({ text }: Field, part: string, fail: Fail): { kind: "unix"; path: string } {
-  if (!text.includes("/")) fail(part, `is not a path: ${JSON.stringify(text)}`);
+  if (!text.includes("/")) fail(part, `is not a path: ${quoted(text)}`);
   if (text.endsWith("/")) fail(part, "is a folder's name");
   if (Buffer.byteLength(text) > MAX_SOCKET_PATH_BYTES)
     fail(part, `is longer than ${MAX_SOCKET_PATH_BYTES} bytes`);

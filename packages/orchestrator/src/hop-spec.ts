@@ -1,5 +1,5 @@
 import { isIP, isIPv6 } from "node:net";
-import { CodedError, MAX_HOPS } from "@farside/protocol";
+import { CodedError, harmless, MAX_HOPS } from "@farside/protocol";
 
 /** A host as people write it on the command line; what is not written comes from ssh_config. */
 export interface HopSpec {
@@ -15,7 +15,7 @@ export interface HopSpec {
  */
 export function parseHopSpec(text: string, what: string): HopSpec {
   const fail = (why: string): never => {
-    throw new CodedError("usage.invalid", `cannot read ${what} ${JSON.stringify(text)}: ${why}`, {
+    throw new CodedError("usage.invalid", `cannot read ${what} ${quoted(text)}: ${why}`, {
       hint: "Write [user@]host[:port], with IPv6 addresses in brackets.",
     });
   };
@@ -47,6 +47,8 @@ export function formatHopSpec({ user, host, port }: HopSpec): string {
   const name = isIPv6(host) && port !== undefined ? `[${host}]` : host;
   return `${user === undefined ? "" : `${user}@`}${name}${port === undefined ? "" : `:${port}`}`;
 }
+
+const quoted = (text: string): string => `"${harmless(text, 300)}"`;
 
 type Fail = (why: string) => never;
 
@@ -81,7 +83,7 @@ function readHostPort(text: string, fail: Fail): { host: string; port: number | 
   if (host === "") fail("the host is missing");
   if (text.indexOf(":", colon + 1) > colon && colon >= 0) fail("it has too many colons");
   if (host.length > 255 || !/^[A-Za-z0-9_][A-Za-z0-9._-]*$/.test(host)) {
-    fail(`${JSON.stringify(host)} is not a host name`);
+    fail(`${quoted(host)} is not a host name`);
   }
   return { host, port: readPort(colon < 0 ? undefined : text.slice(colon + 1), fail) };
 }
@@ -89,7 +91,7 @@ function readHostPort(text: string, fail: Fail): { host: string; port: number | 
 function readPort(text: string | undefined, fail: Fail): number | undefined {
   if (text === undefined) return undefined;
   if (!/^\d{1,5}$/.test(text) || Number(text) < 1 || Number(text) > 65_535) {
-    fail(`the port is not a number from 1 to 65535: ${JSON.stringify(text)}`);
+    fail(`the port is not a number from 1 to 65535: ${quoted(text)}`);
   }
   return Number(text);
 }

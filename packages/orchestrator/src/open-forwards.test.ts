@@ -88,6 +88,7 @@ describe("opening forwards", () => {
     ["a port instead of a socket", socket("/a"), at("127.0.0.1", 1)],
     ["another socket", socket("/a"), socket("/b")],
     ["a socket instead of a port", at("1.2.3.4", 1), socket("/a")],
+    ["an address that is none", at("1.2.3.4", 1), at("$(reboot)\u009b2J", 1)],
   ])("does not believe an agent that listens on %s", async (_, asked, bound) => {
     expect(await run([asked], [[bound]])).toMatchObject({ code: "protocol.bad-message", opened: [] });
   });

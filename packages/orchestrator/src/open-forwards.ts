@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { type BindAddress, CodedError, isCodedError, type OpenForwardParams } from "@farside/protocol";
 import type { AgentLink } from "./agent-link.ts";
 import { formatHop } from "./delegated-signing.ts";
@@ -84,7 +85,8 @@ function checkBound(bind: ForwardSpec["bind"], bound: readonly BindAddress[], ho
       return bind.kind === "unix" && address.kind === "unix" && bind.path === address.path;
     }
     if (address.port === 0 || (bind.port !== 0 && bind.port !== address.port)) return false;
-    if (bind.kind !== "loopback") return address.kind === "tcp";
+    // A name that was asked for is some address of the host; whatever is told must be one.
+    if (bind.kind === "tcp") return address.kind === "tcp" && isIP(address.address) !== 0;
     return address.kind === "loopback" || ["127.0.0.1", "::1"].includes(address.address);
   };
   if (bound.every(isAsked)) return;

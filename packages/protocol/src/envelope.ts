@@ -22,8 +22,14 @@ export function openEnvelope(message: unknown): Envelope {
   return parsed.output;
 }
 
-/** Which field of a message is wrong, as ` (params.port)`; empty where the whole is. Holds nothing that the other side chose. */
+/** What a field of ours is called; the keys of a free map are the other side's. */
+const FIELD = /^[a-zA-Z]{1,32}$/;
+
+/** Which field of a message is wrong, as ` (params.port)`; empty where the whole is. Holds no text that the other side made up. */
 export function whereOf(issues: readonly v.BaseIssue<unknown>[]): string {
-  const path = issues[0]?.path?.map((step) => (step.type === "object" ? String(step.key) : "…"));
+  const path = issues[0]?.path?.map((step) => {
+    const key = step.type === "object" ? String(step.key) : "";
+    return FIELD.test(key) ? key : "…";
+  });
   return path === undefined ? "" : ` (${path.join(".")})`;
 }

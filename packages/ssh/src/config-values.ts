@@ -1,6 +1,6 @@
 import { homedir, hostname, userInfo } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
-import { CodedError } from "@farside/protocol";
+import { CodedError, harmless } from "@farside/protocol";
 import type { HostConfig } from "./host-config.ts";
 import { unsupportedOptions } from "./unsupported-options.ts";
 
@@ -141,7 +141,11 @@ function expandCommand(alias: string, command: string, tokens: Readonly<Record<s
 }
 
 function invalid(alias: string, name: string, value: string): CodedError {
-  return new CodedError("config.invalid", `reading ssh_config for ${alias}: ${name} can't be ${value}`, {
-    data: { option: name },
-  });
+  return new CodedError(
+    "config.invalid",
+    `reading ssh_config for ${alias}: ${name} can't be ${harmless(value, 300)}`,
+    {
+      data: { option: name },
+    },
+  );
 }

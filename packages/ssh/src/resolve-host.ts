@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { CodedError, harmless } from "@farside/protocol";
+import { parseConfigOutput } from "./config-output.ts";
 import { type ConfigValues, interpretConfig } from "./config-values.ts";
 import type { HostConfig } from "./host-config.ts";
 
@@ -51,7 +52,7 @@ const systemConfigFile = "/etc/ssh/ssh_config";
 
 async function valuesFor(alias: string, options: ResolveOptions): Promise<ConfigValues> {
   const output = await askSsh(alias, options);
-  if (output !== undefined) return parseOutput(alias, output);
+  if (output !== undefined) return parseConfigOutput(alias, output);
   const { readConfigFiles } = await import("./config-files.ts");
   return readConfigFiles(alias, options);
 }
@@ -152,20 +153,4 @@ function killGroup(pid: number): void {
   } catch {
     // It is gone already.
   }
-}
-
-function parseOutput(alias: string, output: string): ConfigValues {
-  const values = new Map<string, string[]>();
-  for (const line of output.split("\n")) {
-    if (line === "") continue;
-    const [name = "", ...rest] = line.split(" ");
-    if (!/^[A-Za-z0-9]+$/u.test(name))
-      throw new CodedError(
-        "config.invalid",
-        `reading ssh_config for ${alias}: ssh -G printed "${harmless(line)}"`,
-      );
-    const key = name.toLowerCase();
-    values.set(key, [...(values.get(key) ?? []), rest.join(" ")]);
-  }
-  return values;
 }
