@@ -1,3 +1,5 @@
+import { isCodedError } from "@farside/protocol";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { formatHopSpec, parseHopList, parseHopSpec } from "./hop-spec.ts";
 
@@ -58,5 +60,54 @@ describe("formatHopSpec", () => {
       "h",
       "u@[::1]:22",
     ]);
+  });
+});
+
+describe("any text for a hop", () => {
+  const user = fc.constantFrom("u", "a@corp", "u%40d", "-u", "$(x)", "u;v", "\u00fc", "", "u\u001b");
+  const host = fc.constantFrom(
+    "build",
+    "172.16.16.158",
+    "[::1]",
+    "::1",
+    "[fe80::1%eth0]",
+    "-h",
+    "h h",
+    "",
+    "h:",
+    "[h]",
+  );
+  const port = fc.constantFrom("22", "0", "65535", "65536", "022", "x", "");
+  const near = fc
+    .tuple(fc.constantFrom("", "", "ssh://"), fc.option(user), host, fc.option(port))
+    .map(
+      ([scheme, who, name, at]) =>
+        `${scheme}${who === null ? "" : `${who}@`}${name}${at === null ? "" : `:${at}`}`,
+    );
+  const text = fc.oneof({ weight: 3, arbitrary: near }, fc.string({ unit: "binary", maxLength: 30 }));
+
+  it("is a hop that reads back as it is shown and can be no option and no shell's word, or usage.invalid", () => {
+    let good = 0;
+    fc.assert(
+      fc.property(text, (written) => {
+        try {
+          const spec = parseHopSpec(written, "--via");
+          good += 1;
+          expect(`${spec.user ?? "u"}${spec.host}`).not.toMatch(/['"`$\\;&<>|(){}\s\p{Cc}]/u);
+          expect(spec.user ?? "u").not.toMatch(/^-/);
+          expect(spec.host).not.toMatch(/^-|^$/);
+          expect(spec.port ?? 1).toSatisfy(
+            (number: number) => Number.isInteger(number) && number > 0 && number < 65_536,
+          );
+          expect(parseHopSpec(formatHopSpec(spec), "--via")).toEqual(spec);
+        } catch (error) {
+          if (!isCodedError(error)) throw error;
+          expect(error.code).toBe("usage.invalid");
+          expect(error.message).not.toMatch(/\p{Cc}/u);
+        }
+      }),
+      { numRuns: 5_000 },
+    );
+    expect(good).toBeGreaterThan(100);
   });
 });

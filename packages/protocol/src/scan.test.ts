@@ -1,6 +1,10 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { MAX_FRAME_BYTES } from "./limits.ts";
-import { scanBody } from "./scan.ts";
+import { decodeBody } from "./frame.ts";
+import { MAX_DEPTH, MAX_FRAME_BYTES, MAX_MAP_KEYS, MAX_VALUES } from "./limits.ts";
+import type { WireValue } from "./message-stream.ts";
+import { FORBIDDEN_KEYS, scanBody } from "./scan.ts";
+import { comparable, wireValue } from "./testing/arbitrary.ts";
 
 const scan = (hex: string) => () => scanBody(Buffer.from(hex.replaceAll(" ", ""), "hex"));
 
@@ -73,5 +77,154 @@ describe("scanBody", () => {
     body[0] = 0xdd;
     body.writeUInt32BE(body.length - 5, 1);
     expect(() => scanBody(body)).toThrow("more than 16384 values");
+  });
+});
+
+/** A big-endian number of that many bytes. */
+const big = (value: number, length: number): Buffer => {
+  const bytes = Buffer.alloc(length);
+  bytes.writeUIntBE(value, 0, length);
+  return bytes;
+};
+
+/** MessagePack by the specification, written anew for this test; of the forms that a value may have, `choose` takes one. */
+function written(value: WireValue, choose: (forms: number) => number): Buffer {
+  const sized = (
+    fixed: Buffer | undefined,
+    heads: readonly [head: number, bytes: number][],
+    length: number,
+  ): Buffer => {
+    const wide = heads
+      .filter(([, bytes]) => length < 2 ** (8 * bytes))
+      .map(([head, bytes]) => Buffer.concat([Buffer.of(head), big(length, bytes)]));
+    const forms = fixed === undefined ? wide : [fixed, ...wide];
+    return forms[choose(forms.length)] as Buffer;
+  };
+  if (value === null || value === undefined) return Buffer.of(0xc0);
+  if (typeof value === "boolean") return Buffer.of(value ? 0xc3 : 0xc2);
+  if (typeof value === "number") {
+    const double = Buffer.alloc(9, 0xcb);
+    double.writeDoubleBE(value, 1);
+    if (!Number.isSafeInteger(value)) return double;
+    const int64 = Buffer.alloc(9, value < 0 ? 0xd3 : 0xcf);
+    int64.writeBigInt64BE(BigInt(value), 1);
+    return choose(2) === 0 ? double : int64;
+  }
+  if (typeof value === "string") {
+    const bytes = Buffer.from(value);
+    const fixed = bytes.length < 32 ? Buffer.of(0xa0 | bytes.length) : undefined;
+    return Buffer.concat([
+      sized(
+        fixed,
+        [
+          [0xd9, 1],
+          [0xda, 2],
+          [0xdb, 4],
+        ],
+        bytes.length,
+      ),
+      bytes,
+    ]);
+  }
+  if (value instanceof Uint8Array) {
+    return Buffer.concat([
+      sized(
+        undefined,
+        [
+          [0xc4, 1],
+          [0xc5, 2],
+          [0xc6, 4],
+        ],
+        value.length,
+      ),
+      value,
+    ]);
+  }
+  const items = Array.isArray(value) ? value : Object.entries(value).flat();
+  const count = Array.isArray(value) ? items.length : items.length / 2;
+  const [fix, wide] = Array.isArray(value) ? [0x90, 0xdc] : [0x80, 0xde];
+  const fixed = count < 16 ? Buffer.of(fix | count) : undefined;
+  const body = items.map((item) => written(item as WireValue, choose));
+  return Buffer.concat([
+    sized(
+      fixed,
+      [
+        [wide, 2],
+        [wide + 1, 4],
+      ],
+      count,
+    ),
+    ...body,
+  ]);
+}
+
+/** What a value is made of, counted from the outside. */
+function measure(value: WireValue): { values: number; depth: number; keys: number } {
+  if (value === null || typeof value !== "object" || value instanceof Uint8Array)
+    return { values: 1, depth: 0, keys: 0 };
+  const items = Array.isArray(value) ? value : Object.values(value);
+  const inner = items.map((item) => measure(item as WireValue));
+  return {
+    values: inner.reduce((sum, { values }) => sum + values, 1),
+    depth: 1 + Math.max(0, ...inner.map(({ depth }) => depth)),
+    keys: Math.max(Array.isArray(value) ? 0 : items.length, ...inner.map(({ keys }) => keys)),
+  };
+}
+
+describe("what scanBody lets through", () => {
+  test("is every value, in whatever form MessagePack has for it, and msgpackr reads the same", () => {
+    fc.assert(
+      fc.property(wireValue, fc.infiniteStream(fc.nat()), (value, choices) => {
+        const body = written(value, (forms) => (choices.next().value as number) % forms);
+        scanBody(body);
+        expect(comparable(decodeBody(body))).toEqual(comparable(value));
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("is within the limits, and plain, whatever bytes it was made of", () => {
+    const byte = fc.oneof(
+      fc.nat({ max: 255 }),
+      fc.constantFrom(
+        0x80,
+        0x81,
+        0x82,
+        0x90,
+        0x91,
+        0x92,
+        0xa0,
+        0xa1,
+        0xc0,
+        0xc4,
+        0xd9,
+        0xdc,
+        0xde,
+        0xdf,
+        0x01,
+        0x61,
+      ),
+    );
+    let passed = 0;
+    fc.assert(
+      fc.property(fc.array(byte, { minLength: 1, maxLength: 60 }), (bytes) => {
+        const body = Buffer.from(bytes);
+        try {
+          scanBody(body);
+        } catch (error) {
+          expect((error as { code?: string }).code).toBe("protocol.bad-message");
+          return;
+        }
+        passed += 1;
+        const value = decodeBody(body);
+        const { values, depth, keys } = measure(value);
+        expect([values <= MAX_VALUES, depth <= MAX_DEPTH, keys <= MAX_MAP_KEYS]).toEqual([true, true, true]);
+        expect(JSON.stringify(value)).not.toMatch(
+          new RegExp([...FORBIDDEN_KEYS].map((key) => `"${key}":`).join("|")),
+        );
+      }),
+      { numRuns: 10_000 },
+    );
+    expect(passed).toBeGreaterThan(300);
   });
 });

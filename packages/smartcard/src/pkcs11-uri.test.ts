@@ -1,3 +1,5 @@
+import { isCodedError } from "@farside/protocol";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { isPkcs11Uri, parsePkcs11Uri } from "./pkcs11-uri.ts";
 
@@ -54,5 +56,77 @@ describe("parsePkcs11Uri", () => {
     ["/usr/lib/x.so", "does not start with"],
   ])("refuses %s and says why", (text, says) => {
     expect(failure(text)).toMatchObject({ code: "usage.invalid", message: expect.stringContaining(says) });
+  });
+});
+
+describe("any pkcs11: URI", () => {
+  const plain = /[A-Za-z0-9_.~-]/;
+  /** Some bytes may stand as they are; the others are escaped, in either case. */
+  const escaped = (bytes: Uint8Array, isUpper: boolean): string =>
+    [...bytes]
+      .map((byte) => {
+        const character = String.fromCharCode(byte);
+        const digits = byte.toString(16).padStart(2, "0");
+        return plain.test(character) ? character : `%${isUpper ? digits.toUpperCase() : digits}`;
+      })
+      .join("");
+  const text = fc
+    .string({ unit: "grapheme", minLength: 1, maxLength: 20 })
+    .filter((each) => !/\p{Cc}|\ufffd/u.test(each));
+  const parts = fc.record(
+    {
+      ...{ token: text, serial: text, manufacturer: text, model: text, object: text },
+      id: fc.uint8Array({ minLength: 1, maxLength: 20 }),
+    },
+    { requiredKeys: [] },
+  );
+
+  it("that was written from parts reads as those parts", () => {
+    fc.assert(
+      fc.property(parts, fc.boolean(), fc.boolean(), (given, isUpper, hasModule) => {
+        const attributes = Object.entries(given).map(([name, value]) => {
+          const bytes = typeof value === "string" ? Buffer.from(value) : (value as Uint8Array);
+          return `${name}=${escaped(bytes, isUpper)}`;
+        });
+        const query = hasModule ? "?module-path=/usr/lib/x.so" : "";
+        const { id, modulePath, ...rest } = parsePkcs11Uri(`pkcs11:${attributes.join(";")}${query}`);
+        const { id: givenId, ...givenRest } = given;
+        expect(rest).toEqual(givenRest);
+        expect(id === undefined ? undefined : [...id]).toEqual(
+          givenId === undefined ? undefined : [...givenId],
+        );
+        expect(modulePath).toBe(hasModule ? "/usr/lib/x.so" : undefined);
+      }),
+    );
+  });
+
+  it("is read, or is usage.invalid that repeats nothing of it", () => {
+    const word = fc.constantFrom(
+      "token=a",
+      ";",
+      "?",
+      "&",
+      "id=%0",
+      "id=%zz",
+      "pin-value=4711secret",
+      "=",
+      "%",
+      "x-a=b",
+    );
+    const any = fc.array(fc.oneof(word, fc.string({ unit: "binary", maxLength: 8 })), { maxLength: 12 });
+    fc.assert(
+      fc.property(any, (pieces) => {
+        const uri = `pkcs11:${pieces.join("")}`;
+        try {
+          const read = parsePkcs11Uri(uri);
+          expect(JSON.stringify(read)).not.toContain("__proto__");
+        } catch (error) {
+          if (!isCodedError(error)) throw error;
+          expect(error.code).toBe("usage.invalid");
+          expect(`${error.message}${error.hint}`).not.toMatch(/4711secret|\p{Cc}/u);
+        }
+      }),
+      { numRuns: 3_000 },
+    );
   });
 });

@@ -1,4 +1,7 @@
 export * from "./arbitrary.ts";
 export * from "./chunked.ts";
 export * from "./describe-message-stream.ts";
+export * from "./fuzz/index.ts";
+export { fuzzTargets } from "./fuzz-targets.ts";
+export { type HostileFrame, hostileFrames } from "./hostile-frames.ts";
 export * from "./stream-pair.ts";

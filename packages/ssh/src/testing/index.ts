@@ -1,5 +1,6 @@
 export { describeIdentity, type IdentityUnderTest } from "./describe-identity.ts";
 export { failureOf } from "./failure-of.ts";
+export { fuzzTargets } from "./fuzz-targets.ts";
 export { hopOptionsFor } from "./hop-options-for.ts";
 export { type KeyKind, type KeyPair, makeKeyPair } from "./key-pair.ts";
 export { program } from "./program.ts";

@@ -1,0 +1,2 @@
+export { type FuzzOptions, type FuzzReport, type FuzzTarget, fuzz } from "./fuzz.ts";
+export { SeededRandom } from "./seeded-random.ts";
