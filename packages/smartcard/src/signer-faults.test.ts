@@ -184,7 +184,7 @@ describe("the signer process", () => {
     const names = facts.environment.map((line) => line.split("=")[0]);
     expect(names).not.toContain("OPENSC_DEBUG");
     expect(names).not.toContain("MY_PIN");
-    expect(facts).toMatchObject({ group: pid, session: pid, coreDumpBytes: "0" });
+    expect(facts).toMatchObject({ group: pid, session: pid, coreDumpBytes: "0", coreDumpMemory: "00000000" });
     expect((await signerFolders()).filter((name) => !before.has(name))).toEqual([]);
     await card.close();
     await expect(processGone(pid, 0)).resolves.toBeUndefined();

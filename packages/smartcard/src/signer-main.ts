@@ -2,7 +2,7 @@
  * The signer process: the only one that loads a PKCS#11 module and the only one that holds a PIN, for one call. It takes
  * calls over Node's IPC channel, one at a time, and ends when its parent does.
  */
-import { rmSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type {
   SignerAnswer,
@@ -59,6 +59,15 @@ function endModule(): void {
   removeConf();
 }
 
+/** A core dump that is piped to a program (systemd-coredump) knows no limit; it gets none of the memory, which may hold the PIN. */
+function leaveMemoryOutOfDumps(): void {
+  try {
+    writeFileSync("/proc/self/coredump_filter", "0");
+  } catch {
+    // Not Linux: the limit of its size is all there is.
+  }
+}
+
 function answer(request: SignerRequest): SignerAnswer {
   try {
     const handler = handlers[request.name] as (params: unknown) => unknown;
@@ -85,6 +94,7 @@ process.once("disconnect", () => {
 // Whoever wants this process to end closes the channel; a Ctrl-C is for the orchestrator.
 for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.on(signal, () => {});
 
+leaveMemoryOutOfDumps();
 startWatchdog(openscConf === undefined ? undefined : dirname(openscConf));
 const ready: SignerAnswer = { ready: true };
 process.send?.(ready);

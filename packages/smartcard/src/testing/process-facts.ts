@@ -4,8 +4,8 @@ import { setTimeout as delay } from "node:timers/promises";
 /** What Linux shows of a process to its user. */
 export async function processFacts(pid: number) {
   const read = (name: string): Promise<string> => readFile(`/proc/${pid}/${name}`, "latin1");
-  const [commandLine, environment, stat, limits] = await Promise.all(
-    ["cmdline", "environ", "stat", "limits"].map(read),
+  const [commandLine, environment, stat, limits, dumped] = await Promise.all(
+    ["cmdline", "environ", "stat", "limits", "coredump_filter"].map(read),
   );
   // Behind the name, which may hold anything: state, parent, process group, session.
   const [, , group, session] = (stat ?? "").slice((stat ?? "").lastIndexOf(")") + 2).split(" ");
@@ -14,6 +14,8 @@ export async function processFacts(pid: number) {
     environment: (environment ?? "").split("\0"),
     group: Number(group),
     session: Number(session),
+    /** Kinds of memory that a core dump would hold, as a hexadecimal mask. */
+    coreDumpMemory: dumped?.trim(),
     coreDumpBytes: /Max core file size\s+(\S+)/.exec(limits ?? "")?.[1],
   };
 }
