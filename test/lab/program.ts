@@ -3,7 +3,15 @@ import { build, type Plugin } from "esbuild";
 import type { Host } from "./host.ts";
 
 /** Programs of the lab that run on its hosts: files in `programs/`. */
-export type ProgramName = "signing-service" | "build-job" | "byte-service" | "byte-client" | "fake-target";
+export type ProgramName =
+  | "signing-service"
+  | "build-job"
+  | "byte-service"
+  | "byte-client"
+  | "fake-target"
+  | "script-player"
+  | "hostile-agent"
+  | "hostile-target";
 
 const bundles = new Map<ProgramName, Promise<string>>();
 
