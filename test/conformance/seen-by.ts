@@ -3,8 +3,8 @@ import type { Sight } from "./script.ts";
 const KIB = 1024;
 
 /**
- * What an end saw, as one line. Where everything that the other end sent came, it says so instead of how much: how much
- * one gets off before one is held back differs between ways. Of many connections, each different line with its count.
+ * What an end saw, as one line. Of much that came it says whether it was all that the other end sent, not how much: how much one gets
+ * off before one is held back, and how much one reads before one stops, is chance. Of many connections, each different line with its count.
  */
 export function seenBy(own: readonly Sight[], others: readonly Sight[]): string {
   const counts = new Map<string, number>();
@@ -18,8 +18,8 @@ export function seenBy(own: readonly Sight[], others: readonly Sight[]): string 
 }
 
 function lineOf({ saw, received, isIntact }: Sight, other: Sight | undefined): string {
-  const pieces = saw.filter((what) => what.endsWith(" bytes"));
-  const isAll = pieces.length === 1 && received > KIB && received === other?.sent;
-  const words = saw.map((what) => (isAll && what.endsWith(" bytes") ? "all bytes" : what));
+  const share = received === other?.sent ? "all bytes" : "some bytes";
+  const isMuch = saw.filter((what) => what.endsWith(" bytes")).length === 1 && received > KIB;
+  const words = saw.map((what) => (isMuch && what.endsWith(" bytes") ? share : what));
   return [...words, ...(isIntact ? [] : ["bytes that were never sent there"])].join(", ");
 }
