@@ -67,17 +67,17 @@ function foreignRequires(of: BundledAgent): string[] {
   return required.filter((name) => !builtinModules.includes(name));
 }
 
-describe("the resident agent's bundle", () => {
+describe.each(["resident-agent", "installed-agent"] as const)("the bundle %s", (name) => {
   test("holds ws besides what every agent needs, and nothing native", () => {
-    const { packages, own } = contents(all["resident-agent"]);
+    const { packages, own } = contents(all[name]);
     expect(packages).toContain("ws");
     expect(packages.filter((name) => !ALLOWED_RESIDENT.has(name))).toEqual([]);
     expect(own).toEqual(["packages/agent", "packages/protocol", "packages/ssh"]);
-    expect(foreignRequires(all["resident-agent"])).toEqual([]);
+    expect(foreignRequires(all[name])).toEqual([]);
   });
 
   test("has no path in it that would load a file of the host", async () => {
-    const text = await readFile(`${folder}resident-agent.cjs`, "utf8");
+    const text = await readFile(`${folder}${name}.cjs`, "utf8");
     expect(text).not.toMatch(/require\(["'](?:bufferutil|utf-8-validate|[^"']*\.node)["']\)/);
     expect(text).not.toMatch(/require\(["']\.{0,2}\//);
   });

@@ -32,6 +32,7 @@ const farsideModuleUrl = "file:///farside-agent.cjs";`;
 const ENTRY_POINTS: Readonly<Record<BundleName, string>> = {
   agent: "packages/agent/src/main.ts",
   "resident-agent": "packages/agent/src/resident-main.ts",
+  "installed-agent": "packages/agent/src/installed-main.ts",
   bridge: "packages/agent/src/bridge-main.ts",
 };
 

@@ -17,6 +17,7 @@ import { connectHopThrough } from "./forwarding/connect-hop.ts";
 import { ForwardTable } from "./forwarding/forward-table.ts";
 import { relayGate } from "./forwarding/relay-gate.ts";
 import { RoutePool } from "./forwarding/route-pool.ts";
+import type { ConnectHop } from "./forwarding/shared-hop.ts";
 import { SockDiagOwners } from "./forwarding/sock-diag-owners.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { Lifetime } from "./lifetime.ts";
@@ -36,6 +37,10 @@ export interface AgentCoreOptions {
   readonly emit: Peer["emit"];
   /** Asks it. */
   readonly request: Peer["request"];
+  /** Connects hops; default: with signatures that `request` asks for. */
+  readonly connectHop?: ConnectHop | undefined;
+  /** Whether relays may start; default: while the lease is held. */
+  readonly mayRelay?: (() => boolean) | undefined;
   /** Events that could not be told, since the start. */
   readonly droppedEvents: () => number;
   /** Ends the commands that the agent runs, where it runs any: with that grace, for good. */
@@ -70,7 +75,7 @@ export class AgentCore {
       this.#settleEnding = resolve;
     });
     this.#routes = new RoutePool({
-      connect: connectHopThrough({ request }),
+      connect: options.connectHop ?? connectHopThrough({ request }),
       onConnected: ({ hopId, user, host, port }, hostKey) => {
         emit(hopConnected, { hopId, user, host, port, hostKey }, { keep: true });
       },
@@ -81,7 +86,7 @@ export class AgentCore {
     this.forwards = new ForwardTable({
       uid: facts.uid,
       routes: this.#routes,
-      gate: relayGate(() => this.#lifetime?.isLeaseHeld === true),
+      gate: relayGate(options.mayRelay ?? (() => this.#lifetime?.isLeaseHeld === true)),
       emit,
       onRelaysChanged: (open) => this.#lifetime?.relaysChanged(open),
       // The look for what a session left behind goes by this variable.

@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { CodedError } from "@farside/protocol/errors";
 
-/** What is sent to jump hosts: the session agent, the resident agent, and the way to its control socket. */
-export const bundleNames = ["agent", "resident-agent", "bridge"] as const;
+/** What is sent to jump hosts: the session agent, the resident agent, the installed one, and the way to a control socket. */
+export const bundleNames = ["agent", "resident-agent", "installed-agent", "bridge"] as const;
 export type BundleName = (typeof bundleNames)[number];
 
 /** The agent as one file, ready to be sent. */

@@ -99,6 +99,11 @@ export const errorTable = {
     retry: false,
     says: "The jump host would end the agent together with its login.",
   },
+  "agent.not-installed": {
+    exit: 69,
+    retry: false,
+    says: "No agent of that name is installed on the build server.",
+  },
   "agent.gone": { exit: 69, retry: true, says: "The agent, or the connection to it, is gone." },
 
   "protocol.no-preamble": {

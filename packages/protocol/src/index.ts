@@ -22,6 +22,7 @@ export {
   type ForwardChange,
 } from "./installed/config-difference.ts";
 export * from "./installed/installed-config.ts";
+export * from "./installed/installed-messages.ts";
 export * from "./limits.ts";
 export type { MessageStream, WireValue } from "./message-stream.ts";
 export * from "./messages.ts";

@@ -1,9 +1,11 @@
 import { readdirSync, readFileSync } from "node:fs";
 import type * as v from "valibot";
 import { describe, expect, test } from "vitest";
+import type { RequestDefinition } from "./define.ts";
 import { openEnvelope } from "./envelope.ts";
 import { FrameDecoder } from "./frame.ts";
 import { receive } from "./handlers.ts";
+import { installedRequests, installerRequests } from "./installed/installed-messages.ts";
 import * as messages from "./messages.ts";
 import { comparable } from "./testing/arbitrary.ts";
 import { frozenMessages } from "./testing/frames-v1/messages.ts";
@@ -70,16 +72,23 @@ function take(name: string, message: unknown): unknown {
   throw new Error(`${name} is none of the table`);
 }
 
+const rowsOf = (definitions: readonly RequestDefinition[]) =>
+  definitions.map(({ name, asker, since, params, result }) => [
+    `\`${name}\``,
+    asker,
+    String(since),
+    fieldsOf(params),
+    fieldsOf(result),
+  ]);
+
 describe("docs/protocol.md", () => {
   test("has a row for every request: who asks, since when, the fields and the answer", () => {
-    const rows = requests.map(({ name, asker, since, params, result }) => [
-      `\`${name}\``,
-      asker,
-      String(since),
-      fieldsOf(params),
-      fieldsOf(result),
-    ]);
-    expect(tableUnder("## 5 Requests", 5)).toEqual(rows);
+    expect(tableUnder("## 5 Requests", 5)).toEqual(rowsOf(requests));
+  });
+
+  test("has a row for every request to installed agents and to the installer", () => {
+    expect(tableUnder("### Requests to an installed agent", 5)).toEqual(rowsOf(installedRequests));
+    expect(tableUnder("### Requests to the installer", 5)).toEqual(rowsOf(installerRequests));
   });
 
   test("has a row for every event: who sends it, since when, and the fields", () => {

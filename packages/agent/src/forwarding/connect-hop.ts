@@ -1,32 +1,46 @@
-import { CodedError, isCodedError, type Peer } from "@farside/protocol";
-import { Hop, PinnedHostKeys } from "@farside/ssh";
+import { CodedError, type HopDeclaration, isCodedError, type Peer } from "@farside/protocol";
+import { Hop, type Identity, PinnedHostKeys } from "@farside/ssh";
 import { delegatedIdentity } from "./delegated-identity.ts";
 import type { ConnectHop } from "./shared-hop.ts";
 
 /** Longer than the workstation may take for a signature. */
 const AUTHENTICATION_TIMEOUT_MS = 330_000;
 
-/**
- * Connects hops as the agent does: only a declared host key is accepted, every signature comes from the workstation, and
- * a host that lets us in without one (it may be anybody's) is refused with `hop.no-signature`.
- */
+export interface ConnectHopAsOptions {
+  readonly hop: Pick<HopDeclaration, "user" | "host" | "port" | "connectTimeoutMs">;
+  readonly previous: Hop | undefined;
+  /** Borrowed. */
+  readonly identity: Identity;
+  readonly hostKeys: PinnedHostKeys;
+  readonly signal: AbortSignal;
+}
+
+/** Connects a hop as agents do; one that lets us in without a signature (it may be anybody's) is refused with `hop.no-signature`. */
+export async function connectHopAs(options: ConnectHopAsOptions): Promise<Hop> {
+  const { hop, previous, identity, hostKeys, signal } = options;
+  const { user, host, port, connectTimeoutMs } = hop;
+  return Hop.connect({
+    user,
+    host,
+    port,
+    leg: "hop",
+    identity,
+    hostKeys,
+    requireSignature: true,
+    dataPath: true,
+    authenticationTimeoutMs: AUTHENTICATION_TIMEOUT_MS,
+    connectTimeoutMs,
+    signal,
+    ...(previous === undefined ? {} : { dial: (dialSignal) => dialFrom(previous, host, port, dialSignal) }),
+  });
+}
+
+/** Connects hops as the agent of a session does: only a declared host key is accepted, every signature comes from the workstation. */
 export function connectHopThrough(peer: Pick<Peer, "request">): ConnectHop {
-  return async (hop, previous, signal, onSigning) => {
-    const { user, host, port, connectTimeoutMs } = hop;
-    return Hop.connect({
-      user,
-      host,
-      port,
-      leg: "hop",
-      identity: delegatedIdentity(hop, peer, onSigning),
-      hostKeys: new PinnedHostKeys(hop.hostKeys),
-      requireSignature: true,
-      dataPath: true,
-      authenticationTimeoutMs: AUTHENTICATION_TIMEOUT_MS,
-      connectTimeoutMs,
-      signal,
-      ...(previous === undefined ? {} : { dial: (dialSignal) => dialFrom(previous, host, port, dialSignal) }),
-    });
+  return (hop, previous, signal, onSigning) => {
+    const hostKeys = new PinnedHostKeys(hop.hostKeys);
+    const identity = delegatedIdentity(hop, peer, onSigning);
+    return connectHopAs({ hop, previous, identity, hostKeys, signal });
   };
 }
 

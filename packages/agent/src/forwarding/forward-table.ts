@@ -24,6 +24,13 @@ import { uidOfUser, userNameOf } from "./user-names.ts";
 
 const MAX_NAMES = 256;
 
+export interface OpenForwardOptions {
+  /** Opens its listener; default: `openListener`. */
+  readonly openListener?: typeof openListener | undefined;
+  /** See `ForwardOptions`. */
+  readonly isTakenOver?: boolean | undefined;
+}
+
 export interface ForwardTableOptions {
   /** The agent's own; it and root may always connect. */
   readonly uid: number;
@@ -40,6 +47,8 @@ export interface ForwardTableOptions {
 export class ForwardTable implements AsyncDisposable {
   readonly #options: ForwardTableOptions;
   readonly #forwards = new Map<string, Forward>();
+  /** Without a listener, with relays that go on for their grace. */
+  readonly #retired = new Set<Forward>();
   readonly #lookup: PeerUidLookup;
   readonly #names = new Map<number, Promise<string>>();
   #lastRelayId = 0;
@@ -55,8 +64,12 @@ export class ForwardTable implements AsyncDisposable {
 
   get openRelays(): number {
     let open = 0;
-    for (const forward of this.#forwards.values()) open += forward.openRelays;
+    for (const forward of this.#all) open += forward.openRelays;
     return open;
+  }
+
+  get #all(): readonly Forward[] {
+    return [...this.#forwards.values(), ...this.#retired];
   }
 
   get #waiting(): number {
@@ -76,7 +89,11 @@ export class ForwardTable implements AsyncDisposable {
   }
 
   /** Rejects with what the listener, the hops or the user names fail with. */
-  async open(params: OpenForwardParams, signal: AbortSignal): Promise<readonly BindAddress[]> {
+  async open(
+    params: OpenForwardParams,
+    signal: AbortSignal,
+    options: OpenForwardOptions = {},
+  ): Promise<readonly BindAddress[]> {
     const { forwardId } = params;
     const allowedUids = await this.#allowedUids(params.admission.allowUsers);
     if (this.#isClosed) throw new CodedError("canceled", "the agent is ending", { leg: "bind" });
@@ -86,14 +103,35 @@ export class ForwardTable implements AsyncDisposable {
         leg: "bind",
       });
     }
-    const forward = this.#make(params, allowedUids);
+    const forward = this.#make(params, allowedUids, options);
     this.#forwards.set(forwardId, forward);
     try {
       return await forward.open(signal);
     } catch (error) {
-      this.#forwards.delete(forwardId);
+      // Unless it was retired meanwhile, and another has its id.
+      if (this.#forwards.get(forwardId) === forward) this.#forwards.delete(forwardId);
       throw error;
     }
+  }
+
+  /** The listener of a forward, where it has one now. */
+  listenerOf(forwardId: string): Listener | undefined {
+    return this.#forwards.get(forwardId)?.listener;
+  }
+
+  /** Closes a forward's listener and gives its id free at once; its relays have the grace. Resolves when they are gone. */
+  async retire(forwardId: string, graceMs: number): Promise<void> {
+    const forward = this.#forwards.get(forwardId);
+    if (forward === undefined) return;
+    this.#forwards.delete(forwardId);
+    this.#retired.add(forward);
+    await forward.close(graceMs);
+    this.#retired.delete(forward);
+  }
+
+  /** Another process goes on with the listeners: from now on nothing is accepted here. What was is served; then close all. */
+  async releaseAll(): Promise<void> {
+    await Promise.all([...this.#forwards.values()].map((forward) => forward.release()));
   }
 
   /** Rejects with `forward.not-found`; else resolves when the forward and its relays are gone. */
@@ -109,7 +147,7 @@ export class ForwardTable implements AsyncDisposable {
   /** Closes all, for good; resolves with the number of relays cut. A further call with less grace shortens it. */
   async closeAll(graceMs: number): Promise<number> {
     this.#isClosed = true;
-    const cut = await Promise.all([...this.#forwards.values()].map((forward) => forward.close(graceMs)));
+    const cut = await Promise.all(this.#all.map((forward) => forward.close(graceMs)));
     await this.#lookup.close();
     return cut.reduce((sum, count) => sum + count, 0);
   }
@@ -123,11 +161,13 @@ export class ForwardTable implements AsyncDisposable {
     for (const forward of this.#forwards.values()) forward.pump();
   }
 
-  #make(params: OpenForwardParams, allowedUids: ReadonlySet<number>): Forward {
+  #make(params: OpenForwardParams, allowedUids: ReadonlySet<number>, options: OpenForwardOptions): Forward {
     const { emit, gate } = this.#options;
+    const open = options.openListener ?? openListener;
     return new Forward({
       forwardId: params.forwardId,
-      openListener: (listenerOptions) => openListener(params.bind, listenerOptions),
+      openListener: (listenerOptions) => open(params.bind, listenerOptions),
+      isTakenOver: options.isTakenOver,
       target: this.#targetOf(params),
       admitFor: (listener) => this.#admitFor(listener, allowedUids, params.admission.allowAnyUser),
       ...{ maxRelays: params.maxRelays, probeMs: params.probeMs },

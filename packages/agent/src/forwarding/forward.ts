@@ -1,3 +1,4 @@
+import { setTimeout as wait } from "node:timers/promises";
 import { type BindAddress, CodedError, type ForwardState, type Peer, toCodedError } from "@farside/protocol";
 import type { Admit } from "./admission.ts";
 import { type AdmittedClient, Entrance } from "./entrance.ts";
@@ -9,9 +10,15 @@ import type { HopNews } from "./shared-hop.ts";
 import type { Target } from "./target.ts";
 import { TargetProbe } from "./target-probe.ts";
 
+/** How long accepted connections may take to be admitted and to find a place, where nothing is accepted any more. */
+const RELEASE_TIMEOUT_MS = 5_000;
+const RELEASE_POLL_MS = 20;
+
 export interface ForwardOptions {
   readonly forwardId: string;
   readonly openListener: (options: ListenerOptions) => Promise<Listener>;
+  /** Connects the hops before it listens: another process still serves the port. */
+  readonly isTakenOver?: boolean | undefined;
   /** Owned by the forward. */
   readonly target: Target;
   /** Who may connect, for the listener that was opened. */
@@ -103,11 +110,12 @@ export class Forward implements AsyncDisposable {
 
   /** Opens it; call once. Rejects with what went wrong, having released everything. */
   async open(signal: AbortSignal): Promise<readonly BindAddress[]> {
-    const { openListener, target, admitFor } = this.#options;
+    const { openListener, target, admitFor, isTakenOver = false } = this.#options;
     const abort = () => this.#opening.abort(signal.reason);
     signal.addEventListener("abort", abort, { once: true });
     try {
       signal.throwIfAborted();
+      if (isTakenOver) await target.connect(this.#opening.signal);
       const listener = await openListener({
         onConnection: (socket, peer) => this.#entrance.accept(socket, peer),
         onError: (error) => this.#entrance.warn(`accepting a connection failed: ${error.message}`),
@@ -152,6 +160,18 @@ export class Forward implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** What it listens on; undefined while it does not. */
+  get listener(): Listener | undefined {
+    return this.#listener;
+  }
+
+  /** Stops accepting because another process goes on with the sockets; resolves when what was accepted has become relays. */
+  async release(): Promise<void> {
+    await this.#listener?.release();
+    const until = performance.now() + RELEASE_TIMEOUT_MS;
+    while (this.waiting > 0 && performance.now() < until) await wait(RELEASE_POLL_MS);
   }
 
   /** Starts waiting connections for which there is a place now. */

@@ -18,6 +18,10 @@ export interface Listener extends AsyncDisposable {
   readonly bound: readonly BindAddress[];
   /** Whether only processes of this host reach it by TCP, so that their users can be told apart. */
   readonly isLoopback: boolean;
+  /** Of the listening sockets, for a process that goes on with them; -1 where this system has none. */
+  readonly descriptors: readonly number[];
   /** Stops accepting; accepted connections stay. Idempotent. */
   close(): Promise<void>;
+  /** The same where another process goes on with the sockets: what they are called stays. */
+  release(): Promise<void>;
 }

@@ -5,6 +5,7 @@ import { isLoopbackAddress } from "./admission.ts";
 import { bindFailure } from "./bind-failure.ts";
 import { formatEndpoint } from "./format-endpoint.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
+import { descriptorOf } from "./server-descriptor.ts";
 
 /** Connections that the kernel completes for us while we are busy; it cuts this at net.core.somaxconn. */
 const BACKLOG = 4096;
@@ -31,7 +32,25 @@ type TcpBind = Extract<BindAddress, { kind: "loopback" | "tcp" }>;
  */
 export async function openTcpListener(bind: TcpBind, options: ListenerOptions): Promise<Listener> {
   const addresses = await addressesToBind(bind);
-  const servers = await listenOnAll(addresses, bind.port, options);
+  return listenerOf(await listenOnAll(addresses, bind.port, options));
+}
+
+/** Goes on with sockets that another process listens on: theirs is the bind, the port and the backlog. */
+export async function adoptTcpListener(
+  descriptors: readonly number[],
+  options: ListenerOptions,
+): Promise<Listener> {
+  const servers: net.Server[] = [];
+  try {
+    for (const fd of descriptors) servers.push(await listen({ fd, backlog: BACKLOG }, options));
+    return listenerOf(servers);
+  } catch (error) {
+    await closeAll(servers);
+    throw error;
+  }
+}
+
+function listenerOf(servers: readonly net.Server[]): Listener {
   const bound = servers.map((server): BindAddress => {
     const { address, port } = server.address() as net.AddressInfo;
     return { kind: "tcp", address, port };
@@ -43,8 +62,10 @@ export async function openTcpListener(bind: TcpBind, options: ListenerOptions): 
   };
   return {
     bound,
-    isLoopback: addresses.every(isLoopbackAddress),
+    isLoopback: bound.every((each) => each.kind === "tcp" && isLoopbackAddress(each.address)),
+    descriptors: servers.map(descriptorOf),
     close,
+    release: close,
     [Symbol.asyncDispose]: close,
   };
 }
@@ -104,7 +125,8 @@ async function listenOnOnePort(
   let chosenPort = port;
   for (const address of addresses) {
     try {
-      const server = await listen(address, chosenPort, options);
+      const place = { host: address, port: chosenPort, backlog: BACKLOG, ipv6Only: true, exclusive: true };
+      const server = await listen(place, options);
       servers.push(server);
       chosenPort = (server.address() as net.AddressInfo).port;
     } catch (error) {
@@ -117,7 +139,10 @@ async function listenOnOnePort(
   return servers.length === 0 ? missing : undefined;
 }
 
-function listen(address: string, port: number, options: ListenerOptions): Promise<net.Server> {
+function listen(
+  place: net.ListenOptions & { readonly fd?: number },
+  options: ListenerOptions,
+): Promise<net.Server> {
   const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
   server.on("connection", (socket) => {
     const { remoteAddress, remotePort } = socket;
@@ -126,7 +151,7 @@ function listen(address: string, port: number, options: ListenerOptions): Promis
   });
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host: address, port, backlog: BACKLOG, ipv6Only: true, exclusive: true }, () => {
+    server.listen(place, () => {
       server.off("error", reject);
       server.on("error", options.onError);
       resolve(server);

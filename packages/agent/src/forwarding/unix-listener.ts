@@ -1,8 +1,9 @@
-import { lstatSync } from "node:fs";
+import { lstatSync, renameSync, rmSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { type BindAddress, CodedError } from "@farside/protocol";
 import type { Listener, ListenerOptions } from "./listener.ts";
+import { descriptorOf } from "./server-descriptor.ts";
 import { holderOfUnixSocket } from "./socket-holder.ts";
 
 const BACKLOG = 4096;
@@ -32,6 +33,28 @@ export async function openUnixListener(bind: UnixBind, options: ListenerOptions)
   } catch (error) {
     throw await unixBindFailure(bind.path, error as NodeJS.ErrnoException);
   }
+  return listenerOf(server, bind, options);
+}
+
+/** Goes on with a socket that another process listens on; from then on it is this one that removes its path. */
+export async function adoptUnixListener(
+  bind: UnixBind,
+  fd: number,
+  options: ListenerOptions,
+): Promise<Listener> {
+  const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
+  server.on("connection", (socket) => options.onConnection(socket, "unix"));
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ fd, backlog: BACKLOG }, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
+  return listenerOf(server, bind, options);
+}
+
+function listenerOf(server: net.Server, bind: UnixBind, options: ListenerOptions): Listener {
   server.on("error", options.onError);
   const ours = fileIdOf(bind.path);
   let closing: Promise<void> | undefined;
@@ -39,7 +62,22 @@ export async function openUnixListener(bind: UnixBind, options: ListenerOptions)
     closing ??= closeOurs(server, bind.path, ours);
     return closing;
   };
-  return { bound: [bind], isLoopback: false, close, [Symbol.asyncDispose]: close };
+  const release = () => {
+    closing ??= releaseOurs(server, bind.path);
+    return closing;
+  };
+  return {
+    ...{ bound: [bind], isLoopback: false, descriptors: [descriptorOf(server)] },
+    ...{ close, release, [Symbol.asyncDispose]: close },
+  };
+}
+
+/** Closing would unlink the path, which is another process's now: for that moment it is called otherwise. */
+async function releaseOurs(server: net.Server, file: string): Promise<void> {
+  const aside = `${file}.${process.pid}.farside`;
+  renameSync(file, aside);
+  server.close();
+  renameSync(aside, file);
 }
 
 /** Throws `forward.bind-refused` for what can't be a socket's path. */
@@ -80,6 +118,8 @@ async function closeOurs(server: net.Server, file: string, ours: FileId | undefi
   const isReplaced = now !== undefined && (now.device !== ours?.device || now.inode !== ours.inode);
   if (!isReplaced) {
     server.close();
+    // One that was adopted is no path's to Node.js.
+    if (now !== undefined) rmSync(file, { force: true });
     return;
   }
   server.removeAllListeners("connection");

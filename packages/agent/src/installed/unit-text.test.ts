@@ -6,14 +6,20 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { unitName, unitText } from "./unit-text.ts";
 
-const facts = { name: "signing", node: "/usr/bin/node", command: ["/home/b/.local/agent.cjs", "installed"] };
+const facts = {
+  name: "signing",
+  node: "/usr/bin/node",
+  command: ["/home/b/.local/agent.cjs", "serve"],
+  run: "ab".repeat(16),
+};
 
 describe("the unit of an installed agent", () => {
   test("starts it, says when it is ready, and starts it again after a crash", () => {
     const lines = unitText(facts).split("\n");
     expect(lines).toEqual(
       expect.arrayContaining([
-        'ExecStart="/usr/bin/node" "/home/b/.local/agent.cjs" "installed"',
+        'ExecStart="/usr/bin/node" "/home/b/.local/agent.cjs" "serve"',
+        `Environment=FARSIDE_RUN=${"ab".repeat(16)}`,
         "Type=notify",
         "NotifyAccess=all",
         "Restart=always",

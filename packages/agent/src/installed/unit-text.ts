@@ -1,3 +1,5 @@
+import { RUN_VARIABLE } from "../command/command-table.ts";
+
 export interface UnitFacts {
   /** The agent's name; see `agentName`. */
   readonly name: string;
@@ -5,6 +7,8 @@ export interface UnitFacts {
   readonly node: string;
   /** What Node.js runs, with its arguments; absolute paths. */
   readonly command: readonly string[];
+  /** Marks every process of it, in its environment; see `RUN_VARIABLE`. */
+  readonly run: string;
 }
 
 /** Name of the unit of the installed agent `name`. */
@@ -18,7 +22,7 @@ export function unitName(name: string): string {
  * sockets; an upgrade says its new main process in the same way. What would take something from the agent that it needs
  * is not in here: write-and-execute memory (V8), files of the login (keys, sockets).
  */
-export function unitText({ name, node, command }: UnitFacts): string {
+export function unitText({ name, node, command, run }: UnitFacts): string {
   return `# Made by "farside agent install" and "farside agent upgrade", which write it anew; "farside agent uninstall" removes it.
 [Unit]
 Description=farside agent ${name}
@@ -28,6 +32,7 @@ StartLimitBurst=20
 [Service]
 Type=notify
 NotifyAccess=all
+Environment=${RUN_VARIABLE}=${run}
 ExecStart=${[node, ...command].map(quoted).join(" ")}
 Restart=always
 RestartSec=2

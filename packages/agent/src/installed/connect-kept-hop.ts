@@ -1,0 +1,64 @@
+import { CodedError, type HopIdentity, type InstalledForward, type InstalledHop } from "@farside/protocol";
+import { type Identity, KeyFileIdentity, PinnedHostKeys, SshAgentIdentity } from "@farside/ssh";
+import { connectHopAs } from "../forwarding/connect-hop.ts";
+import { delegatedIdentity } from "../forwarding/delegated-identity.ts";
+import type { ConnectHop } from "../forwarding/shared-hop.ts";
+import { expandHome } from "./expand-home.ts";
+import type { LentIdentities } from "./lent-identities.ts";
+
+/** A hop with what logs in to it. */
+export interface KeptHop extends InstalledHop {
+  readonly identity: HopIdentity;
+}
+
+/** The hops of `forwards`, by id. */
+export function keptHops(forwards: readonly InstalledForward[]): Map<string, KeptHop> {
+  return new Map(
+    forwards.flatMap(({ route, identity }) =>
+      route.map((hop): [string, KeptHop] => [hop.hopId, { ...hop, identity }]),
+    ),
+  );
+}
+
+export interface ConnectKeptHopOptions {
+  readonly hop: (hopId: string) => KeptHop | undefined;
+  readonly lent: LentIdentities;
+  /** The home of the login, for `~/`. */
+  readonly home: string;
+  /** Hears when a hop starts to wait for somebody to attach, and when it no longer does. */
+  readonly onWaiting: (hop: KeptHop, isWaiting: boolean) => void;
+}
+
+/**
+ * Connects hops as an installed agent does: with a key of this host, with its ssh-agent, or with the identity of a
+ * workstation that is attached, for which it waits. Only the configured host keys are accepted.
+ */
+export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKeptHopOptions): ConnectHop {
+  return async (declaration, previous, signal, onSigning) => {
+    const hop = find(declaration.hopId);
+    if (hop === undefined)
+      throw new CodedError("hop.lost", `${declaration.host} is no hop any more`, { leg: "hop" });
+    const hostKeys = new PinnedHostKeys(declaration.hostKeys, hop.fingerprints);
+    const { identity } = hop;
+    if (identity.kind !== "attached") {
+      await using own = await openOwn(identity, home);
+      return await connectHopAs({ hop: declaration, previous, identity: own, hostKeys, signal });
+    }
+    const { peer, publicKeys } = await lent.for(hop.hopId, {
+      signal,
+      onWaiting: (isWaiting) => {
+        onSigning(isWaiting);
+        onWaiting(hop, isWaiting);
+      },
+    });
+    const delegated = delegatedIdentity({ ...declaration, publicKeys: [...publicKeys] }, peer, onSigning);
+    return connectHopAs({ hop: declaration, previous, identity: delegated, hostKeys, signal });
+  };
+}
+
+function openOwn(identity: Exclude<HopIdentity, { kind: "attached" }>, home: string): Promise<Identity> {
+  const path = expandHome(identity.path, home);
+  return identity.kind === "key-file"
+    ? KeyFileIdentity.open({ files: [path] })
+    : SshAgentIdentity.open({ socketPath: path });
+}

@@ -1,0 +1,94 @@
+import {
+  CodedError,
+  handle,
+  logCommand,
+  lookAtHost,
+  putAgent,
+  putBundle,
+  type RequestHandler,
+  removeAgent,
+} from "@farside/protocol";
+import type { HostFacts } from "../host-facts.ts";
+import { type AgentPlaces, agentPlaces, bundlePath, type FolderFacts } from "../installed/agent-folder.ts";
+import { type InstallRecord, readInstallRecord } from "../installed/install-record.ts";
+import { unitName } from "../installed/unit-text.ts";
+import { installAgent, putBundleAt } from "./install-agent.ts";
+import { installationAt, lookAt } from "./look-at-host.ts";
+import { removeAgentAt } from "./remove-agent.ts";
+import type { ServiceManager } from "./service-manager.ts";
+
+export interface InstallerOptions {
+  readonly facts: HostFacts;
+  readonly folders: FolderFacts;
+  readonly manager: ServiceManager;
+  /** The agent's file: this very bundle. */
+  readonly bundle: Uint8Array;
+}
+
+/** One handler for each request that the installer answers. */
+export function installerService(options: InstallerOptions): RequestHandler[] {
+  const { folders, manager, bundle, facts } = options;
+  const installed = async (name: string): Promise<{ places: AgentPlaces; record: InstallRecord }> => {
+    const places = agentPlaces(name, folders);
+    const record = await readInstallRecord(places);
+    if (record !== undefined) return { places, record };
+    throw new CodedError(
+      "agent.not-installed",
+      `looking for the agent ${name}: none is installed under that name`,
+      {
+        leg: "jump",
+        hint: "farside agent status shows which are.",
+      },
+    );
+  };
+  return [
+    handle(lookAtHost, ({ name }) => lookAt(name, options)),
+    handle(putAgent, async ({ config, run, supervisor }) => {
+      const places = agentPlaces(config.name, folders);
+      if ((await readInstallRecord(places)) !== undefined)
+        throw new CodedError(
+          "config.invalid",
+          `installing the agent ${config.name}: one of that name is installed`,
+          {
+            leg: "jump",
+            hint: "Change it with farside agent apply, or give the new one another name in forwards.yaml.",
+          },
+        );
+      const digest = await installAgent({ places, config, run, supervisor, bundle, facts, manager });
+      return { control: places.control, digest };
+    }),
+    handle(putBundle, async ({ name }) => {
+      const { places } = await installed(name);
+      const before = await installationAt(places, manager);
+      const digest = await putBundleAt(places, bundle);
+      return { bundle: bundlePath(places, digest), digest, isCurrent: before?.digest === digest };
+    }),
+    handle(removeAgent, async ({ name }) => {
+      const { places, record } = await installed(name);
+      return { removed: await removeAgentAt(places, record, manager) };
+    }),
+    handle(logCommand, async ({ name, lines, follow }) => {
+      const { places, record } = await installed(name);
+      const count = String(lines);
+      const runtime = `XDG_RUNTIME_DIR=/run/user/${facts.uid}`;
+      const argv =
+        record.supervisor === "systemd"
+          ? [
+              "env",
+              runtime,
+              "journalctl",
+              "--user",
+              "-u",
+              unitName(name),
+              "-n",
+              count,
+              "-o",
+              "cat",
+              "-q",
+              ...(follow ? ["-f"] : ["--no-pager"]),
+            ]
+          : ["tail", "-n", count, ...(follow ? ["-F"] : []), places.log];
+      return { argv };
+    }),
+  ];
+}
