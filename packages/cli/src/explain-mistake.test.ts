@@ -83,9 +83,14 @@ describe("a mistake on the command line", () => {
   });
 
   test("options of later versions are unknown ones, not accepted without effect", async () => {
-    for (const option of ["--reattach", "--detach", "--take-over"]) {
-      expect(await mistake("forward", "x", "-L", "1:b:2", option)).toContain(`unknown option ${option}`);
-    }
+    expect(await mistake("forward", "x", "-L", "1:b:2", "--take-over")).toContain(
+      "unknown option --take-over",
+    );
+  });
+
+  test("a command can't outlive its connection", () => {
+    expect(Object.keys(allForwardOptions)).toEqual(expect.arrayContaining(["reattach", "detach"]));
+    for (const option of ["reattach", "detach"]) expect(allRunOptions).not.toHaveProperty(option);
   });
 
   test("every flag that is given a value is one, also =yes, which would be read as no", async () => {

@@ -8,6 +8,7 @@ import {
   deadline,
   describeAgent,
   describeHost,
+  detachAgent,
   type HostDescription,
   isCodedError,
   type MessageStream,
@@ -37,6 +38,25 @@ import { type RemoteCommand, RemoteCommands, type RunOptions } from "./remote-co
 /** Heartbeats within one lease: two may be lost. */
 const HEARTBEATS_PER_LEASE = 3;
 
+/** How a channel is found to be dead. */
+export interface Heartbeat {
+  readonly intervalMs: number;
+  /** Without an answer for so long, it is. */
+  readonly silenceMs: number;
+}
+
+/** What has to be known of an agent over all channels to it: what it was asked for, and what was signed for it. */
+export interface LinkMemory {
+  readonly guard: DestinationGuard;
+  readonly hops: Map<string, DeclaredHop>;
+  readonly counters: Map<string, ForwardCounters>;
+}
+
+export function newLinkMemory(emit: AgentLinkOptions["emit"]): LinkMemory {
+  const guard = new DestinationGuard({ onDecision: (decision) => emit(signEvent(decision)) });
+  return { guard, hops: new Map(), counters: new Map() };
+}
+
 export interface AgentLinkOptions {
   /** Owned by the link. */
   readonly stream: MessageStream;
@@ -49,6 +69,10 @@ export interface AgentLinkOptions {
   /** Borrowed: asked only for what the destination guard accepts. */
   readonly identity: Pick<Identity, "sign">;
   readonly emit: (event: SessionEventDraft) => void;
+  /** Default: that of an agent with one channel. */
+  readonly memory?: LinkMemory | undefined;
+  /** Default: every third of the lease, and a whole one. */
+  readonly heartbeat?: Heartbeat | undefined;
   /** Bounds the wait for the agent's hello. */
   readonly signal: AbortSignal;
 }
@@ -67,17 +91,18 @@ export class AgentLink implements AsyncDisposable {
   /** Resolves when the channel is closed: undefined after `stop` or `close`, else why. Never rejects. */
   readonly closed: Promise<CodedError | undefined>;
   readonly #peer: Peer;
-  readonly #guard: DestinationGuard;
   readonly #commands: RemoteCommands;
   readonly #facts: LinkFacts;
   readonly #host: string;
-  #heartbeat: NodeJS.Timeout | undefined;
+  readonly #heartbeat: Heartbeat;
+  #timer: NodeJS.Timeout | undefined;
 
   /** Says hello both ways. Rejects with `protocol.*`, `agent.digest-mismatch`, `agent.gone` or the signal's reason. */
   static async connect(options: AgentLinkOptions): Promise<AgentLink> {
     const { emit, host } = options;
-    const facts: LinkFacts = { hops: new Map(), counters: new Map(), isStopping: false, failure: undefined };
-    const guard = new DestinationGuard({ onDecision: (decision) => emit(signEvent(decision)) });
+    const memory = options.memory ?? newLinkMemory(emit);
+    const { guard, hops, counters } = memory;
+    const facts: LinkFacts = { ...memory, isStopping: false, hasEnded: false, failure: undefined };
     let greet: (hello: AgentHello) => void = () => {};
     let giveUp: (error: CodedError) => void = () => {};
     const greeting = new Promise<AgentHello>((resolve, reject) => {
@@ -92,10 +117,11 @@ export class AgentLink implements AsyncDisposable {
         ...agentEvents({
           host,
           emit,
-          hop: (hopId) => facts.hops.get(hopId),
-          counters: (forwardId) => facts.counters.get(forwardId),
+          hop: (hopId) => hops.get(hopId),
+          counters: (forwardId) => counters.get(forwardId),
           onLie: (error) => fail(facts, peer, error),
           onEnding: (failure) => {
+            facts.hasEnded = true;
             if (failure !== undefined) facts.failure ??= failure;
           },
         }),
@@ -106,7 +132,7 @@ export class AgentLink implements AsyncDisposable {
       const hello = await abortable(greeting, options.signal);
       const protocol = checkHello(hello, options);
       peer.emit(orchestratorHello, { ...options.hello, protocol, capabilities: [] }, { keep: true });
-      return new AgentLink({ peer, guard, commands }, hello, facts, options);
+      return new AgentLink({ peer, commands }, hello, facts, options);
     } catch (error) {
       await peer.close();
       throw isCodedError(error) && !options.signal.aborted ? named(error, host) : error;
@@ -114,20 +140,30 @@ export class AgentLink implements AsyncDisposable {
   }
 
   private constructor(
-    { peer, guard, commands }: { peer: Peer; guard: DestinationGuard; commands: RemoteCommands },
+    { peer, commands }: { peer: Peer; commands: RemoteCommands },
     hello: AgentHello,
     facts: LinkFacts,
     options: AgentLinkOptions,
   ) {
     this.#peer = peer;
-    this.#guard = guard;
     this.#commands = commands;
     this.#facts = facts;
     this.#host = options.host;
     this.hello = hello;
     this.closed = peer.closed.then((error) => this.#endReason(error));
-    void this.closed.then(() => clearTimeout(this.#heartbeat));
-    this.#beatAfter(options.hello.leaseMs);
+    void this.closed.then(() => clearTimeout(this.#timer));
+    const { leaseMs } = options.hello;
+    this.#heartbeat = options.heartbeat ?? {
+      intervalMs: leaseMs / HEARTBEATS_PER_LEASE,
+      silenceMs: leaseMs,
+    };
+    this.#beatLater();
+  }
+
+  /** The channel is lost, as far as is known, not the agent: it has said nothing of an end, and nothing that can't be. */
+  get isLostOnly(): boolean {
+    const { hasEnded, failure } = this.#facts;
+    return !hasEnded && (failure === undefined || failure.code === "agent.gone");
   }
 
   /** What went through each forward so far. */
@@ -180,6 +216,17 @@ export class AgentLink implements AsyncDisposable {
     return this.#peer.request(describeAgent, {}, { signal });
   }
 
+  /** Starts the agent's lease anew. Answered, it also says that this is the channel of its orchestrator. */
+  async renewLease(signal: AbortSignal): Promise<void> {
+    await this.#peer.request(renewLease, {}, { signal });
+  }
+
+  /** The agent needs no orchestrator any more, until its ttl. Rejects with `config.invalid` where it has none. */
+  async detach(signal: AbortSignal): Promise<void> {
+    await this.#peer.request(detachAgent, {}, { signal });
+    this.#facts.isStopping = true;
+  }
+
   /** Runs a command on the jump host. Throws `usage.invalid`, and `agent.unsupported-host` where the agent can't. */
   run(argv: readonly string[], options: RunOptions): RemoteCommand {
     if (this.hello.capabilities.includes("command")) return this.#commands.run(argv, options);
@@ -208,7 +255,7 @@ export class AgentLink implements AsyncDisposable {
   #declare(route: readonly DeclaredHop[]): OpenForwardParams["route"] {
     for (const hop of route) {
       this.#facts.hops.set(hop.hopId, hop);
-      this.#guard.declare(hop);
+      this.#facts.guard.declare(hop);
     }
     return route.map(({ hopId, user, host, port, hostKeys, publicKeys }) => ({
       ...{ hopId, user, host, port },
@@ -217,19 +264,20 @@ export class AgentLink implements AsyncDisposable {
     }));
   }
 
-  #beatAfter(leaseMs: number): void {
-    this.#heartbeat = setTimeout(() => void this.#beat(leaseMs), leaseMs / HEARTBEATS_PER_LEASE);
+  #beatLater(): void {
+    this.#timer = setTimeout(() => void this.#beat(), this.#heartbeat.intervalMs);
   }
 
-  async #beat(leaseMs: number): Promise<void> {
+  async #beat(): Promise<void> {
+    const { silenceMs } = this.#heartbeat;
     const missed = () =>
-      new CodedError("agent.gone", `the agent on ${this.#host} did not answer for ${leaseMs / 1000} s`, {
+      new CodedError("agent.gone", `the agent on ${this.#host} did not answer for ${silenceMs / 1000} s`, {
         leg: "jump",
       });
-    const limit = deadline(leaseMs, missed);
+    const limit = deadline(silenceMs, missed);
     try {
-      await this.#peer.request(renewLease, {}, { signal: limit.signal });
-      if (!this.#peer.isClosed) this.#beatAfter(leaseMs);
+      await this.renewLease(limit.signal);
+      if (!this.#peer.isClosed) this.#beatLater();
     } catch (error) {
       // A closed peer has its own reason.
       if (limit.signal.aborted) fail(this.#facts, this.#peer, error as CodedError);
@@ -249,11 +297,11 @@ export class AgentLink implements AsyncDisposable {
   }
 }
 
-interface LinkFacts {
-  readonly hops: Map<string, DeclaredHop>;
-  readonly counters: Map<string, ForwardCounters>;
+interface LinkFacts extends LinkMemory {
   /** We want the end, so that whatever comes with it is no failure. */
   isStopping: boolean;
+  /** It has said that it ends. */
+  hasEnded: boolean;
   failure: CodedError | undefined;
 }
 

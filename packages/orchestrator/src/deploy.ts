@@ -1,6 +1,14 @@
-import { abortable, FramedStream, harmless, isCodedError, PreambleScanner } from "@farside/protocol";
+import {
+  abortable,
+  FramedStream,
+  harmless,
+  isCodedError,
+  type MessageStream,
+  PreambleScanner,
+} from "@farside/protocol";
 import type { ExecStream, Hop } from "@farside/ssh";
 import { type Bootstrap, bootstrap, shellMark } from "./bootstrap.ts";
+import { webSocketOver } from "./reattach/web-socket-over.ts";
 import { HostStatuses } from "./runtime/host-statuses.ts";
 import { provideRuntime, type RuntimeOptions } from "./runtime/provide-runtime.ts";
 import { diagnoseSilence } from "./silent-login.ts";
@@ -37,6 +45,10 @@ export interface DeployOptions {
   /** `user@host`, for messages. */
   readonly host: string;
   readonly bundle: AgentBundle;
+  /** What the bundle is to do, where it has several jobs; see `jobOf` of the agent. */
+  readonly job?: Readonly<Record<string, string>> | undefined;
+  /** Marks the processes; default: a new one. */
+  readonly nonce?: string | undefined;
   /** Path or name of the Node.js to use there; default: search. */
   readonly remoteNode?: string | undefined;
   /** Sends a Node.js where the host has none that fits. Default: such a host is refused. */
@@ -58,7 +70,7 @@ export interface Deployment {
   /** Marks every process of this deploy; see `RUN_VARIABLE`. */
   readonly nonce: string;
   /** The carrier of the control channel; whoever closes it ends the agent. */
-  readonly stream: FramedStream;
+  readonly stream: MessageStream;
   /** Resolves when the agent has ended, or its channel is closed. */
   readonly ended: Promise<void>;
   /** What the login shell printed before the agent; harmless. */
@@ -77,7 +89,8 @@ export interface Deployment {
 export async function deploy(options: DeployOptions): Promise<Deployment> {
   const { hop, bundle, remoteNode, signal, host } = options;
   const withoutNode = options.runtime && (options.runtime.mode === "upload" ? "order" : "wait");
-  const boot = bootstrap({ ...bundle, remoteNode, withoutNode });
+  const argument = options.job && Buffer.from(JSON.stringify(options.job)).toString("hex");
+  const boot = bootstrap({ ...bundle, remoteNode, withoutNode, argument, nonce: options.nonce });
   await options.onStart?.(boot.nonce);
   options.onStage?.("its login has not come to the command yet");
   let channel: ExecStream;
@@ -94,11 +107,11 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   try {
     const first = await readPreamble({ ...options, channel, output, place });
     const { status, rest, uploadBytes } = await withRuntime(first, { ...options, channel, boot, place });
-    if (status !== "agent") throw refusal(status, place);
+    if (status !== "agent" && status !== "bridge") throw refusal(status, place);
     options.onStage?.("its agent has not said hello yet");
     return {
       nonce: boot.nonce,
-      stream: new FramedStream(channel, { initial: rest }),
+      stream: status === "agent" ? framed(channel, rest) : await bridged(channel, rest, signal),
       ended: channel.ended.then(() => {}),
       noise: harmless(output.noise, SHOWN_OUTPUT),
       uploadBytes,
@@ -111,6 +124,16 @@ export async function deploy(options: DeployOptions): Promise<Deployment> {
   } finally {
     logNoise(output.noise, options.onLog);
   }
+}
+
+function framed(channel: ExecStream, rest: Buffer): MessageStream {
+  return new FramedStream(channel, { initial: rest });
+}
+
+/** Behind a bridge, the channel ends at the agent's control socket. */
+async function bridged(channel: ExecStream, rest: Buffer, signal: AbortSignal): Promise<MessageStream> {
+  if (rest.length > 0) channel.unshift(rest);
+  return webSocketOver(channel, signal);
 }
 
 /** `first` where it is final; else what the bundle says once it runs on a Node.js that was sent. */

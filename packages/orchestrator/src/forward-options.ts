@@ -100,6 +100,13 @@ export interface ForwardOptions extends LoginOptions {
   readonly ttlMs?: number | undefined;
   /** It ends after this time without an open relay. Default 0: never. */
   readonly idleMs?: number | undefined;
+  /**
+   * The agent outlives the connection to the jump host: it goes on for its lease while the session logs in again and attaches
+   * to it. Default false. It then runs no commands.
+   */
+  readonly reattach?: boolean | undefined;
+  /** Like `reattach`, and the session may be left with `detach()`; needs `ttlMs`. Default false. */
+  readonly detach?: boolean | undefined;
   /** Time for the machines to get ready, waits for people and cards not counted. Default 30 s. */
   readonly startTimeoutMs?: number | undefined;
   /** Written as JSON once every forward is open, removed at the end. */
@@ -116,6 +123,10 @@ export interface ForwardOptions extends LoginOptions {
   readonly stateFolder?: string | undefined;
   /** The agent; default: the one of this installation. */
   readonly bundle?: AgentBundle | undefined;
+  /** The agent of `reattach` and `detach`; default: the one of this installation. */
+  readonly residentBundle?: AgentBundle | undefined;
+  /** What reaches that agent again; default: the one of this installation. */
+  readonly bridgeBundle?: AgentBundle | undefined;
 }
 
 /** What applies where an option is not given. Times in ms. */

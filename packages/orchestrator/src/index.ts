@@ -37,6 +37,7 @@ export type { OpenForward } from "./session-plan.ts";
 export type { SessionPhase, SessionState } from "./session-state.ts";
 // Sessions of this workstation
 export {
+  isLeftRunning,
   listSessions,
   readSession,
   type SessionRecord,

@@ -14,6 +14,8 @@ import { resolveJumpRoute } from "./jump-route.ts";
 
 export interface ConnectOptions {
   readonly signal: AbortSignal;
+  /** For the first connect on the way, instead of ConnectTimeout, where that is longer. */
+  readonly dialTimeoutMs?: number | undefined;
   /** Called for each hop on the way, the jump host last. */
   readonly onConnected?:
     | ((place: { user: string; host: string; port: number }, hop: Hop) => void)
@@ -68,14 +70,16 @@ export async function planJumpLogin(
   };
   return {
     ...{ configs, jump, isBatch, hostKeys, host: `${jump.user}@${jump.hostName}` },
-    connect: async (identity, { signal: connectSignal, onConnected }) => {
+    connect: async (identity, { signal: connectSignal, onConnected, dialTimeoutMs }) => {
       const hops = await Promise.all(
         configs.map((config) =>
           hopOptions(config, identity, { ...options, keyboardInteractive }, hostKeys, whileAsking),
         ),
       );
+      const [first, ...others] = hops;
+      const dialled = first === undefined ? [] : [soonerDialled(first, dialTimeoutMs), ...others];
       let connected = 0;
-      return connectChain(hops, {
+      return connectChain(dialled, {
         signal: connectSignal,
         onConnected: (hop) => {
           const place = hops[connected];
@@ -85,6 +89,12 @@ export async function planJumpLogin(
       });
     },
   };
+}
+
+function soonerDialled(hop: HopOptions, dialTimeoutMs: number | undefined): HopOptions {
+  if (dialTimeoutMs === undefined) return hop;
+  const { connectTimeoutMs = dialTimeoutMs } = hop;
+  return { ...hop, connectTimeoutMs: Math.min(connectTimeoutMs, dialTimeoutMs) };
 }
 
 async function hopOptions(

@@ -18,6 +18,8 @@ export interface Traces {
   readonly ports: readonly number[];
   /** Paths of unix sockets, as they were asked for: relative ones are the login's. */
   readonly sockets: readonly string[];
+  /** Sessions whose resident agents had control sockets. */
+  readonly controls?: readonly string[] | undefined;
   /** Whether a Node.js may have been sent; see runtime-ladder.ts. */
   readonly mayHaveRuntime?: boolean | undefined;
 }
@@ -37,7 +39,8 @@ export type LookMode = "look" | "end" | "kill";
 
 /**
  * `$1$2` marks the processes, `$3$4` this script's output, `$5` has the ports in hex, `$6` the mode, `$7` how many
- * paths there are (those come on stdin, where any character may stand), `$8` whether a runtime is looked for. Processes are recognised by command line or environment, and only the login's own count:
+ * paths there are (those come on stdin, where any character may stand), `$8` whether a runtime is looked for, `$9` the sessions whose control
+ * sockets are. Processes are recognised by command line or environment, and only the login's own count:
  * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself.
  */
 const SCRIPT = onOneLine(`
@@ -76,6 +79,18 @@ if [ -n "$8" ]; then
     done;
   done;
 fi;
+for n in $9; do
+  for d in "\${XDG_RUNTIME_DIR:-/run/user/$me}/farside" "/tmp/farside-$me" "$HOME/.local/state/farside/run"; do
+    if [ -d "$d" ] && [ -O "$d" ]; then :; else continue; fi;
+    f=$d/$n.sock;
+    if [ "$mode" = kill ] && [ -S "$f" ] && [ -O "$f" ]; then
+      printf "%s" " $f" | grep -qsF -f - /proc/net/unix || rm -f -- "$f";
+    fi;
+    if [ "$mode" = kill ]; then rmdir "$d" 2>/dev/null; fi;
+    if [ -e "$f" ] || [ -L "$f" ]; then echo "control $f";
+    elif [ -d "$d" ] && [ -z "$(ls -A "$d")" ]; then echo "control $d"; fi;
+  done;
+done;
 if [ "$7" = 0 ]; then echo "farside-look:$mark:end"; exit; fi;
 while IFS= read -r line; do if [ "$line" = "farside-sockets $mark" ]; then break; fi; done;
 i=0;
@@ -115,6 +130,7 @@ export async function lookForLeftovers(
     mode,
     String(traces.sockets.length),
     traces.mayHaveRuntime === true ? "runtime" : "",
+    (traces.controls ?? []).join(" "),
   ];
   const channel = await hop.exec(shellCommand(SCRIPT, args), { signal });
   channel.on("error", () => {});
@@ -175,7 +191,7 @@ export function parseLook(output: string, mark: string, sockets: readonly string
     if (kind === "unknown") throw incomplete(`it can't be asked for its ${what}`);
     if (kind === "process") push(found.processes, `process ${what}`);
     else if (kind === "listener") push(found.listeners, readAddress(what));
-    else if (kind === "runtime") push(found.files, what);
+    else if (kind === "runtime" || kind === "control") push(found.files, what);
     else if (kind === "file") push(found.files, harmless(sockets[Number(what)] ?? what, 300));
     else throw incomplete("its look at itself printed something else");
   }

@@ -6,6 +6,7 @@ import type { HostConfig, Identity } from "@farside/ssh";
 import type { DeclaredHop } from "./destination-guard.ts";
 import { AgentEngine, type AgentEngineOptions } from "./engine/agent-engine.ts";
 import type { Engine, EngineContext } from "./engine/engine.ts";
+import { ResidentEngine } from "./engine/resident-engine.ts";
 import type { EventLog } from "./event-log.ts";
 import { DEFAULTS, type ForwardOptions } from "./forward-options.ts";
 import { type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
@@ -58,7 +59,11 @@ export async function planSession(
     { via: viaSpecs, pinned, hostKeys, resolve: { configFile, signal } },
     login.jump,
   );
-  const bundle = options.bundle ?? agentBundle();
+  const isResident = options.reattach === true || options.detach === true;
+  const bundle = isResident
+    ? (options.residentBundle ?? agentBundle(undefined, "resident-agent"))
+    : (options.bundle ?? agentBundle());
+  const bridge = isResident ? (options.bridgeBundle ?? agentBundle(undefined, "bridge")) : undefined;
 
   const scope = new Scope();
   try {
@@ -113,14 +118,20 @@ export async function planSession(
       },
     };
     return {
-      ...{ name, host, forwards, folder, audit, startDeadline: deadline, leaseMs: numbers.leaseMs },
-      connect: (connectOptions) => login.connect(patient, connectOptions),
+      ...{ name, host, forwards, folder, audit, startDeadline: deadline },
+      ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs },
+      connect: ({ deadline: further, ...connectOptions }) =>
+        login.connect(further === undefined ? patient : patientIdentity(identity, further), connectOptions),
       route: async (routeSignal) => {
         if (via.length === 0) return [];
         return offerKeys(via, await patient.publicKeys({ signal: routeSignal })).map(({ hop }) => hop);
       },
       keys: (keySignal) => patient.publicKeys({ signal: keySignal }),
-      engine: (context) => makeEngine?.(engine, context) ?? new AgentEngine(engine, context),
+      engine: (context) => {
+        if (makeEngine !== undefined) return makeEngine(engine, context);
+        if (bridge !== undefined) return new ResidentEngine({ ...engine, bridge }, context);
+        return new AgentEngine(engine, context);
+      },
       ...{ respectSshdPolicy: options.respectSshdPolicy, readyFile: options.readyFile },
       endsWithoutCard: options.onCardRemoval === "close",
       release: () => scope.close(),
@@ -153,7 +164,8 @@ function readNumbers(options: ForwardOptions) {
   };
   return {
     leaseMs: read("leaseMs", 1_000),
-    ttlMs: read("ttlMs", 0),
+    // Left to itself without one, nothing would ever end the agent.
+    ttlMs: read("ttlMs", options.detach === true ? 1 : 0),
     idleMs: read("idleMs", 0),
     startTimeoutMs: read("startTimeoutMs", 1),
     maxRelays: read("maxRelays", 0),

@@ -27,6 +27,8 @@ export interface ReceiptOptions {
   readonly traces: Traces;
   /** Whoever can't wait: the receipt then says that it is not complete. */
   readonly signal?: AbortSignal | undefined;
+  /** Nothing ends by itself any more: it is ended at the first look. */
+  readonly endAtOnce?: boolean | undefined;
   /** Why the host can't be looked at; default: what the look rejected with. */
   readonly whyNot?: string | undefined;
 }
@@ -48,7 +50,8 @@ export async function makeReceipt(options: ReceiptOptions): Promise<Receipt> {
       try {
         // Nobody is left who would remove them.
         const isOrphaned = found.processes.length === 0 && found.files.length > 0;
-        found = await lookForLeftovers(hop, traces, isOrphaned ? "kill" : mode, limit.signal);
+        const firstMode = options.endAtOnce === true && afterMs === 0 ? "end" : mode;
+        found = await lookForLeftovers(hop, traces, isOrphaned ? "kill" : firstMode, limit.signal);
         refusal = undefined;
       } catch (error) {
         // With MaxSessions 1, the agent's channel may still be counted.

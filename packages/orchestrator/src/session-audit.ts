@@ -64,6 +64,8 @@ function entryOf(event: SessionEvent): AuditEntry | undefined {
     }
     case "reattached":
       return { event: "reattached" };
+    case "detached":
+      return { event: "detached", expiresAt: event.expiresAt };
     case "dropped":
       return { event: "events-dropped", count: event.count };
     case "error":

@@ -27,6 +27,9 @@ export interface SessionPlan {
   readonly connect: (options: {
     signal: AbortSignal;
     onConnected: (place: { user: string; host: string; port: number }, hop: Hop) => void;
+    /** For a further login: bounds its first connect, and stands still while the identity is at work. */
+    dialTimeoutMs?: number | undefined;
+    deadline?: StartDeadline | undefined;
   }) => Promise<JumpChain>;
   readonly forwards: readonly ForwardSpec[];
   /** Hops from the jump host on, the same for every forward. Asked for once the jump host is connected. */
@@ -37,6 +40,8 @@ export interface SessionPlan {
   readonly engine: (context: EngineContext) => Engine;
   /** How long what runs on the jump host may hear nothing before it ends by itself. */
   readonly leaseMs: number;
+  /** How long it may live without us, where it is left to itself; 0: not at all. */
+  readonly ttlMs: number;
   /** Runs from the first connect to `ready`; released by the session. */
   readonly startDeadline: StartDeadline;
   /** Whether what sshd of the jump host forbids this login to forward is not forwarded; see `respectSshdPolicy`. */

@@ -10,19 +10,30 @@ export type SessionState =
   | { readonly phase: "opening"; readonly opened: number; readonly wanted: number }
   /** Every forward is open. */
   | { readonly phase: "ready" }
+  /** The way to the agent is lost, the agent goes on for its lease; it is looked for. */
+  | { readonly phase: "reattaching" }
   /** Listeners are closed; relays end within the grace. `failure`: why, unless the operator wanted it. */
   | { readonly phase: "draining"; readonly graceMs: number; readonly failure?: CodedError }
   /** The agent has ended; the host is looked at. */
   | { readonly phase: "verifying"; readonly failure?: CodedError }
+  /** The agent was left to itself, with all that is open. */
+  | { readonly phase: "detached" }
   /** Nothing happens any more. Without a receipt: nothing was ever started on the jump host. */
   | { readonly phase: "closed"; readonly failure?: CodedError; readonly receipt?: Receipt };
 
 export type SessionPhase = SessionState["phase"];
 
+const RUNNING: ReadonlySet<SessionPhase> = new Set([
+  ...(["connecting", "deploying", "opening", "ready", "reattaching"] as const),
+]);
+
 export type SessionTransition =
   | { readonly type: "connected" }
   | { readonly type: "agent-answered"; readonly forwards: number }
   | { readonly type: "forward-opened" }
+  | { readonly type: "link-lost" }
+  | { readonly type: "reattached" }
+  | { readonly type: "detached" }
   /** The operator wants the end. */
   | { readonly type: "stop"; readonly graceMs: number }
   /** The operator wants it now. */
@@ -50,6 +61,12 @@ export function next(state: SessionState, event: SessionTransition): SessionStat
     case "forward-opened":
       if (state.phase !== "opening") return state;
       return state.opened + 1 < state.wanted ? { ...state, opened: state.opened + 1 } : { phase: "ready" };
+    case "link-lost":
+      return state.phase === "ready" ? { phase: "reattaching" } : state;
+    case "reattached":
+      return state.phase === "reattaching" ? { phase: "ready" } : state;
+    case "detached":
+      return state.phase === "ready" ? { phase: "detached" } : state;
     case "stop":
       return isRunning(state) ? { phase: "draining", graceMs: event.graceMs } : state;
     case "escalate":
@@ -59,7 +76,7 @@ export function next(state: SessionState, event: SessionTransition): SessionStat
       if (isRunning(state)) return { phase: "draining", graceMs: 0, failure: event.failure };
       return state.phase === "draining" ? { ...withFailure(state, event.failure), graceMs: 0 } : state;
     case "agent-ended":
-      if (state.phase === "verifying" || state.phase === "closed") return state;
+      if (state.phase === "verifying" || state.phase === "closed" || state.phase === "detached") return state;
       return { phase: "verifying", ...failureOf(state) };
     case "looked":
       if (state.phase !== "verifying") return state;
@@ -71,7 +88,7 @@ export function next(state: SessionState, event: SessionTransition): SessionStat
 
 /** Whether the session is still on its way to `ready`, or there. */
 export function isRunning({ phase }: SessionState): boolean {
-  return phase === "connecting" || phase === "deploying" || phase === "opening" || phase === "ready";
+  return RUNNING.has(phase);
 }
 
 function withFailure<S extends { readonly failure?: CodedError }>(state: S, failure: CodedError): S {

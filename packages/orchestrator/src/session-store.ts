@@ -33,6 +33,8 @@ export const sessionRecord = v.object({
   phase: v.string(),
   /** Where the card is, where one logs in: a state of the event `card.state`. */
   card: v.optional(v.string()),
+  /** When the agent of a session that was left to itself ends. */
+  expiresAt: v.optional(v.string()),
   agentPid: v.optional(count),
   /** Marks the session's processes on the jump host. */
   nonce: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))),
@@ -54,6 +56,8 @@ const undoEntry = v.variant("made", [
   v.object({ made: v.literal("socket"), path: v.string() }),
   /** A Node.js that was sent; its folder has the agent's nonce in its name. */
   v.object({ made: v.literal("runtime") }),
+  /** The control socket of a resident agent, in one of the folders that it may be in. */
+  v.object({ made: v.literal("control"), session: v.string() }),
 ]);
 /** One thing that a session makes on the jump host, written down before it is made. */
 export type UndoEntry = v.InferOutput<typeof undoEntry>;
@@ -199,13 +203,18 @@ async function takeName(root: string, path: string, name: string): Promise<void>
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
   const session = await readSession(root, name);
-  if (session === undefined ? await isFresh(path) : session.isLive) {
+  if (session === undefined ? await isFresh(path) : session.isLive || isLeftRunning(session.record)) {
     throw new CodedError("session.name-in-use", `cannot name the session ${name}: a live one has that name`, {
       hint: `End it with: farside teardown ${name}`,
     });
   }
   await rm(path, { recursive: true, force: true });
   await mkdir(path, { mode: 0o700 });
+}
+
+/** Whether the session's agent was left to itself and may still be there. */
+export function isLeftRunning({ phase, expiresAt }: SessionRecord, now: number = Date.now()): boolean {
+  return phase === "detached" && Date.parse(expiresAt ?? "") > now;
 }
 
 /** Whether a folder without a record may be one that another process is just making. */
@@ -234,7 +243,9 @@ export async function readSession(root: string, name: string): Promise<StoredSes
     .map((line) => v.safeParse(undoLine, parseJson(line)))
     .flatMap((line) => (line.success ? [line.output] : []))
     .reduce<UndoEntry[]>(remaining, []);
-  return { record, undo, isLive: await isRunning(record), folder };
+  // Who has left its agent to itself may live on for other reasons.
+  const isLive = record.phase !== "detached" && (await isRunning(record));
+  return { record, undo, isLive, folder };
 }
 
 function remaining(entries: UndoEntry[], line: v.InferOutput<typeof undoLine>): UndoEntry[] {

@@ -2,6 +2,7 @@ import {
   type AgentDescription,
   abortable,
   CodedError,
+  deadline,
   type Receipt,
   type SessionEvent,
   type SessionEventOf,
@@ -16,6 +17,7 @@ import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
 import { DEFAULTS } from "./forward-options.ts";
 import { LiveRecord } from "./live-record.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
+import { reattach } from "./reattach/reattach.ts";
 import { makeReceipt } from "./receipt.ts";
 import type { RemoteCommand, RunOptions } from "./remote-command.ts";
 import { auditEvent } from "./session-audit.ts";
@@ -27,6 +29,8 @@ import { tracesOf } from "./traces.ts";
 
 /** How long closing an identity may take. */
 const RELEASE_TIMEOUT_MS = 5_000;
+/** How long a last login to a host that was lost may take. */
+const RECOVERY_TIMEOUT_MS = 10_000;
 
 export interface CloseOptions {
   /** What open relays get to finish, in ms; default 10 s. */
@@ -58,6 +62,7 @@ export class Session implements AsyncDisposable {
   #engine: Engine | undefined;
   #isHopGone = false;
   #wasReady = false;
+  #startedAt = 0;
   #settleReady: { resolve: () => void; reject: (error: CodedError) => void } | undefined;
 
   /** Starts a session; `plan` is its own from now on, and `log` gets its events and is ended with it. */
@@ -132,6 +137,21 @@ export class Session implements AsyncDisposable {
     return this.closed;
   }
 
+  /**
+   * Leaves the agent to itself, with all that is open, until `ttlMs` after its start; `closed` then resolves without a receipt. For sessions
+   * with `detach`. Rejects where the session is not ready or the agent can't be left, or with the signal's reason; the session then goes on.
+   */
+  async detach({ signal }: { readonly signal: AbortSignal }): Promise<void> {
+    const detach = this.#engine?.detach;
+    if (detach === undefined || this.#state.phase !== "ready")
+      throw new CodedError("agent.gone", "leaving the agent to itself: the session is not ready for it", {
+        leg: "jump",
+      });
+    await detach(signal);
+    this.#dispatch({ type: "detached" });
+    await this.closed;
+  }
+
   /** Ends the session without grace, also one that is in its grace now. */
   escalate(): void {
     this.#dispatch({ type: "escalate" });
@@ -166,6 +186,8 @@ export class Session implements AsyncDisposable {
     this.#live[Symbol.dispose]();
     this.#plan.startDeadline[Symbol.dispose]();
     await removeReadyFile(this.#plan.readyFile);
+    if (this.#state.phase === "detached") return this.#leave();
+    await this.#recover();
     await this.#endEngine();
     this.#dispatch({ type: "agent-ended" });
     const receipt = await this.#look();
@@ -179,13 +201,10 @@ export class Session implements AsyncDisposable {
     // People and cards may not notice that nobody waits for them any more.
     const connecting = plan.connect({
       signal,
-      onConnected: ({ user, host: name, port }, hop) => {
-        const hostKey = fingerprint(hop.serverHostKey);
-        emit({ event: "hop.connected", leg: "jump", user, host: name, port, hostKey });
-      },
+      onConnected: this.#tellHop,
     });
-    this.#chain = await abortable(connecting, signal, (late) => void late.close());
-    void this.#chain.last.closed.then((error) => this.#lostHop(error));
+    const chain = await abortable(connecting, signal, (late) => void late.close());
+    this.#adopt(chain);
     signal.throwIfAborted();
     const route = await abortable(plan.route(signal), signal);
     if (plan.respectSshdPolicy) {
@@ -194,15 +213,17 @@ export class Session implements AsyncDisposable {
         first === undefined
           ? plan.forwards.map(({ target }) => target)
           : [{ kind: "tcp" as const, host: first.host, port: first.port }];
-      await respectSshdPolicy({ hop: this.#chain.last, host, destinations, signal });
+      await respectSshdPolicy({ hop: chain.last, host, destinations, signal });
     }
     this.#dispatch({ type: "connected" });
     const engine = plan.engine({
-      ...{ session: this.name, host, hop: this.#chain.last, route, emit },
+      ...{ session: this.name, host, hop: chain.last, route, emit },
       onFailure: (failure) => this.#dispatch({ type: "failed", failure }),
+      onLinkLost: (failure) => this.#lostLink(failure),
     });
     this.#engine = engine;
     await engine.start(signal);
+    this.#startedAt = Date.now();
     this.#dispatch({ type: "agent-answered", forwards: plan.forwards.length });
     await engine.open({ signal, onOpen: (forward) => this.#opened(forward) });
     signal.throwIfAborted();
@@ -238,13 +259,77 @@ export class Session implements AsyncDisposable {
     this.#dispatch({ type: "failed", failure });
   }
 
+  #adopt(chain: JumpChain): void {
+    const previous = this.#chain;
+    this.#chain = chain;
+    this.#isHopGone = false;
+    // Behind a dead link nobody says goodbye: in its own time.
+    void previous?.close().catch(() => {});
+    void chain.last.closed.then((error) => {
+      if (this.#chain === chain && !this.#isHopGone) this.#lostHop(error);
+    });
+  }
+
   #lostHop(error: CodedError | undefined): void {
     this.#isHopGone = true;
     const message = `the connection to ${this.host} was closed`;
-    this.#dispatch({
-      type: "failed",
-      failure: error ?? new CodedError("hop.lost", message, { leg: "jump" }),
+    this.#lostLink(error ?? new CodedError("hop.lost", message, { leg: "jump" }));
+  }
+
+  /** The way to the agent is lost, and with it what needs it, unless it can be found again. */
+  #lostLink(failure: CodedError): void {
+    const reattach = this.#engine?.reattach;
+    if (this.#state.phase === "reattaching") return;
+    // It is ending, and the receipt says what of it could not be done.
+    if (reattach !== undefined && !isRunning(this.#state)) return;
+    if (this.#state.phase !== "ready" || reattach === undefined) {
+      this.#dispatch({ type: "failed", failure });
+      return;
+    }
+    this.#isHopGone = true;
+    this.#chain?.last.abort(failure);
+    this.#dispatch({ type: "link-lost" });
+    this.#emit({ event: "warning", message: `${failure.message}; connecting again`, leg: "jump" });
+    void this.#reattach(reattach);
+  }
+
+  async #reattach(attach: NonNullable<Engine["reattach"]>): Promise<void> {
+    const { host } = this;
+    const { leaseMs, connect } = this.#plan;
+    try {
+      await reattach({
+        ...{ host, leaseMs, attach, signal: this.#leaving.signal },
+        connect: (options) => connect({ ...options, onConnected: this.#tellHop }),
+        onConnected: (chain) => this.#adopt(chain),
+      });
+    } catch (error) {
+      // A session that is ending makes a last attempt of its own.
+      if (isRunning(this.#state)) this.#dispatch({ type: "failed", failure: toCodedError(error) });
+      return;
+    }
+    this.#dispatch({ type: "reattached" });
+    this.#emit({ event: "reattached", session: this.name });
+    // It was lost again before anybody could hear of it.
+    if (this.#isHopGone)
+      this.#lostLink(new CodedError("hop.lost", `the connection to ${host} was lost again`));
+  }
+
+  /** One more login for the end, where the agent may go on without us. */
+  async #recover(): Promise<void> {
+    const attach = this.#engine?.reattach;
+    if (!this.#isHopGone || !this.#wasReady || attach === undefined) return;
+    const limit = deadline(RECOVERY_TIMEOUT_MS, "connecting again took too long", {
+      signal: this.#killed.signal,
     });
+    try {
+      const { connect } = this.#plan;
+      this.#adopt(await connect({ signal: limit.signal, onConnected: this.#tellHop }));
+      if (this.#chain !== undefined) await attach(this.#chain.last, limit.signal);
+    } catch {
+      // The receipt says what could not be looked at, the session's own failure why.
+    } finally {
+      limit.release();
+    }
   }
 
   async #endEngine(): Promise<void> {
@@ -265,6 +350,20 @@ export class Session implements AsyncDisposable {
           }
         : { hop: this.#chain?.last }),
     });
+  }
+
+  /** The end of a session whose agent goes on. */
+  async #leave(): Promise<SessionEnd> {
+    const { plan, counters } = { plan: this.#plan, counters: this.counters };
+    await this.#chain?.close().catch(() => {});
+    await within(RELEASE_TIMEOUT_MS, plan.release());
+    const { refusedRelays: _, ...rest } = counters;
+    const expiresAt = new Date(this.#startedAt + plan.ttlMs).toISOString();
+    await plan.folder.finish({ phase: "detached", expiresAt, ...rest }, false);
+    this.#emit({ event: "detached", session: this.name, host: this.host, expiresAt });
+    await plan.audit.close();
+    this.#log.end();
+    return { failure: undefined, receipt: undefined };
   }
 
   async #finish(receipt: Receipt | undefined): Promise<SessionEnd> {
@@ -305,6 +404,11 @@ export class Session implements AsyncDisposable {
     if (signal.aborted) return Promise.resolve();
     return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   }
+
+  readonly #tellHop: Parameters<SessionPlan["connect"]>[0]["onConnected"] = ({ user, host, port }, hop) => {
+    const hostKey = fingerprint(hop.serverHostKey);
+    this.#emit({ event: "hop.connected", leg: "jump", user, host, port, hostKey });
+  };
 
   readonly #emit = (event: SessionEventDraft): void => {
     this.#log.emit(event);

@@ -1,9 +1,17 @@
-import { CodedError, harmless } from "@farside/protocol";
+import { CodedError, type ErrorCode, harmless, wireError } from "@farside/protocol";
 import type { ExecStream } from "@farside/ssh";
+import * as v from "valibot";
 import { MIN_AGENT_NODE } from "./bootstrap.ts";
 
 /** Of what a failed start printed, how much an error shows. */
 export const SHOWN_OUTPUT = 400;
+
+/** What a launcher may say of the host. */
+const LAUNCH_FAILURES: readonly ErrorCode[] = [
+  "agent.would-not-survive",
+  "agent.unsupported-host",
+  "session.name-in-use",
+];
 
 /** Where an agent could not be started, for its error. */
 export interface StartPlace {
@@ -112,10 +120,39 @@ export function refusal(status: string, place: StartPlace): CodedError {
         `starting the agent on ${host}: its bundle arrived altered and was not run`,
         { leg: "jump", hint: "Something between here and there changes the data: do not trust that host." },
       );
+    case "no-agent":
+      return new CodedError(
+        "agent.gone",
+        `reaching the agent on ${host}: it is no longer there (${detail})`,
+        {
+          leg: "jump",
+        },
+      );
+    case "launch-failed":
+      return launchFailed(place, detail);
     case "loader-failed":
       return startFailed(place, `its loader failed: ${detail}`);
     default:
       return startFailed(place, `it said ${harmless(status, 80)}`);
+  }
+}
+
+/** What a launcher failed with: an error of its own table, or nothing that can be believed. */
+function launchFailed(place: StartPlace, detail: string): CodedError {
+  const parsed = v.safeParse(wireError, parseJson(detail));
+  if (!parsed.success) return startFailed(place, `its launcher failed: ${harmless(detail, SHOWN_OUTPUT)}`);
+  const { code, message, hint } = parsed.output;
+  const text = `starting the agent on ${place.host}: ${harmless(message, SHOWN_OUTPUT)}`;
+  const known = LAUNCH_FAILURES.find((each) => each === code);
+  const options = { leg: "jump" as const, hint: hint && harmless(hint, SHOWN_OUTPUT) };
+  return new CodedError(known ?? "agent.start-failed", text, options);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 

@@ -88,7 +88,9 @@ async function endDead(session: StoredSession, options: TeardownOptions): Promis
     let chain: JumpChain | undefined;
     try {
       chain = await options.connect(session, signal);
-      receipt = await makeReceipt({ session: name, host, hop: chain.last, traces, signal });
+      // An agent that outlives its connection waits for its lease or its ttl.
+      const endAtOnce = undo.some(({ made }) => made === "control");
+      receipt = await makeReceipt({ session: name, host, hop: chain.last, traces, signal, endAtOnce });
     } catch (error) {
       receipt = unverified(name, host, toCodedError(error).message);
     } finally {

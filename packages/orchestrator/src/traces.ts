@@ -9,6 +9,7 @@ export function tracesOf(undo: readonly UndoEntry[]): Traces | undefined {
     nonce: agent.nonce,
     ports: [...new Set(undo.flatMap((entry) => (entry.made === "listener" ? [entry.port] : [])))],
     sockets: [...new Set(undo.flatMap((entry) => (entry.made === "socket" ? [entry.path] : [])))],
+    controls: [...new Set(undo.flatMap((entry) => (entry.made === "control" ? [entry.session] : [])))],
     mayHaveRuntime: undo.some((entry) => entry.made === "runtime"),
   };
 }

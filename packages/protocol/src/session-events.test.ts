@@ -84,6 +84,7 @@ const examples: { [Name in SessionEventName]: Extract<SessionEvent, { event: Nam
     reason: "declared",
   },
   reattached: { event: "reattached", at, session: "quiet-heron" },
+  detached: { event: "detached", at, session: "quiet-heron", host: "builder@build", expiresAt: at },
   dropped: { event: "dropped", at, count: 2 },
   warning: { event: "warning", at, message: "no IPv6" },
   error: { event: "error", at, code: "hop.lost", message: "lost", hint: "retry", leg: "jump" },

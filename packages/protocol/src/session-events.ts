@@ -115,6 +115,8 @@ export const sessionEvents = {
     reason: text,
   }),
   reattached: event("reattached", { session: text }),
+  /** The session's agent goes on without it, until `expiresAt` at the latest. */
+  detached: event("detached", { session: text, host: text, expiresAt: v.pipe(v.string(), v.isoTimestamp()) }),
   dropped: event("dropped", { count }),
   warning: event("warning", { message: text, hint: v.optional(text), leg: v.optional(leg) }),
   error: event("error", { code: text, message: text, hint: v.optional(text), leg: v.optional(leg) }),

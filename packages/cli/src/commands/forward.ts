@@ -5,6 +5,7 @@ import {
   eventOptions,
   forwardOptions,
   identityOptions,
+  residentOptions,
   sessionOptions,
   sshOptions,
 } from "../options/definitions.ts";
@@ -15,6 +16,7 @@ export const allForwardOptions = {
   ...cardOptions,
   ...sshOptions,
   ...sessionOptions,
+  ...residentOptions,
   ...eventOptions,
 } as const;
 

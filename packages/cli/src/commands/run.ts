@@ -16,8 +16,8 @@ export const ownRunOptions = {
   },
 } as const satisfies Record<string, Options>;
 
-/** stdout is the command's: there is no `--json`. */
-const { json: _, ...sharedOptions } = allForwardOptions;
+/** stdout is the command's: there is no `--json`. A command needs its connection: nothing outlives that. */
+const { json: _, reattach: __, detach: ___, ...sharedOptions } = allForwardOptions;
 export const allRunOptions = { ...ownRunOptions, ...sharedOptions } as const;
 
 /** `farside run` as yargs read it. */

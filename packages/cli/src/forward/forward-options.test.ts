@@ -15,3 +15,9 @@ test("a --ready-file that can't be made is refused before anything is started", 
     /no file can be made in \/no\/such/,
   );
 });
+
+test("--detach is refused without an end", () => {
+  const base = { jump: "j", L: ["1:b:2"], detach: true };
+  expect(() => sessionOptionsOf(base)).toThrow(/--detach needs --ttl/);
+  expect(sessionOptionsOf({ ...base, ttl: 60_000 })).toMatchObject({ detach: true, ttlMs: 60_000 });
+});

@@ -10,6 +10,8 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
   parseHopList(argv.via ?? [], "--via");
   parseHopList(argv.J ?? [], "-J");
   parsePinnedKeys(argv["via-host-key"] ?? []);
+  if (argv.detach === true && argv.ttl === undefined)
+    throw usageError("--detach needs --ttl", "Nothing else would end it: --ttl 8h");
   return {
     jump: jumpWithPort(argv.jump, argv.p),
     forwards: (argv.L ?? []).map(parseForwardSpec),
@@ -35,6 +37,8 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     leaseMs: argv.lease,
     ttlMs: argv.ttl,
     idleMs: argv.idle,
+    reattach: argv.reattach,
+    detach: argv.detach,
     startTimeoutMs: argv["start-timeout"],
     readyFile: readyFileOf(argv),
   };

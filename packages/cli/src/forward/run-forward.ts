@@ -17,6 +17,7 @@ import { pinSource, withoutQuestions } from "../prompt/pin-source.ts";
 import type { Prompter } from "../prompt/prompter.ts";
 import { askHostKey, askKeyboardInteractive, askPassphrase, askRuntime } from "../prompt/questions.ts";
 import { sessionOptionsOf } from "./forward-options.ts";
+import { leaveRunning } from "./leave-running.ts";
 
 const LIVE_INTERVAL_MS = 1000;
 
@@ -40,7 +41,7 @@ export interface RunForwardOptions {
 export async function runForward(
   argv: ForwardArguments,
   context: CommandContext,
-  { attend = endOf, isLive = true }: RunForwardOptions = {},
+  { attend = argv.detach === true ? leaveRunning : endOf, isLive = true }: RunForwardOptions = {},
 ): Promise<number> {
   const { interrupts, env, stdout } = context;
   const people = peopleReporter(argv, context, isLive);
@@ -83,7 +84,7 @@ export async function runForward(
       onBanner: (text) => {
         for (const line of text.trimEnd().split("\n")) reporter.log("info", line);
       },
-      onEvent: (event) => tell(event, reporter, argv),
+      onEvent: teller(reporter, argv),
       signal: interrupts.signal,
     });
     return await attend({ session, argv, context, people, reporter });
@@ -114,14 +115,19 @@ function runtimeFileOf(env: NodeJS.ProcessEnv, mode: ForwardOptions["runtime"]):
   return mode === "never" ? undefined : env["FARSIDE_RUNTIME_FILE"] || undefined;
 }
 
-/** Tells one event, and what comes next. */
-function tell(event: SessionEvent, reporter: Reporter, argv: ForwardArguments): void {
-  reporter.event(event);
-  if (event.event === "hop.connected" && event.leg === "jump") reporter.step("starting the agent");
-  if (event.event === "agent.ready") {
-    const hops = argv.via === undefined ? "" : " and logging in to the hops behind it";
-    reporter.step(`opening the listeners${hops}`);
-  }
+/** Tells each event, and what comes next, as long as it is on its way to ready. */
+function teller(reporter: Reporter, argv: ForwardArguments): (event: SessionEvent) => void {
+  let isStarting = true;
+  return (event) => {
+    reporter.event(event);
+    if (event.event === "ready") isStarting = false;
+    if (!isStarting) return;
+    if (event.event === "hop.connected" && event.leg === "jump") reporter.step("starting the agent");
+    if (event.event === "agent.ready") {
+      const hops = argv.via === undefined ? "" : " and logging in to the hops behind it";
+      reporter.step(`opening the listeners${hops}`);
+    }
+  };
 }
 
 /** Waits for the session's end, which the signals bring about, and turns it into the exit code. */

@@ -77,6 +77,10 @@ export function describeEvent(event: SessionEvent): Description | undefined {
       return warning(`refused to sign for ${event.hop} (${event.algorithm}): ${event.reason}`);
     case "reattached":
       return done(`connected again: session ${event.session}`);
+    case "detached":
+      return done(
+        `left running on ${event.host} until ${event.expiresAt}: session ${event.session} (farside teardown ${event.session} ends it)`,
+      );
     case "dropped":
       return warning(`${times(event.count, "event was", "events were")} dropped`);
     case "warning":

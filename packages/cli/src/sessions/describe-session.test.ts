@@ -37,6 +37,13 @@ test("a session whose orchestrator is dead is lost, whatever its record says", (
   expect(sessionFacts({ ...session, isLive: false }).phase).toBe("lost");
 });
 
+test("a session that was left running is so until its agent ends, as far as can be known here", () => {
+  const record = { ...session.record, phase: "detached", expiresAt: "2026-01-01T01:00:00.000Z" };
+  const left = { ...session, record, isLive: false };
+  expect(sessionFacts(left, now)).toMatchObject({ phase: "detached", expiresAt: record.expiresAt });
+  expect(sessionFacts(left, new Date("2026-01-01T01:00:01.000Z")).phase).toBe("expired");
+});
+
 test("what is printed holds no nonce", () => {
   expect(JSON.stringify(sessionFacts(session))).not.toContain("0123456789abcdef");
 });

@@ -1,4 +1,4 @@
-import type { LiveFacts, StoredSession } from "@farside/orchestrator";
+import { isLeftRunning, type LiveFacts, type StoredSession } from "@farside/orchestrator";
 import { harmless } from "@farside/protocol";
 import prettyBytes from "pretty-bytes";
 import { table } from "../output/table.ts";
@@ -6,7 +6,7 @@ import { table } from "../output/table.ts";
 type ForwardFacts = LiveFacts["forwards"][number];
 
 /** A session as `farside status --json` prints it. `state` and counters of a forward are what its agent said at `liveAt`. */
-export function sessionFacts({ record, isLive }: StoredSession) {
+export function sessionFacts({ record, isLive }: StoredSession, now: Date = new Date()) {
   const { name, host, jump, pid, startedAt, phase, openRelays, totalRelays, bytesIn, bytesOut, live } =
     record;
   const forwards = record.forwards.map((forward) => {
@@ -14,18 +14,33 @@ export function sessionFacts({ record, isLive }: StoredSession) {
     return { ...forward, ...(found && { live: withoutId(found) }) };
   });
   return {
-    ...{ session: name, host, jump, phase: isLive ? phase : "lost", pid, startedAt, forwards },
+    ...{
+      session: name,
+      host,
+      jump,
+      phase: isLive ? phase : endedPhase(record, now),
+      pid,
+      startedAt,
+      forwards,
+    },
     ...{ openRelays, totalRelays, bytesIn, bytesOut },
     ...(record.card !== undefined && { card: record.card }),
     ...(isLive && live !== undefined && { liveAt: live.at, relays: live.relays }),
+    ...(record.expiresAt === undefined ? {} : { expiresAt: record.expiresAt }),
     ...(record.receipt === undefined ? {} : { receipt: record.receipt }),
   };
+}
+
+/** What a session is whose orchestrator has ended. Whether its agent is still there, only its host can say. */
+function endedPhase(record: StoredSession["record"], now: Date): string {
+  if (record.phase !== "detached") return "lost";
+  return isLeftRunning(record, now.getTime()) ? "detached" : "expired";
 }
 
 /** The sessions as people read them: a line each, and below it what is not as it should be; or a line that says that there is none. */
 export function sessionLines(sessions: readonly StoredSession[], now: Date): string[] {
   if (sessions.length === 0) return ["no sessions"];
-  const all = sessions.map(sessionFacts);
+  const all = sessions.map((session) => sessionFacts(session, now));
   const rows = all.map((facts) => {
     const forwards = facts.forwards.map(({ bind, target }) => `${bind[0] ?? "?"} > ${target}`).join(", ");
     const relays = `${facts.openRelays} of ${facts.totalRelays}`;

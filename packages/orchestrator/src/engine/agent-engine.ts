@@ -2,19 +2,17 @@ import type { AgentDescription, OrchestratorHello } from "@farside/protocol";
 import { abortable, CodedError } from "@farside/protocol";
 import type { AuditTrail } from "@farside/protocol/audit";
 import type { Identity } from "@farside/ssh";
-import { agentReady } from "../agent-events.ts";
-import { AgentLink } from "../agent-link.ts";
-import { type AgentBundle, type Deployment, deploy } from "../deploy.ts";
+import type { AgentLink } from "../agent-link.ts";
+import type { AgentBundle, Deployment } from "../deploy.ts";
 import { endAgent } from "../end-agent.ts";
 import { type ForwardCounters, sumCounters } from "../forward-counters.ts";
-import { LogLines } from "../log-lines.ts";
 import { type OpenForwardsOptions, openForwards } from "../open-forwards.ts";
 import type { RemoteCommand, RunOptions } from "../remote-command.ts";
-import { type RuntimeChoice, runtimeFor } from "../runtime/runtime-choice.ts";
-import { deployEntry } from "../session-audit.ts";
+import type { RuntimeChoice } from "../runtime/runtime-choice.ts";
 import type { SessionFolder } from "../session-store.ts";
 import type { StartDeadline } from "../start-deadline.ts";
 import type { EndOptions, Engine, EngineContext, OpenOptions } from "./engine.ts";
+import { startAgent } from "./start-agent.ts";
 
 export interface AgentEngineOptions {
   readonly bundle: AgentBundle;
@@ -56,35 +54,14 @@ export class AgentEngine implements Engine {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { bundle, remoteNode, runtime, folder, audit, startDeadline } = this.#options;
-    const { identity, hello, onAgentLog } = this.#options;
-    const { hop, host, session, emit, onFailure } = this.#context;
-    const startedAt = performance.now();
-    const log = onAgentLog && new LogLines(onAgentLog);
-    const deployment = await deploy({
-      ...{ hop, host, bundle, remoteNode, signal },
-      runtime: runtime && runtimeFor(runtime, { emit, folder, startDeadline, signal }),
-      onLog: log && ((chunk) => log.push(chunk)),
-      onStage: (stage) => startDeadline.reached(stage),
-      onStart: async (nonce) => {
-        await folder.making({ made: "agent", nonce });
-        folder.update({ nonce });
-        audit.append(deployEntry({ name: session, host }, nonce, bundle.digest));
-      },
-      onNotStarted: (nonce) => folder.undone({ made: "agent", nonce }),
-    });
-    this.#deployment = deployment;
-    const link = await AgentLink.connect({
-      ...{ stream: deployment.stream, host, digest: bundle.digest, identity },
-      ...{ hello: { ...hello, session }, emit, signal },
-    });
+    const { bundle } = this.#options;
+    const onDeployed = (deployment: Deployment) => {
+      this.#deployment = deployment;
+    };
+    const { link } = await startAgent({ bundle }, this.#options, this.#context, { onDeployed, signal });
     this.#link = link;
-    startDeadline.reached(undefined);
-    void link.closed.then((failure) => failure && onFailure(failure));
+    void link.closed.then((failure) => failure && this.#context.onFailure(failure));
     signal.throwIfAborted();
-    const durationMs = Math.round(performance.now() - startedAt);
-    folder.update({ agentPid: link.hello.pid });
-    emit(agentReady(link.hello, host, { bytes: deployment.uploadBytes, durationMs }));
   }
 
   async open({ onOpen, signal }: OpenOptions): Promise<void> {

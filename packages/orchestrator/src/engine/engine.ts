@@ -18,6 +18,8 @@ export interface EngineContext {
   readonly emit: (event: SessionEventDraft) => void;
   /** Hears, at any time before `end`, why the engine can't go on. The first counts. */
   readonly onFailure: (failure: CodedError) => void;
+  /** Hears that the way to it is lost; it may be found again by `reattach`. */
+  readonly onLinkLost: (failure: CodedError) => void;
 }
 
 export interface OpenOptions {
@@ -47,6 +49,13 @@ export interface Engine {
   describe(signal: AbortSignal): Promise<AgentDescription>;
   /** Runs a command on the jump host. Throws `usage.invalid`, `agent.unsupported-host`, or `agent.gone` before it is started. */
   run(argv: readonly string[], options: RunOptions): RemoteCommand;
+  /**
+   * Goes on over another connection to the jump host, borrowed, where it outlives its connection; else there is no such method.
+   * Rejects with `agent.gone` where nothing is there any more, what a start rejects with, or the signal's reason.
+   */
+  readonly reattach?: ((hop: Hop, signal: AbortSignal) => Promise<void>) | undefined;
+  /** Leaves it to itself, where that can be; `end` then does nothing. Rejects with why not, or the signal's reason. */
+  readonly detach?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Ends whatever was started: listeners at once, relays within the grace. Never rejects. Idempotent. */
   end(options: EndOptions): Promise<void>;
 }
