@@ -35,6 +35,8 @@ export interface Noise extends Trait {
 }
 
 export interface Runtime extends Trait {
+  /** farside sends one: the workstation has it already. */
+  readonly isSent?: boolean;
   /** Whether the account may run the host's own Node.js. */
   readonly hasSystemNode: boolean;
 }

@@ -175,6 +175,69 @@ const foundNodes: Row[] = [
   [{ code: "agent.no-runtime", leg: "jump", says: /\/nowhere\/node/ }, { runtime: runtimes.wrongPath }],
 ];
 
+const nowhere = (says: RegExp): Fails => ({
+  ...{ code: "agent.start-failed", leg: "jump", says },
+  // It is sent before, or at least looked at on the workstation.
+  knownAfterMs: 6_000,
+});
+const { sent } = runtimes;
+/** Without a Node.js: one is sent, with one login all the same, and nothing of it is left. */
+const sentNodes: Row[] = [
+  ...[bash, dash, zsh, fish, tcsh, ksh, shells.mksh, shells.yash, shells.busybox].map(
+    (shell): Row => [on22, { runtime: sent, shell }],
+  ),
+  [on22, { runtime: runtimes.sentForOld }],
+  [on22, { runtime: runtimes.sentForCrashing }],
+  [on22, { runtime: runtimes.sentAlways }],
+  [on22, { runtime: runtimes.kept }],
+  [
+    { ...on22, shows: /Welcome.*no newline/ },
+    { runtime: sent, noise: noises.prints },
+  ],
+  [
+    { ...on22, shows: /Welcome.*no newline/ },
+    { runtime: sent, noise: noises.prints, shell: tcsh },
+  ],
+  [on22, { runtime: sent, noise: noises.readsLine }],
+  [on22, { runtime: sent, noise: noises.readsLine, shell: zsh }],
+  [on22, { runtime: sent, noise: noises.umask }],
+  [on22, { runtime: sent, noise: noises.staysOpen }],
+  [on22, { runtime: sent, noise: noises.exitTrap }],
+  [on22, { runtime: sent, noise: noises.preload }],
+  [on22, { runtime: sent, noise: noises.elsewhere }],
+  [
+    { ...brokenProtocol(/late/), knownAfterMs: 6_000 },
+    { runtime: sent, noise: noises.writesLate },
+  ],
+  [readsStdin, { runtime: sent, noise: noises.readsAll }],
+  [nowhere(/no folder.*no room/), { runtime: sent, noise: noises.smallFiles }],
+  [nowhere(/memory/i), { runtime: sent, noise: noises.littleMemory }],
+  ...[homes.noexec, homes.full, homes.missing, homes.noInodes, homes.closed, homes.noTmp, homes.noShm].map(
+    (home): Row => [on22, { runtime: sent, home }],
+  ),
+  [on22, { runtime: sent, home: homes.onlyHomeExecutes }],
+  [
+    nowhere(/\/tmp: can not execute.*\/home\/m\d+: can not execute/),
+    { runtime: sent, home: homes.noexecHost },
+  ],
+  [nowhere(/\/tmp: no room/), { runtime: sent, home: homes.fullHost }],
+  [nowhere(/\/tmp: not writable/), { runtime: sent, home: homes.readOnlyHost }],
+  [on22, { runtime: sent, policy: policies.oneSession }],
+  [on22, { runtime: sent, policy: policies.disableForwarding }],
+  [on22, { runtime: sent, policy: policies.restrict }],
+  [on22, { runtime: sent, policy: policies.forceWrapper }],
+  [on22, { runtime: sent, policy: policies.rekey }],
+  [on22, { runtime: sent, policy: policies.poorChroot }],
+  [
+    { code: "agent.unsupported-host", leg: "jump", says: /C library is musl.*needs glibc.*musl 1\.\d/ },
+    { runtime: sent, policy: policies.muslChroot },
+  ],
+  [
+    on22,
+    { runtime: sent, shell: fish, noise: noises.prints, home: homes.noexec, policy: policies.oneSession },
+  ],
+];
+
 /** Several things at once, as old and locked-down hosts have them. */
 const combined: Row[] = [
   [
@@ -235,6 +298,8 @@ const otherServers: Row[] = [
       { code: "agent.no-runtime", leg: "jump" },
       { server, runtime: runtimes.none },
     ],
+    [on22, { server, runtime: sent }],
+    [on22, { server, runtime: sent, noise: noises.prints, policy: policies.oneSession }],
   ]),
   ...[servers.dropbear].flatMap((server): Row[] => [
     [works, { server }],
@@ -250,8 +315,10 @@ const otherServers: Row[] = [
     ],
     [readsStdin, { server, noise: noises.readsAll }],
     [works, { server, home: homes.readOnly }],
+    [on22, { server, runtime: sent }],
   ]),
   [works, { server: servers.asyncssh }],
+  [on22, { server: servers.asyncssh, runtime: sent }],
   [works, { server: servers.asyncssh, shell: fish }],
   [{ shows: /Welcome.*no newline/ }, { server: servers.asyncssh, noise: noises.prints }],
   [refusedCommand(/not available/), { server: servers.asyncssh, shell: shells.nologin }],
@@ -269,6 +336,7 @@ export const cells: readonly Cell[] = [
   ...poorHomes,
   ...strictSshds,
   ...foundNodes,
+  ...sentNodes,
   ...combined,
   ...otherServers,
 ].map(([expect, axes], index) => ({

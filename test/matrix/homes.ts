@@ -7,6 +7,11 @@ mount -t tmpfs -o uid="$(id -u "$user")",mode=0700,${options} tiny "$home"
 cp -a "/srv/home-$user/." "$home"; rm -rf "/srv/home-$user"; ${fill}`;
 
 /** What is wrong with the account's home, or with the folders that a program may expect. */
+/** The folders that a runtime may be put into, but the home. */
+const elsewhere = "/tmp /var/tmp /dev/shm";
+const eachOf = (folders: string, commands: string) => `for m in ${folders}; do ${commands}; done`;
+const noexecMount = 'mount --bind "$m" "$m"; mount -o remount,bind,noexec "$m"';
+
 export const homes = {
   usual: { name: "writable" },
   readOnly: { name: "read-only", setUp: `mount --bind "$home" "$home"; mount -o remount,bind,ro "$home"` },
@@ -42,6 +47,24 @@ export const homes = {
   hidepid: {
     name: "/proc with hidepid=2",
     host: { before: "mount -o remount,hidepid=2 /proc", after: "mount -o remount,hidepid=0 /proc" },
+  },
+  onlyHomeExecutes: {
+    name: "/tmp, /var/tmp and /dev/shm noexec",
+    host: { before: eachOf(elsewhere, noexecMount), after: eachOf(elsewhere, 'umount "$m"') },
+  },
+  noexecHost: {
+    name: "every folder that users may write to is noexec",
+    host: {
+      before: eachOf(`/home ${elsewhere}`, noexecMount),
+      after: eachOf(`/home ${elsewhere}`, 'umount "$m"'),
+    },
+  },
+  fullHost: {
+    name: "every folder that users may write to is full",
+    host: {
+      before: eachOf(`/home ${elsewhere}`, 'mount -t tmpfs -o size=8m,mode=1777 small "$m"'),
+      after: eachOf(`/home ${elsewhere}`, 'umount "$m"'),
+    },
   },
   readOnlyHost: {
     name: "every folder that users may write to is read-only",

@@ -1,3 +1,5 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import type { Host } from "../lab/host.ts";
 import { JUMP, type Lab, startLab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/lab-process.ts";
@@ -5,14 +7,18 @@ import { isListening } from "../lab/proc-net.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { ASYNCSSH_SERVER } from "./asyncssh-server.ts";
 import { type Cell, type Server, type Trait, traitsOf } from "./cell.ts";
+import { fetchPackages, packagesFolder } from "./chroots.ts";
 import { debianRoot } from "./debian-root.ts";
-import { fetchNodes, nodeCache, nodeMajors, nodeVersion } from "./node-builds.ts";
+import { fetchNodes, type NodeMajor, nodeCache, nodeMajors, nodeVersion } from "./node-builds.ts";
 import { NODES } from "./runtimes.ts";
 
 /** The echo service that every cell's forward leads to, on the jump host itself. */
 export const ECHO_PORT = 7000;
 export const KEY = "/root/.ssh/matrix";
 const BANNER = "authorized use only";
+/** The version that farside sends; see pinned-runtimes.ts. */
+const SENT: NodeMajor = "22";
+const PACK = '[ -e "$1" ] || { gzip -6 < "$0" > "$1.$$"; mv "$1.$$" "$1"; }';
 const ECHO = `require("net").createServer({ allowHalfOpen: true }, (socket) => { socket.on("error", () => {}); socket.pipe(socket); })
   .listen(${ECHO_PORT}, "127.0.0.1", () => console.log("listening"));`;
 
@@ -38,11 +44,14 @@ export class MatrixLab implements AsyncDisposable {
         traitsOf(cell).some((trait) => JSON.stringify(trait).includes(nodeVersion(major))),
       ),
     );
-    await fetchNodes(majors);
+    const isSending = cells.some(({ runtime }) => runtime.isSent === true);
+    await fetchNodes(isSending ? [...majors, SENT] : majors);
+    if (cells.some(({ policy }) => policy.setUp?.includes(packagesFolder) === true)) await fetchPackages();
     const jumpRoot = server.release === undefined ? {} : { jumpRoot: await debianRoot(server.release) };
     const lab = await startLab({ card: false, ...jumpRoot });
     try {
       const { workstation, jump } = lab;
+      if (isSending) await seedRuntime(workstation);
       await workstation.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", KEY]);
       const key = (await workstation.readFile(`${KEY}.pub`)).trim();
       await jump.writeFile("/etc/ssh/matrix-banner", `${BANNER}\n`);
@@ -101,6 +110,18 @@ export const homeOf = (cell: Cell): string => `/home/${cell.id}`;
 
 /** `text` with the cell's own `$home`. */
 export const filledIn = (text: string, cell: Cell): string => text.replaceAll("$home", homeOf(cell));
+
+/** As a workstation that has sent a Node.js before has it: fetched and packed. Packed once for all labs of this machine. */
+async function seedRuntime(workstation: Host): Promise<void> {
+  const program = `${nodeCache}/${nodeVersion(SENT)}/bin/node`;
+  const packed = `${program}.gz`;
+  await promisify(execFile)("sh", ["-e", "-c", PACK, program, packed], { timeout: 60_000 });
+  const script = `
+    mkdir -p -m 700 ~/.cache/farside/runtimes; cd ~/.cache/farside/runtimes
+    digest=$(sha256sum < ${program} | cut -c -64)
+    ln -s ${program} "node-$digest"; cp ${packed} "$digest.gz"`;
+  await workstation.run(["sh", "-e", "-c", script], { timeoutMs: 60_000 });
+}
 
 /** The host's own node is for those who may have it; the other builds are for whoever knows where they are. */
 function hostScript(hasBuilds: boolean, { release }: Server): string {

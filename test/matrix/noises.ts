@@ -106,6 +106,7 @@ chmod 755 "$home/bin/node"`,
   preload: { name: "LD_PRELOAD of a missing library", env: { LD_PRELOAD: "/nonexistent/lib.so" } },
   umask: { name: "umask 0777", rc: { posix: "umask 0777", csh: "umask 777", fish: "umask 0777" } },
   fewFiles: { name: "ulimit -n 40", rc: { posix: "ulimit -n 40" } },
+  smallFiles: { name: "ulimit -f 1 MiB", rc: { posix: "ulimit -f 2048" } },
   littleMemory: { name: "ulimit -v 500 MiB", rc: { posix: "ulimit -v 512000" } },
   elsewhere: {
     name: "rc goes into a folder and removes it",

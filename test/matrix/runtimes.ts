@@ -92,6 +92,22 @@ export const runtimes = {
     ),
     env: onPath,
   },
+  sent: { ...found("none: one is sent"), isSent: true },
+  sentForOld: { ...found("16 only: one is sent", at("bin/node", "16")), env: onPath, isSent: true },
+  sentForCrashing: {
+    ...found("one that crashes: one is sent", program("bin/node", "#!/bin/sh\nkill -SEGV $$")),
+    ...{ env: onPath, isSent: true },
+  },
+  sentAlways: {
+    name: "node in PATH, --runtime upload",
+    hasSystemNode: true,
+    args: ["--runtime", "upload"],
+    isSent: true,
+  },
+  kept: {
+    ...found("none: one is sent, --keep-runtime"),
+    ...{ args: ["--keep-runtime"], isSent: true, leaves: /\.farside-runtime-\d+(?:\/node-[0-9a-f]{64})?$/ },
+  },
   node16: chosen("16"),
   node18: chosen("18"),
   node20: chosen("20"),

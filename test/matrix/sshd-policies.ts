@@ -1,4 +1,5 @@
 import type { Trait } from "./cell.ts";
+import { muslHost, poorGlibc } from "./chroots.ts";
 
 const respect = ["--respect-sshd-policy"];
 
@@ -66,6 +67,16 @@ export const policies = {
     name: "ChrootDirectory without a shell",
     setUp: "mkdir -p /srv/empty; chown root:root /srv/empty; chmod 755 /srv/empty",
     sshd: ["ChrootDirectory /srv/empty"],
+  },
+  poorChroot: {
+    name: "ChrootDirectory with glibc and busybox, without gzip and sha256sum",
+    setUp: poorGlibc,
+    sshd: ["ChrootDirectory /srv/poor"],
+  },
+  muslChroot: {
+    name: "ChrootDirectory with musl and busybox",
+    setUp: muslHost,
+    sshd: ["ChrootDirectory /srv/musl"],
   },
   noSftp: { name: "no sftp subsystem" },
   rekey: { name: "RekeyLimit 100K", sshd: ["RekeyLimit 100K"] },

@@ -149,7 +149,14 @@ async function withRuntime(
     refusal: refusal(first.status.slice(WAITING.length), place),
   });
   channel.write(boot.upload);
-  const { status, rest } = await new HostStatuses(channel, boot.nonce, provided.rest).next(signal);
+  const { status, rest } = await new HostStatuses(channel, boot.nonce, provided.rest)
+    .next(signal)
+    .catch(async (error) => {
+      signal.throwIfAborted();
+      if (!isCodedError(error) || error.code !== "agent.gone") throw error;
+      const { code, signal: killedBy } = await abortable(channel.exit, signal);
+      throw startFailed(place, `the Node.js that was sent ${exitText(code, killedBy)}`);
+    });
   return { status, rest, uploadBytes: 2 * uploadBytes + provided.sentBytes };
 }
 

@@ -141,14 +141,14 @@ describe("the look at a host", () => {
       begin,
       end,
       end + begin,
-      `${begin}unknown processes\n${end}`,
-      `${begin}sh: error\n${end}`,
+      `${begin}${mark} unknown processes\n${end}`,
+      `${begin}${mark} something else\n${end}`,
     ]) {
       expect(() => parseLook(output, mark, [])).toThrow(/looking for what is left/);
     }
-    expect(parseLook(`${begin}process 1 \u001b[2Jx\n${end}`, mark, []).processes).toEqual([
-      "process 1 \\x1b[2Jx",
-    ]);
+    expect(
+      parseLook(`${begin}late news${mark} process 1 \u001b[2Jx\nlate\n${end}`, mark, []).processes,
+    ).toEqual(["process 1 \\x1b[2Jx"]);
   });
 });
 

@@ -53,21 +53,21 @@ if [ -r /proc/self/environ ] && command -v grep >/dev/null; then
     seen="$seen$p ";
     [ -O "/proc/$p" ] || continue;
     name=; read -r name < "/proc/$p/comm";
-    echo "process $p $name";
+    echo "$mark process $p $name";
     case $mode in end) kill -TERM "$p" ;; kill) kill -KILL "$p" ;; esac;
   done 2>/dev/null;
 else
-  echo "unknown processes";
+  echo "$mark unknown processes";
 fi;
 for t in /proc/net/tcp /proc/net/tcp6; do
   if [ -r "$t" ]; then
     while read -r n local remote state queue timer retries uid rest; do
       if [ "$state" = 0A ] && [ "$uid" = "$me" ]; then
-        case $ports in *" \${local##*:} "*) echo "listener $local" ;; esac;
+        case $ports in *" \${local##*:} "*) echo "$mark listener $local" ;; esac;
       fi;
     done < "$t";
   elif [ "$t" = /proc/net/tcp ]; then
-    echo "unknown listeners";
+    echo "$mark unknown listeners";
   fi;
 done;
 if [ -n "$8" ]; then
@@ -75,7 +75,7 @@ if [ -n "$8" ]; then
     for f in "$d/${SESSION_PREFIX}$run" "$d/${KEEP_PREFIX}$(id -u)/${UNFINISHED_PREFIX}$run"; do
       case $seen in *" $f "*) continue ;; esac;
       if [ "$mode" = kill ] && [ -O "$f" ]; then rm -rf -- "$f"; fi;
-      if [ -e "$f" ]; then seen="$seen$f "; echo "runtime $f"; fi;
+      if [ -e "$f" ]; then seen="$seen$f "; echo "$mark runtime $f"; fi;
     done;
   done;
 fi;
@@ -99,7 +99,7 @@ while IFS= read -r path; do
   if [ "$mode" = kill ] && [ -S "$path" ] && [ -O "$path" ]; then
     printf "%s" " $path" | grep -qsF -f - /proc/net/unix || rm -f -- "$path";
   fi;
-  if [ -e "$path" ] || [ -L "$path" ]; then echo "file $i"; fi;
+  if [ -e "$path" ] || [ -L "$path" ]; then echo "$mark file $i"; fi;
   i=$((i + 1));
 done;
 exit 1
@@ -182,10 +182,11 @@ export function parseLook(output: string, mark: string, sockets: readonly string
   const end = output.indexOf(endMark(mark), start);
   if (start < 0 || end < 0) throw incomplete("its look at itself broke off");
   const found = { processes: [] as string[], listeners: [] as string[], files: [] as string[] };
-  for (const line of output
-    .slice(start + begin.length, end)
-    .split("\n")
-    .filter(Boolean)) {
+  for (const printed of output.slice(start + begin.length, end).split("\n")) {
+    // An rc file may have left something behind that prints in between.
+    const own = printed.indexOf(`${mark} `);
+    if (own < 0) continue;
+    const line = printed.slice(own + mark.length + 1);
     const at = line.indexOf(" ");
     const [kind, what] = [line.slice(0, at), harmless(line.slice(at + 1), 300)];
     if (kind === "unknown") throw incomplete(`it can't be asked for its ${what}`);

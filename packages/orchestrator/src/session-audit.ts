@@ -47,6 +47,10 @@ function entryOf(event: SessionEvent): AuditEntry | undefined {
       const { pid, node, agentVersion, digest } = event;
       return { event: "agent", pid, ...texts({ node, agentVersion }), digest };
     }
+    case "runtime.upload": {
+      const { runtime, digest, folder, kept } = event;
+      return { event: "runtime", ...texts({ runtime, digest, folder }), kept };
+    }
     case "forward.open": {
       const { id, bind, target, via } = event;
       return { event: "bind", forward: id, bind: bind.map(text), target: text(target), via: via.map(text) };

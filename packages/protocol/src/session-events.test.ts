@@ -41,6 +41,7 @@ const examples: { [Name in SessionEventName]: Extract<SessionEvent, { event: Nam
     at,
     host: "builder@build",
     runtime: "Node.js 22.0.0",
+    digest: "00",
     bytes: 1,
     size: 3,
     folder: "/run/user/1000",

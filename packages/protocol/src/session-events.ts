@@ -70,6 +70,8 @@ export const sessionEvents = {
     host: text,
     /** What is sent: `Node.js 22.23.3`, or the path of `--runtime-file`. */
     runtime: text,
+    /** SHA-256 of it, hex. */
+    digest: text,
     /** Bytes that are sent, and the size that it has there. */
     bytes: count,
     size: count,

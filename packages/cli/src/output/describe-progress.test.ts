@@ -2,7 +2,13 @@ import { expect, test } from "vitest";
 import { describeProgress } from "./describe-progress.ts";
 
 const shipment = {
-  ...{ host: "builder@build", name: "Node.js 22.23.3", sentBytes: 44_000_000, bytes: 124_800_000 },
+  ...{
+    host: "builder@build",
+    name: "Node.js 22.23.3",
+    digest: "00",
+    sentBytes: 44_000_000,
+    bytes: 124_800_000,
+  },
   ...{ fetchBytes: 51_600_000, keep: false },
 };
 

@@ -17,6 +17,8 @@ export interface RuntimeShipment {
   readonly host: string;
   /** `Node.js 22.23.3`, or a file's path. */
   readonly name: string;
+  /** SHA-256 of it, hex. */
+  readonly digest: string;
   /** What goes over the connection; a guess until it is packed. */
   readonly sentBytes: number;
   /** What it takes there. */
@@ -118,8 +120,16 @@ function shipmentOf(
   { hasGzip }: RuntimeFacts,
   { host, runtime }: ProvideRuntimeOptions,
 ): RuntimeShipment {
-  const { name, bytes, compressedBytes, fetchBytes } = offer;
-  return { host, name, bytes, sentBytes: hasGzip ? compressedBytes : bytes, fetchBytes, keep: runtime.keep };
+  const { name, digest, bytes, compressedBytes, fetchBytes } = offer;
+  return {
+    host,
+    name,
+    digest,
+    bytes,
+    sentBytes: hasGzip ? compressedBytes : bytes,
+    fetchBytes,
+    keep: runtime.keep,
+  };
 }
 
 async function openFile(

@@ -71,11 +71,12 @@ export function runtimeFor(choice: RuntimeChoice, context: RuntimeContext): Runt
     offers: () => (file === undefined ? pinnedOffers(cache) : fileOffers(file, signal)),
     onFetching: ({ name, fetchBytes }) =>
       emit({ event: "runtime.fetch", runtime: name, from: "npm", bytes: fetchBytes }),
-    onSending: ({ host, name, sentBytes, bytes }, place) =>
+    onSending: ({ host, name, digest, sentBytes, bytes }, place) =>
       emit({
         event: "runtime.upload",
         host,
         runtime: name,
+        digest,
         bytes: sentBytes,
         size: bytes,
         folder: place,

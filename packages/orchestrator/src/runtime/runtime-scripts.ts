@@ -72,7 +72,7 @@ IFS= read -r order && eval "$order"; exit 69
 
 /** Becomes the kept runtime at `$kept`, which \`factsOrder\` found and checked. */
 export const KEPT_ORDER = onOneLine(`
-echo "farside-preamble:$nonce:stored:$("$kept" -v </dev/null 2>&1 | head -n 1)";
+echo "farside-preamble:$nonce:stored:$("$kept" -v </dev/null 2>/dev/null)";
 ulimit -S -c 0 2>/dev/null;
 exec "$kept" -e "$5" "$nonce" "$3" \${7:+"$7"}; say loader-failed:exec 70
 `);
@@ -126,8 +126,11 @@ echo "farside-preamble:$nonce:ready:$found";
 { ${receive}; } 2>/dev/null >&3; exec 3>&-;
 sum "$p";
 if [ "$s" != ${digest} ]; then ${keep ? `rm -f "$f"; rmdir "$w" 2>/dev/null;` : ""} say "damaged:$s" 76; fi;
-v=$("$p" -v </dev/null 2>&1 | head -n 1);
-case $v in v[0-9]*) ;; *) ${keep ? `rm -f "$f"; rmdir "$w" 2>/dev/null;` : ""} say "broken:$v" 69 ;; esac;
+v=$("$p" -v </dev/null 2>/dev/null);
+case $v in
+  v[0-9]*) ;;
+  *) v=$("$p" -v </dev/null 2>&1 | head -n 1); ${keep ? `rm -f "$f"; rmdir "$w" 2>/dev/null;` : ""} say "broken:$v" 69 ;;
+esac;
 ${keep ? `exec 4<&-; for o in "$w"/node-*; do rm -f "$o"; done; mv -f "$f" "$w/node-${digest}"; p=$w/node-${digest};` : ""}
 echo "farside-preamble:$nonce:stored:$v";
 ulimit -S -c 0 2>/dev/null;
