@@ -10,7 +10,7 @@ async function run(): Promise<void> {
   const uid = process.getuid?.() ?? 0;
   process.title = "farside-bridge";
   process.exit(
-    await bridge({ nonce: boot.nonce, control, stdin, stdout, endOwnLogin: () => endOwnLogin(uid) }),
+    await bridge({ nonce: boot.nonce, control, uid, stdin, stdout, endOwnLogin: () => endOwnLogin(uid) }),
   );
 }
 

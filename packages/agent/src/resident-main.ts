@@ -33,6 +33,7 @@ async function start(boot: BootFacts, { session = "" }: Readonly<Record<string, 
     return await bridge({
       nonce: boot.nonce,
       control,
+      uid: facts.uid,
       stdin,
       stdout,
       endOwnLogin: () => endOwnLogin(facts.uid),
