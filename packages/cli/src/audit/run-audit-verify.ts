@@ -5,6 +5,7 @@ import type { CommandContext } from "../command-context.ts";
 import type { AuditArguments } from "../commands/audit.ts";
 import { exitCodeOf } from "../exit-code.ts";
 import { times } from "../output/describe-event.ts";
+import { jsonLine } from "../output/json-line.ts";
 import { LineSink } from "../output/line-sink.ts";
 import { writeError } from "../output/write-error.ts";
 
@@ -13,7 +14,7 @@ export async function runAuditVerify(argv: AuditArguments, context: CommandConte
   const folder = argv.folder ?? stateFolder(context.env);
   const report = await verifyAudit(folder, argv.head);
   const answer = new LineSink(context.stdout);
-  if (argv.json === true) answer.write(JSON.stringify({ ok: report.findings.length === 0, ...report }));
+  if (argv.json === true) answer.write(jsonLine({ ok: report.findings.length === 0, ...report }));
   else for (const line of describeReport(report)) answer.write(harmless(line, 4096));
   await answer.flush(2000);
   const [first] = report.findings;

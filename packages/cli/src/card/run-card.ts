@@ -4,6 +4,7 @@ import { publicKeyLine } from "@farside/ssh";
 import type { CommandContext } from "../command-context.ts";
 import type { CardArguments, CardSubcommand } from "../commands/card.ts";
 import { times } from "../output/describe-event.ts";
+import { jsonLine } from "../output/json-line.ts";
 import { LineSink } from "../output/line-sink.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
 import type { PeopleReporter } from "../output/people-reporter.ts";
@@ -74,7 +75,7 @@ async function list({ argv, choice, context, reporter, print }: CardRun): Promis
     signal: context.interrupts.signal,
   });
   if (argv.json === true) {
-    for (const token of tokens) print(JSON.stringify(token));
+    for (const token of tokens) print(jsonLine(token));
     return;
   }
   if (tokens.length === 0) {
@@ -95,7 +96,7 @@ async function keys({ argv, choice, context, reporter, open, print }: CardRun): 
   const listed = await listKeys({ ...choice, signal: context.interrupts.signal });
   if (listed.keys.length > 0 || listed.needsLogin.length === 0) {
     if (listed.keys.length === 0) reporter.warn("the card has no key that can log in");
-    for (const key of listed.keys) print(argv.json === true ? JSON.stringify(key) : key.authorizedKeysLine);
+    for (const key of listed.keys) print(argv.json === true ? jsonLine(key) : key.authorizedKeysLine);
     return;
   }
   // The card shows its keys to those who have logged in.
@@ -103,7 +104,7 @@ async function keys({ argv, choice, context, reporter, open, print }: CardRun): 
   for (const { id, label, publicKey } of card.keys) {
     const line = publicKeyLine(publicKey);
     const key = { token: card.tokenLabel, id: Buffer.from(id).toString("hex"), label, type: publicKey.type };
-    print(argv.json === true ? JSON.stringify({ ...key, authorizedKeysLine: line }) : line);
+    print(argv.json === true ? jsonLine({ ...key, authorizedKeysLine: line }) : line);
   }
 }
 
@@ -122,7 +123,7 @@ async function test({ argv, context, reporter, open, print }: CardRun): Promise<
       algorithm,
       durationMs: Math.round(durationMs),
     };
-    print(JSON.stringify({ ...facts, pinEntries }));
+    print(jsonLine({ ...facts, pinEntries }));
     return;
   }
   print(

@@ -8,6 +8,7 @@ import { sessionOptionsOf } from "../forward/forward-options.ts";
 import { decideIdentity } from "../identity/identity-decision.ts";
 import { sessionIdentity } from "../identity/session-identity.ts";
 import { describeCheck } from "../output/describe-check.ts";
+import { jsonLine } from "../output/json-line.ts";
 import { LineSink } from "../output/line-sink.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
 import { hasColor } from "../output/write-error.ts";
@@ -33,7 +34,7 @@ export async function runDoctor(argv: DoctorArguments, context: CommandContext):
   let failure: CodedError | undefined;
   const tell = (check: Check) => {
     if (check.outcome === "failed") failure ??= failureOf(check);
-    if (argv.json === true) answer.write(JSON.stringify(check));
+    if (argv.json === true) answer.write(jsonLine(check));
     else for (const line of describeCheck(check, isColored)) answer.write(line);
   };
   try {

@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import type { SessionEvent } from "@farside/protocol";
+import { jsonLine } from "./json-line.ts";
 import { LineSink } from "./line-sink.ts";
 import type { Reporter } from "./reporter.ts";
 
@@ -12,11 +13,11 @@ export class JsonReporter implements Reporter {
   readonly #sink: LineSink;
 
   constructor(stream: Writable) {
-    this.#sink = new LineSink(stream, (count) => JSON.stringify({ event: "dropped", at: now(), count }));
+    this.#sink = new LineSink(stream, (count) => jsonLine({ event: "dropped", at: now(), count }));
   }
 
   event(event: SessionEvent): void {
-    this.#sink.write(JSON.stringify(event), {
+    this.#sink.write(jsonLine(event), {
       droppable: DROPPABLE.has(event.event),
       last: event.event === "receipt" || event.event === "error",
     });

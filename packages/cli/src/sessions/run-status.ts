@@ -2,6 +2,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { listSessions, type StoredSession, stateFolder } from "@farside/orchestrator";
 import type { CommandContext } from "../command-context.ts";
 import type { StatusArguments } from "../commands/status.ts";
+import { jsonLine } from "../output/json-line.ts";
 import { LineSink } from "../output/line-sink.ts";
 import { sessionFacts, sessionLines } from "./describe-session.ts";
 import { isScreen, screenText } from "./watch-screen.ts";
@@ -32,6 +33,6 @@ export async function runStatus(argv: StatusArguments, context: CommandContext):
 
 function linesOf(sessions: readonly StoredSession[], isJson: boolean): string[] {
   return isJson
-    ? sessions.map((session) => JSON.stringify(sessionFacts(session)))
+    ? sessions.map((session) => jsonLine(sessionFacts(session)))
     : sessionLines(sessions, new Date());
 }

@@ -3,6 +3,7 @@ import { isCodedError, type Receipt, toCodedError } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
 import type { TeardownArguments } from "../commands/teardown.ts";
 import { exitCodeOf } from "../exit-code.ts";
+import { jsonLine } from "../output/json-line.ts";
 import { LineSink } from "../output/line-sink.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
 import type { PeopleReporter } from "../output/people-reporter.ts";
@@ -26,7 +27,7 @@ export async function runTeardown(argv: TeardownArguments, context: CommandConte
     if (argv.all === true) for (const { record } of await listSessions(root)) names.add(record.name);
     if (names.size > 0) people.step(`ending ${[...names].join(", ")}`);
     const tell = (receipt: Receipt) => {
-      if (argv.json === true) answer.write(JSON.stringify(receipt));
+      if (argv.json === true) answer.write(jsonLine(receipt));
       people.event({ event: "receipt", at: now(), ...receipt });
     };
     const { connect } = connecting;
