@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { CodedError, encodeFrame, FrameDecoder, FramedStream, type WireValue } from "@farside/protocol";
-import { hostileFrames, streamPair } from "@farside/protocol/testing";
+import { frozenMessages, hostileFrames, streamPair } from "@farside/protocol/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { AgentLink } from "./agent-link.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
@@ -34,6 +34,10 @@ async function linked() {
     for (const message of decoder.push(chunk)) {
       received.push(message);
       const { kind, name, id } = message as { kind: string; name: string; id: number };
+      if (kind === "request" && name === "agent.describe") {
+        const nothing = { forwards: [], rssBytes: 0, uptimeMs: 0, eventsDropped: 0 };
+        there.write(encodeFrame({ kind: "response", id, result: nothing }));
+      }
       if (kind !== "request" || name !== "forward.open") continue;
       const bound = [{ kind: "tcp", address: "127.0.0.1", port: 4444 }];
       there.write(encodeFrame({ kind: "response", id, result: { bound } }));
@@ -81,4 +85,53 @@ describe("an agent that sends", () => {
       expect(({} as Record<string, unknown>)["x"]).toBeUndefined();
     },
   );
+});
+
+/** `value` with other text at one place, once for each text in it. */
+function* withText(value: unknown, text: string): Generator<unknown> {
+  if (typeof value === "string") yield text + value;
+  if (value === null || typeof value !== "object" || value instanceof Uint8Array) return;
+  for (const [key, inner] of Object.entries(value)) {
+    for (const changed of withText(inner, text)) {
+      yield Array.isArray(value)
+        ? Object.assign([...value], { [key]: changed })
+        : { ...value, [key]: changed };
+    }
+  }
+}
+
+/** Whatever an agent may tell, of this and of later versions: the frozen frames have one of each. */
+const told = Object.values(frozenMessages as Record<string, unknown>).flatMap((message) => {
+  const { kind, name, data } = message as { kind: string; name: string; data: Record<string, unknown> };
+  return kind === "event" ? [[name, data] as const] : [];
+});
+
+describe("an agent whose texts are made for a terminal", () => {
+  const evil = "\u001b]0;owned\u0007\u009b2J\u202e\u200b\r\n";
+  it.each(told)("has none of it told by %s", async (name, good) => {
+    // Of the forward and the hop that there are; else it is a lie, which ends the channel. An end without a reason of ours shows the agent's.
+    const ours = {
+      forwardId: "1",
+      hopId: "hop-1",
+      hostKey: hostKey.blob,
+      ...(name === "agent.ending" && { reason: "fatal" }),
+    };
+    const known = Object.entries(ours).filter(([field]) => Object.hasOwn(good, field));
+    for (const data of withText({ ...good, ...Object.fromEntries(known) }, evil)) {
+      const { link, there, events, signed } = await linked();
+      there.write(encodeFrame({ kind: "event", name, data: data as WireValue }));
+      // An answer shows that it was read; a channel that breaks shows it too.
+      await link.describe(AbortSignal.timeout(5_000)).catch(() => undefined);
+      if (name !== "agent.ending") await link.close();
+      there.end();
+      const error = await link.closed;
+      expect(JSON.stringify([events, error?.message, error?.hint, error?.data])).not.toMatch(
+        /\\u001b|\\u0007/,
+      );
+      const texts = events.flatMap((event) => JSON.stringify(event)).join("");
+      expect(`${texts}${error?.message ?? ""}`).not.toMatch(controls);
+      expect(signed).toEqual([]);
+    }
+    expect(controls.test(evil)).toBe(true);
+  });
 });
