@@ -24,6 +24,7 @@ import { Lifetime } from "./lifetime.ts";
 import type { Log } from "./log.ts";
 import { probeService } from "./probe/probe-service.ts";
 import { agentService } from "./service.ts";
+import { leaseUntil } from "./takeover/agent-title.ts";
 
 /** What commands get after SIGTERM where the agent ends by itself, or by a signal. A stop request has a grace of its own. */
 const COMMANDS_GRACE_MS = 1_500;
@@ -47,6 +48,8 @@ export interface AgentCoreOptions {
   readonly endCommands?: ((graceMs: number) => Promise<void>) | undefined;
   /** Called when forwards and commands are closed and the last event is out. */
   readonly onEnding?: ((end: AgentEnd) => unknown) | undefined;
+  /** Shows others until when the agent's lease is held (s of the host's uptime). */
+  readonly onLease?: ((session: string, until: number | "never") => void) | undefined;
   /** Closes the control channels, the last thing that is done. */
   readonly closeControl: () => unknown;
 }
@@ -117,7 +120,12 @@ export class AgentCore {
     checkVersion(hello);
     log.setLevel(hello.logLevel);
     const { leaseMs, ttlMs, idleMs, session } = hello;
-    this.#lifetime = new Lifetime({ leaseMs, ttlMs, idleMs, onEnd: (reason) => this.end({ reason }) });
+    this.#lifetime = new Lifetime({
+      ...{ leaseMs, ttlMs, idleMs },
+      onEnd: (reason) => this.end({ reason }),
+      onLease: (endsInMs) =>
+        this.#options.onLease?.(session, endsInMs === undefined ? "never" : leaseUntil(endsInMs)),
+    });
     log.info("session started", { session, leaseMs, ttlMs, idleMs });
   }
 

@@ -4,6 +4,7 @@ import { toCodedError } from "@farside/protocol";
 import { stackOf } from "./agent-core.ts";
 import { type AgentEnd, exitCodeOf } from "./agent-end.ts";
 import type { Log } from "./log.ts";
+import { agentTitle } from "./takeover/agent-title.ts";
 
 /** However stuck a stream or a hop is: an agent that is ending is gone after this. */
 const HARD_EXIT_MS = 3000;
@@ -20,9 +21,9 @@ export interface AgentProcessOptions {
   readonly signals: readonly NodeJS.Signals[];
 }
 
-/** What `ps` and the holder of a port are shown: no secret, and nothing a terminal could take for a command. */
-export function setTitle(session: string): void {
-  process.title = `farside-agent ${session.replace(/[^\x21-\x7e]/g, "_").slice(0, 64)}`;
+/** What `ps` and the holder of a port are shown; see `agentTitle`. */
+export function setTitle(session: string, lease?: number | "never"): void {
+  process.title = agentTitle(session, lease);
 }
 
 /** Readies this process for an agent: what libraries print or warn of goes to the log, for stdout may be the control channel. */

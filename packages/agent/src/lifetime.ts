@@ -11,6 +11,8 @@ export interface LifetimeOptions {
   readonly idleMs: number;
   /** Called once. */
   readonly onEnd: (reason: LifetimeEnd) => void;
+  /** Called when the lease begins, is renewed, or is not needed any more (undefined): in how many ms it ends now. */
+  readonly onLease?: ((endsInMs: number | undefined) => void) | undefined;
   /** A monotonic clock in ms. */
   readonly now?: () => number;
 }
@@ -48,6 +50,7 @@ export class Lifetime implements Disposable {
     this.#renewedAt = this.#startedAt;
     this.#idleSince = this.#startedAt;
     this.#schedule();
+    options.onLease?.(options.leaseMs);
   }
 
   get isLeaseHeld(): boolean {
@@ -61,6 +64,7 @@ export class Lifetime implements Disposable {
 
   renew(): void {
     this.#renewedAt = this.#now();
+    if (!this.#isDetached) this.#options.onLease?.(this.#options.leaseMs);
   }
 
   /**
@@ -72,6 +76,7 @@ export class Lifetime implements Disposable {
       throw new CodedError("config.invalid", "leaving the agent to itself: it has no --ttl", { leg: "jump" });
     }
     this.#isDetached = true;
+    this.#options.onLease?.(undefined);
   }
 
   relaysChanged(openRelays: number): void {

@@ -20,7 +20,7 @@ function run(): void {
     facts,
     log,
     environment: process.env,
-    onSession: setTitle,
+    onLease: setTitle,
     endOwnLogin: () => endOwnLogin(facts.uid),
   });
   liveAs(agent, { log, signals: ["SIGTERM", "SIGINT", "SIGHUP"] });

@@ -58,6 +58,7 @@ async function serve(boot: BootFacts, { session = "", runDirectory = "" }: Reado
       runDirectory,
       facts: readHostFacts(),
       log,
+      onLease: setTitle,
     });
     // Its login may go at any time.
     process.on("SIGHUP", () => undefined);

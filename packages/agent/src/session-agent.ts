@@ -36,8 +36,8 @@ export interface SessionAgentOptions {
   /** What commands inherit. */
   readonly environment: NodeJS.ProcessEnv;
   readonly helloTimeoutMs?: number;
-  /** The session's name is known. */
-  readonly onSession?: (session: string) => void;
+  /** Shows others until when the lease is held; see `AgentCoreOptions`. */
+  readonly onLease?: ((session: string, until: number | "never") => void) | undefined;
   /** Ends this process's own SSH login, after an expired lease. */
   readonly endOwnLogin?: () => Promise<unknown>;
 }
@@ -69,6 +69,7 @@ export class SessionAgent {
       droppedEvents: () => this.#peer.droppedEvents,
       endCommands: (graceMs) => this.#commands.closeAll(graceMs),
       onEnding: ({ reason }) => (reason === "lease-expired" ? options.endOwnLogin?.() : undefined),
+      onLease: options.onLease,
       closeControl: () => this.#peer.close(),
     });
     this.#commands = new CommandTable({
@@ -117,7 +118,7 @@ export class SessionAgent {
   }
 
   #begin(hello: OrchestratorHello): void {
-    const { log, onSession } = this.#options;
+    const { log } = this.#options;
     if (this.#core.lifetime !== undefined) {
       log.warn("a second hello was ignored");
       return;
@@ -125,7 +126,6 @@ export class SessionAgent {
     clearTimeout(this.#helloTimer);
     try {
       this.#core.begin(hello);
-      onSession?.(hello.session);
     } catch (error) {
       this.end({ reason: "fatal", error: toCodedError(error) });
     }

@@ -82,12 +82,6 @@ describe("a mistake on the command line", () => {
     expect(await mistake(...words)).toBe(said);
   });
 
-  test("options of later versions are unknown ones, not accepted without effect", async () => {
-    expect(await mistake("forward", "x", "-L", "1:b:2", "--take-over")).toContain(
-      "unknown option --take-over",
-    );
-  });
-
   test("a command can't outlive its connection", () => {
     expect(Object.keys(allForwardOptions)).toEqual(expect.arrayContaining(["reattach", "detach"]));
     for (const option of ["reattach", "detach"]) expect(allRunOptions).not.toHaveProperty(option);

@@ -4,7 +4,7 @@ import { usageError } from "./usage-error.ts";
 
 /** Options that take no value: `--json=no` would be read as `--json` left out. */
 const FLAGS =
-  /^--(here|tty|json|pin-pad|allow-any-user|respect-sshd-policy|keep-runtime|reattach|detach|all|watch|help|version)=/;
+  /^--(here|tty|json|pin-pad|allow-any-user|respect-sshd-policy|take-over|keep-runtime|reattach|detach|all|watch|help|version)=/;
 
 /** Refuses what yargs would take without a word: a value for a flag, and arguments behind `--`. */
 export function checkWords(words: readonly string[]): void {

@@ -6,6 +6,7 @@ import {
   type EventHandler,
   eventsDropped,
   forwardChanged,
+  forwardTakenOver,
   fromWire,
   harmless,
   hopConnected,
@@ -74,6 +75,14 @@ export function agentEvents(options: AgentEventsOptions): readonly EventHandler[
     on(forwardChanged, ({ forwardId, state }) =>
       withForward(forwardId, () =>
         emit({ event: "forward.state", forward: forwardId, ...forwardFactsOf(state) }),
+      ),
+    ),
+    on(forwardTakenOver, ({ forwardId, address, from, reason }) =>
+      withForward(forwardId, () =>
+        emit({
+          ...{ event: "forward.taken-over", forward: forwardId, address: harmless(address), reason },
+          ...(from && { session: harmless(from.session, 64), pid: from.pid }),
+        }),
       ),
     ),
     on(relayOpened, ({ forwardId, relayId, peer, uid }) =>

@@ -81,6 +81,8 @@ export interface ForwardOptions extends LoginOptions {
 
   /** Name of the session; default: a generated one. */
   readonly name?: string | undefined;
+  /** Ports that agents of other live sessions of the same user hold are taken over, too. Default false. */
+  readonly takeOver?: boolean | undefined;
   /** Users of the jump host who may connect to loopback listeners besides the login's own and root. */
   readonly allowUsers?: readonly string[] | undefined;
   /** Every user may. Default false. */

@@ -19,6 +19,8 @@ export interface OpenForwardsOptions {
     readonly connections?: number | undefined;
     /** How often the target is dialled to know whether it can be had. */
     readonly probeMs?: number | undefined;
+    /** Of whom ports are taken over. */
+    readonly takeOver?: OpenForwardParams["takeOver"];
     /** Decides about a host key that the jump host reports for a hop: resolves where it may be declared too. */
     readonly judgeHostKey: JudgeHostKey;
     /** `user@host` of the jump host. */
@@ -41,10 +43,11 @@ export async function openForwards(options: OpenForwardsOptions): Promise<void> 
   const connections = plan.connections ?? connectionsFor(options.route);
   for (const [index, { bind, target }] of plan.forwards.entries()) {
     const id = String(index + 1);
-    const { admission, maxRelays, probeMs, folder } = plan;
+    const { admission, maxRelays, probeMs, takeOver, folder } = plan;
     const forward = {
       ...{ forwardId: id, bind, target, admission, maxRelays, connections },
       ...(probeMs !== undefined && { probeMs }),
+      ...(takeOver && { takeOver }),
     };
     const entry = undoEntryOf(bind);
     if (entry !== undefined) await folder.making(entry);

@@ -15,6 +15,7 @@ import { parsePinnedKeys } from "./host-keys.ts";
 import { openIdentity } from "./identity-choice.ts";
 import { planJumpLogin } from "./jump-login.ts";
 import { resolveSpec } from "./jump-route.ts";
+import { lostRuns } from "./lost-runs.ts";
 import { judgeReportedKey } from "./reported-host-key.ts";
 import { chooseRuntime } from "./runtime/runtime-choice.ts";
 import { loginOf } from "./session-login.ts";
@@ -76,6 +77,8 @@ export async function planSession(
     );
     signal?.throwIfAborted();
     const root = options.stateFolder ?? stateFolder();
+    // Before a dead session of the same name gives its folder up.
+    const lost = await lostRuns(root, host);
     const folder = await SessionFolder.create(
       root,
       {
@@ -103,6 +106,7 @@ export async function planSession(
       forwarding: {
         ...{ forwards, maxRelays: numbers.maxRelays, connections: numbers.connections },
         probeMs: numbers.probeMs === 0 ? undefined : numbers.probeMs,
+        takeOver: { session: name, lostRuns: lost, isForced: options.takeOver ?? false },
         admission: {
           allowUsers: [...(options.allowUsers ?? [])],
           allowAnyUser: options.allowAnyUser ?? false,

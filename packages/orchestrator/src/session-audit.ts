@@ -55,6 +55,11 @@ function entryOf(event: SessionEvent): AuditEntry | undefined {
       const { id, bind, target, via } = event;
       return { event: "bind", forward: id, bind: bind.map(text), target: text(target), via: via.map(text) };
     }
+    case "forward.taken-over": {
+      const { forward, address, pid, reason } = event;
+      const from = event.session === undefined ? undefined : text(event.session);
+      return { event: "taken-over", forward, address: text(address), from, pid, reason };
+    }
     case "relay.close": {
       const { forward, relay, peer, uid, bytesIn, bytesOut, durationMs, reason, code } = event;
       const ended = { bytesIn, bytesOut, durationMs, reason, code };

@@ -24,6 +24,8 @@ export const MAX_FORWARDS = 64;
 export const MAX_HOPS = 8;
 /** Connections to the last hop of a route that its relays may be spread over. */
 export const MAX_HOP_CONNECTIONS = 16;
+/** Agents of dead orchestrators that a forward may be taken over from. */
+export const MAX_LOST_RUNS = 256;
 /** Open relays that `agent.describe` tells of, each by itself. */
 export const MAX_DESCRIBED_RELAYS = 256;
 /** Longest string in any message, in UTF-16 code units. */

@@ -6,7 +6,13 @@ import * as v from "valibot";
 import { commandInput, commandOutput, resizeCommand, runCommand, signalCommand } from "./command-messages.ts";
 import { type DataOf, defineEvent, defineRequest, type ParamsOf, type ResultOf } from "./define.ts";
 import { forwardState } from "./forward-state.ts";
-import { MAX_DESCRIBED_RELAYS, MAX_HOP_CONNECTIONS, MAX_HOPS, MAX_SIGN_DATA_BYTES } from "./limits.ts";
+import {
+  MAX_DESCRIBED_RELAYS,
+  MAX_HOP_CONNECTIONS,
+  MAX_HOPS,
+  MAX_LOST_RUNS,
+  MAX_SIGN_DATA_BYTES,
+} from "./limits.ts";
 import {
   admission,
   bindAddress,
@@ -50,6 +56,17 @@ export const openForward = defineRequest("forward.open", {
     maxRelays: count,
     /** Connections to the last hop that relays are spread over when there are many; each is signed for. Default 1. */
     connections: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_HOP_CONNECTIONS))),
+    /** Of which farside agents of this user the port is taken over; default: of none. */
+    takeOver: v.optional(
+      v.object({
+        /** The session that asks: an older one of its name gives way. */
+        session: name,
+        /** Marks of agents whose orchestrator is dead. */
+        lostRuns: v.pipe(v.array(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))), v.maxLength(MAX_LOST_RUNS)),
+        /** From live sessions, too. */
+        isForced: v.boolean(),
+      }),
+    ),
     /** Dial the target this often, without a byte, to know whether it can be had. Default: never. */
     probeMs: v.optional(v.pipe(count, v.minValue(1000))),
   }),
@@ -212,6 +229,20 @@ export const forwardChanged = defineEvent("forward.state", {
   data: v.object({ forwardId: name, state: forwardState }),
 });
 
+/** A port or a socket that somebody held was taken over. */
+export const forwardTakenOver = defineEvent("forward.taken-over", {
+  sender: "agent",
+  since: 1,
+  data: v.object({
+    forwardId: name,
+    /** `127.0.0.1:4444`, or a socket's path. */
+    address: text,
+    /** Whose it was; a socket that nobody listened on any more was nobody's. */
+    from: v.optional(v.object({ session: name, pid: count })),
+    reason: v.picklist(["same-name", "orchestrator-gone", "lease-over", "forced", "stale-socket"]),
+  }),
+});
+
 const relayId = count;
 /** Address of a client, `127.0.0.1:54321`; `unix` for a unix socket. */
 const peerAddress = name;
@@ -300,6 +331,7 @@ export const eventsToOrchestrator = [
   hopConnected,
   hopLost,
   forwardChanged,
+  forwardTakenOver,
   relayOpened,
   relayClosed,
   relayRefused,

@@ -54,6 +54,11 @@ const examples: { [Name in SessionEventName]: Extract<SessionEvent, { event: Nam
     ...{ forward: "1", phase: "degraded", waitsFor: "the hop", retryInMs: 800 },
     ...{ code: "hop.lost", leg: "hop", message: "gone" },
   },
+  "forward.taken-over": {
+    event: "forward.taken-over",
+    at,
+    ...{ forward: "1", address: "127.0.0.1:4444", session: "calm-otter", pid: 812, reason: "same-name" },
+  },
   ready: { event: "ready", at, session: "quiet-heron", forwards: [forward] },
   "relay.open": { event: "relay.open", at, ...relay },
   "relay.close": {

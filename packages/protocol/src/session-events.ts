@@ -94,6 +94,15 @@ export const sessionEvents = {
     leg: v.optional(leg),
     message: v.optional(text),
   }),
+  "forward.taken-over": event("forward.taken-over", {
+    forward: text,
+    /** `127.0.0.1:4444`, or a socket's path. */
+    address: text,
+    /** Whose it was: the session, and the agent's pid. Missing for a socket that nobody listened on any more. */
+    session: v.optional(text),
+    pid: v.optional(count),
+    reason: v.picklist(["same-name", "orchestrator-gone", "lease-over", "forced", "stale-socket"]),
+  }),
   "relay.open": event("relay.open", { forward: text, relay: count, peer: text, uid: v.number() }),
   "relay.close": event("relay.close", {
     forward: text,

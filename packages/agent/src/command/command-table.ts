@@ -18,7 +18,7 @@ import { RunningCommand } from "./running-command.ts";
 /** By this variable every process of a deploy is recognised; the bootstrap sets it. */
 export const RUN_VARIABLE = "FARSIDE_RUN";
 /** By this one the processes of one command are. */
-const COMMAND_VARIABLE = "FARSIDE_COMMAND";
+export const COMMAND_VARIABLE = "FARSIDE_COMMAND";
 
 export interface CommandTableOptions {
   /** The deploy's nonce. */

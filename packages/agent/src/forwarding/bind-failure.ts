@@ -18,7 +18,7 @@ export async function bindFailure(
       {
         leg: "bind",
         hint: holderHint(holder),
-        data: { address, port, ...(holder === undefined ? {} : { holder }) },
+        data: { address, port, ...(holder === undefined ? {} : { holder }), ...sessionIn(holder) },
         cause: error,
       },
     );
@@ -34,9 +34,15 @@ export async function bindFailure(
 
 /** What to do about a holder: a session's agent can be torn down by its name. */
 export function holderHint(holder: string | undefined): string {
-  const session = holder?.match(/\(farside-agent (\S+)\)/)?.[1];
-  if (session !== undefined) return `It is an agent of farside: farside teardown ${session}`;
+  const { session } = sessionIn(holder);
+  if (session !== undefined)
+    return `It is an agent of farside: farside teardown ${session}, or take its place with --take-over.`;
   return "Take another port (0 takes a free one), or end that process.";
+}
+
+function sessionIn(holder: string | undefined): { readonly session?: string } {
+  const session = holder?.match(/\(farside-agent (\S+)\)/)?.[1];
+  return session === undefined ? {} : { session };
 }
 
 async function explain(port: number, error: NodeJS.ErrnoException): Promise<{ why: string; hint: string }> {

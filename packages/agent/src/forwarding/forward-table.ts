@@ -1,16 +1,18 @@
 import {
   type BindAddress,
   CodedError,
+  forwardTakenOver,
   MAX_DESCRIBED_RELAYS,
   MAX_FORWARDS,
   type OpenForwardParams,
   type Peer,
 } from "@farside/protocol";
 import type { Log } from "../log.ts";
+import { openTakingOver, type TakenOver } from "../takeover/open-taking-over.ts";
 import { type Admit, admitAll, admitByUid } from "./admission.ts";
 import { Forward, type ForwardCounters } from "./forward.ts";
-import type { Listener } from "./listener.ts";
-import { openListener } from "./open-listener.ts";
+import type { Listener, ListenerOptions } from "./listener.ts";
+import type { openListener } from "./open-listener.ts";
 import { PeerUidLookup } from "./peer-uid.ts";
 import type { RelayGate } from "./relay-gate.ts";
 import type { RelayFacts } from "./relay-run.ts";
@@ -163,10 +165,10 @@ export class ForwardTable implements AsyncDisposable {
 
   #make(params: OpenForwardParams, allowedUids: ReadonlySet<number>, options: OpenForwardOptions): Forward {
     const { emit, gate } = this.#options;
-    const open = options.openListener ?? openListener;
     return new Forward({
       forwardId: params.forwardId,
-      openListener: (listenerOptions) => open(params.bind, listenerOptions),
+      openListener: (listenerOptions) =>
+        options.openListener?.(params.bind, listenerOptions) ?? this.#openListener(params, listenerOptions),
       isTakenOver: options.isTakenOver,
       target: this.#targetOf(params),
       admitFor: (listener) => this.#admitFor(listener, allowedUids, params.admission.allowAnyUser),
@@ -181,6 +183,20 @@ export class ForwardTable implements AsyncDisposable {
       onRelaysChanged: () => this.#options.onRelaysChanged(this.openRelays),
       onPlaceFree: () => this.pump(),
     });
+  }
+
+  #openListener(
+    { forwardId, bind, takeOver }: OpenForwardParams,
+    options: ListenerOptions,
+  ): Promise<Listener> {
+    const { uid, emit } = this.#options;
+    const onTaken = ({ address, from, reason }: TakenOver) =>
+      emit(
+        forwardTakenOver,
+        { forwardId, address, ...(from && { from: { ...from } }), reason },
+        { keep: true },
+      );
+    return openTakingOver(bind, options, { uid, request: takeOver, onTaken });
   }
 
   async #allowedUids(names: readonly string[]): Promise<ReadonlySet<number>> {

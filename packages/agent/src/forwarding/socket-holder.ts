@@ -1,4 +1,5 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
+import { agentTitle, parseAgentTitle } from "../takeover/agent-title.ts";
 import { TCP_STATE, type TcpTable, tcpEndpoint, visitTcpRows } from "./proc-net-tcp.ts";
 import { readProcFile } from "./read-proc-file.ts";
 import { userNameOf } from "./user-names.ts";
@@ -22,6 +23,23 @@ export async function holderOfPort(address: string, port: number): Promise<strin
 
 /** Who listens on the unix socket at `path`; undefined where nobody does, or nobody can be named. Never rejects. */
 export async function holderOfUnixSocket(path: string): Promise<string | undefined> {
+  const pid = await processOfUnixSocket(path);
+  return pid === undefined ? undefined : describeProcess(pid);
+}
+
+/** Whether anybody listens on `port` so that `address` can't be bound. Never rejects. */
+export async function isPortHeld(address: string, port: number): Promise<boolean> {
+  return (await findListeningSocket(address, port).catch(() => undefined)) !== undefined;
+}
+
+/** Pid of the process that does, among those that we may look into. Never rejects. */
+export async function processOfPort(address: string, port: number): Promise<number | undefined> {
+  const socket = await findListeningSocket(address, port).catch(() => undefined);
+  return socket === undefined ? undefined : processOfSocket(socket.inode);
+}
+
+/** Pid of the process that listens on the unix socket at `path`, among those that we may look into. Never rejects. */
+export async function processOfUnixSocket(path: string): Promise<number | undefined> {
   const table = await readProcFile("/proc/net/unix").catch(() => Buffer.alloc(0));
   const row = table
     .toString()
@@ -29,7 +47,7 @@ export async function holderOfUnixSocket(path: string): Promise<string | undefin
     .find((line) => line.endsWith(` ${path}`));
   const inode = Number(row?.trim().split(/ +/, 7)[6]);
   if (!Number.isSafeInteger(inode) || inode === 0) return undefined;
-  return describeProcess(inode);
+  return processOfSocket(inode);
 }
 
 /** Whether somebody listens on `port` so that `address` can't be bound, as far as /proc shows it. */
@@ -39,7 +57,8 @@ export async function isHeld(address: string, port: number): Promise<boolean> {
 
 async function describeHolder(socket: ListeningSocket | undefined): Promise<string | undefined> {
   if (socket === undefined) return undefined;
-  return (await describeProcess(socket.inode)) ?? `a process of the user ${await userNameOf(socket.uid)}`;
+  const pid = await processOfSocket(socket.inode);
+  return pid === undefined ? `a process of the user ${await userNameOf(socket.uid)}` : describeProcess(pid);
 }
 
 async function findListeningSocket(address: string, port: number): Promise<ListeningSocket | undefined> {
@@ -60,8 +79,12 @@ function conflictingEndpoints(address: string, port: number, table: TcpTable): R
   return new Set(endpoints.filter((each) => each !== undefined));
 }
 
-/** `pid 123 (nginx)` of a process that has the socket open, among those whose descriptors we may see. */
-async function describeProcess(inode: number): Promise<string | undefined> {
+async function describeProcess(pid: number): Promise<string> {
+  return `pid ${pid} (${await titleOf(pid)})`;
+}
+
+/** A process that has the socket open, among those whose descriptors we may see. */
+async function processOfSocket(inode: number): Promise<number | undefined> {
   const wanted = `socket:[${inode}]`;
   const giveUpAt = performance.now() + SEARCH_TIMEOUT_MS;
   const pids = (await readdir("/proc").catch(() => [])).filter((name) => /^\d+$/.test(name));
@@ -70,17 +93,19 @@ async function describeProcess(inode: number): Promise<string | undefined> {
     const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
     for (const descriptor of descriptors) {
       const link = await readlink(`/proc/${pid}/fd/${descriptor}`).catch(() => "");
-      if (link === wanted) return `pid ${pid} (${await titleOf(pid)})`;
+      if (link === wanted) return Number(pid);
     }
   }
   return undefined;
 }
 
 /** The process's name; for an agent its whole title, which names its session. Any user chooses these: only plain letters pass. */
-async function titleOf(pid: string): Promise<string> {
+async function titleOf(pid: number): Promise<string> {
   const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
   const isAgent = name.startsWith("farside-agent");
-  const title = isAgent ? await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => name) : name;
+  const own = isAgent ? await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => name) : name;
+  const agent = parseAgentTitle(own.replace(/\0+$/, ""));
+  const title = agent === undefined ? own : agentTitle(agent.session);
   return (
     title
       .replace(/[^\x20-\x7e]+/g, " ")

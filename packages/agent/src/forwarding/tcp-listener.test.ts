@@ -89,7 +89,7 @@ describe("a listener on localhost", () => {
         message: expect.stringContaining(
           `pid ${holder.child.pid} (farside-agent brave-otter) holds the port`,
         ),
-        hint: "It is an agent of farside: farside teardown brave-otter",
+        hint: "It is an agent of farside: farside teardown brave-otter, or take its place with --take-over.",
       });
     },
   );

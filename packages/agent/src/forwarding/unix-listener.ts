@@ -2,6 +2,7 @@ import { lstatSync, renameSync, rmSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { type BindAddress, CodedError } from "@farside/protocol";
+import { holderHint } from "./bind-failure.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import { descriptorOf } from "./server-descriptor.ts";
 import { holderOfUnixSocket } from "./socket-holder.ts";
@@ -143,8 +144,8 @@ export async function unixBindFailure(file: string, error: NodeJS.ErrnoException
     const why = holder === undefined ? "something is at that path already" : `${holder} listens on it`;
     const hint =
       holder === undefined
-        ? "farside removes nothing that it did not make: remove it, or take another path."
-        : "Take another path, or end that process.";
+        ? "It is no socket, or not this user's: remove it, or take another path."
+        : holderHint(holder);
     return new CodedError("forward.port-in-use", `${attemptOn(file)}: ${why}`, {
       leg: "bind",
       hint,

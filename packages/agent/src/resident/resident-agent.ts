@@ -39,6 +39,8 @@ export interface ResidentAgentOptions {
   readonly facts: HostFacts;
   readonly log: Log;
   readonly firstHelloTimeoutMs?: number;
+  /** Shows others until when the lease is held; see `AgentCoreOptions`. */
+  readonly onLease?: ((session: string, until: number | "never") => void) | undefined;
 }
 
 /**
@@ -76,6 +78,7 @@ export class ResidentAgent {
     this.#core = new AgentCore({
       ...{ nonce, facts, log, emit: this.#attachment.emit, request: this.#attachment.request },
       droppedEvents: () => this.#attachment.dropped,
+      onLease: options.onLease,
       closeControl: () => this.#closeControl(),
     });
     this.#helloTimer = setTimeout(() => {

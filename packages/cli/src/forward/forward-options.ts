@@ -29,6 +29,7 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     runtimeFile: argv["runtime-file"],
     respectSshdPolicy: argv["respect-sshd-policy"],
     name: argv.name,
+    takeOver: argv["take-over"],
     allowUsers: argv["allow-user"],
     allowAnyUser: argv["allow-any-user"],
     maxRelays: argv["max-relays"],

@@ -198,6 +198,11 @@ export const sessionOptions = {
     describe: "Give up when it is not ready by then; time spent at prompts does not count (default: 30s)",
     coerce: once("--start-timeout", duration(1000)),
   },
+  "take-over": {
+    type: "boolean",
+    group: "Session:",
+    describe: "Take a port over from another live session of the same user, too",
+  },
   "remote-node": {
     ...value,
     group: "Session:",

@@ -58,6 +58,8 @@ export function describeEvent(event: SessionEvent): Description | undefined {
       return done(`listening on ${event.bind.join(" and ")}, forwarding to ${way(event.target, event.via)}`);
     case "forward.state":
       return describeState(event);
+    case "forward.taken-over":
+      return describeTakeover(event);
     case "ready":
       return done(`ready: session ${event.session} (Ctrl-C ends it)`);
     case "relay.open":
@@ -95,6 +97,19 @@ export function describeEvent(event: SessionEvent): Description | undefined {
     case "receipt":
       return describeReceipt(event);
   }
+}
+
+function describeTakeover(event: Extract<SessionEvent, { event: "forward.taken-over" }>): Description {
+  const { address, session, pid, reason } = event;
+  if (session === undefined) return warning(`took ${address} over: nobody listened on that socket any more`);
+  const why = {
+    "same-name": "it has the same name",
+    "orchestrator-gone": "its farside is dead",
+    "lease-over": "its lease is over, and it hangs",
+    forced: "--take-over",
+    "stale-socket": "nobody listened",
+  }[reason];
+  return warning(`took ${address} over from session ${session} (process ${pid ?? "?"}): ${why}`);
 }
 
 function describeState(event: Extract<SessionEvent, { event: "forward.state" }>): Description {

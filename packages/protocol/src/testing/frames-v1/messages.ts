@@ -110,6 +110,10 @@ export const frozenMessages = {
     forwardId: "1",
     state: { phase: "degraded", waitsFor: "the hop", retryInMs: 800, lastError: error },
   }),
+  ...event(messages.forwardTakenOver, {
+    forwardId: "1",
+    ...{ address: "127.0.0.1:4444", from: { session: "calm-otter", pid: 812 }, reason: "lease-over" },
+  }),
   ...event(messages.hopLost, {
     hopId: "1",
     error: { ...error, data: { port: 22, isRetried: true, by: "target" } },
