@@ -2,8 +2,7 @@
  * The signer process: the only one that loads a PKCS#11 module and the only one that holds a PIN, for one call. It takes
  * calls over Node's IPC channel, one at a time, and ends when its parent does.
  */
-import { rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { writeFileSync } from "node:fs";
 import type {
   SignerAnswer,
   SignerCallName,
@@ -18,11 +17,6 @@ type Handlers = {
   readonly [Name in SignerCallName]: (params: SignerCalls[Name]["params"]) => SignerCalls[Name]["result"];
 };
 
-const openscConf = process.env["OPENSC_CONF"];
-const removeConf = (): void => {
-  if (openscConf !== undefined) rmSync(dirname(openscConf), { recursive: true, force: true });
-};
-
 let loaded: SignerModule | undefined;
 const module = (): SignerModule => {
   if (loaded === undefined) throw new Error("no module is loaded");
@@ -32,8 +26,6 @@ const module = (): SignerModule => {
 const handlers: Handlers = {
   load: ({ modulePath }) => {
     loaded = new SignerModule(modulePath);
-    // OpenSC reads its configuration once.
-    removeConf();
     return { description: loaded.description };
   },
   tokens: () => module().tokens(),
@@ -56,7 +48,6 @@ function endModule(): void {
   } catch {
     // The process ends now, whatever the module thinks of it.
   }
-  removeConf();
 }
 
 /** A core dump that is piped to a program (systemd-coredump) knows no limit; it gets none of the memory, which may hold the PIN. */
@@ -95,6 +86,6 @@ process.once("disconnect", () => {
 for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.on(signal, () => {});
 
 leaveMemoryOutOfDumps();
-startWatchdog(openscConf === undefined ? undefined : dirname(openscConf));
+startWatchdog();
 const ready: SignerAnswer = { ready: true };
 process.send?.(ready);

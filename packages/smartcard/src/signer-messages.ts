@@ -45,7 +45,7 @@ export interface SignParams {
 
 /** Every call of the signer: what it takes and what it gives. */
 export interface SignerCalls {
-  /** Loads and initialises the module; the file of OPENSC_CONF, which is a private one, is then removed with its folder. */
+  /** Loads and initialises the module. */
   load: { params: { modulePath: string }; result: { description: string } };
   tokens: { params: Record<string, never>; result: { readers: number; tokens: readonly TokenFacts[] } };
   /** The token in one slot as it is now; null where there is none. */

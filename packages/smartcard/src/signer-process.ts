@@ -1,7 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { closeSync } from "node:fs";
 import { CodedError, harmless } from "@farside/protocol";
 import { deriveOpenscConf, readOpenscConf } from "./opensc-conf.ts";
 import { ModuleFailure } from "./pkcs11-error.ts";
@@ -9,6 +7,7 @@ import { ModuleFailure } from "./pkcs11-error.ts";
 import { defaultSignerEntry, type SignerEntry } from "./signer-entry.ts";
 import { signerEnvironment } from "./signer-environment.ts";
 import type { SignerAnswer, SignerCallName, SignerCalls } from "./signer-messages.ts";
+import { unnamedFile } from "./unnamed-file.ts";
 
 export interface SignerProcessOptions {
   /** Environment of the module; only what a module needs of it is passed on. */
@@ -36,6 +35,9 @@ const withoutCoreDumps = 'ulimit -c 0; exec "$@"';
 /** What a token session needs of a signer. */
 export type Signer = Pick<SignerProcess, "call" | "close" | "closed" | "isAlive" | "pid">;
 
+/** The descriptor behind IPC's. */
+const openscConfPath = process.platform === "linux" ? "/proc/self/fd/4" : "/dev/fd/4";
+
 interface PendingCall {
   readonly id: number;
   readonly name: SignerCallName;
@@ -51,7 +53,6 @@ export class SignerProcess implements AsyncDisposable {
   /** Settles once the process is gone: undefined after `close()`, else why. Never rejects. */
   readonly closed: Promise<CodedError | undefined>;
   readonly #child: ChildProcess;
-  readonly #folder: string;
   #pending: PendingCall | undefined;
   #nextId = 1;
   #isClosing = false;
@@ -61,40 +62,35 @@ export class SignerProcess implements AsyncDisposable {
   /** Resolves when the process takes calls. A PIN is never among its arguments or in its environment. */
   static async start(options: SignerProcessOptions): Promise<SignerProcess> {
     const { env, passEnvironment = [], signerEntry = defaultSignerEntry() } = options;
-    const folder = await makePrivateFolder(env["XDG_RUNTIME_DIR"]);
-    const openscConf = join(folder, "opensc.conf");
-    await writeFile(openscConf, deriveOpenscConf(await readOpenscConf(env)), { mode: 0o600 });
+    const openscConf = unnamedFile(deriveOpenscConf(await readOpenscConf(env)), env["XDG_RUNTIME_DIR"]);
     const passed = Object.fromEntries(passEnvironment.map((name) => [name, env[name]]));
-    const child = spawn(
-      "/bin/sh",
-      ["-c", withoutCoreDumps, "farside-signer", process.execPath, ...signerEntry],
-      {
-        env: { ...signerEnvironment(env), ...passed, OPENSC_CONF: openscConf },
+    let child: ChildProcess;
+    try {
+      child = spawn("/bin/sh", ["-c", withoutCoreDumps, "farside-signer", process.execPath, ...signerEntry], {
+        env: { ...signerEnvironment(env), ...passed, OPENSC_CONF: openscConfPath },
         detached: true,
         serialization: "advanced",
         // stdin is the lifeline that the signer's watchdog holds.
-        stdio: ["pipe", "ignore", "pipe", "ipc"],
+        stdio: ["pipe", "ignore", "pipe", "ipc", openscConf],
         cwd: "/",
-      },
-    );
-    const signer = new SignerProcess(child, folder);
+      });
+    } finally {
+      closeSync(openscConf);
+    }
+    const signer = new SignerProcess(child);
     await signer.#ready();
     return signer;
   }
 
-  private constructor(child: ChildProcess, folder: string) {
+  private constructor(child: ChildProcess) {
     this.#child = child;
-    this.#folder = folder;
     child.stdin?.on("error", () => {});
     this.closed = new Promise((resolve) => {
       const settle = (how: string): void => {
         const reason = this.#isClosing && this.#hungIn === undefined ? undefined : this.#endError(how);
         this.#pending?.reject(reason ?? new CodedError("canceled", "the card was closed", { leg: "card" }));
         this.#pending = undefined;
-        rm(this.#folder, { recursive: true, force: true }).then(
-          () => resolve(reason),
-          () => resolve(reason),
-        );
+        resolve(reason);
       };
       child.once("exit", (code, signal) => settle(signal ?? `exit ${code}`));
       child.once("error", (error) => settle(error.message));
@@ -178,7 +174,12 @@ export class SignerProcess implements AsyncDisposable {
     const isReady = await Promise.race([ready.then(() => true), this.closed.then(() => false)]);
     clearTimeout(timer);
     this.#child.stderr?.removeAllListeners("data").resume();
-    if (!isReady) throw new Error(`the signer process did not start: ${harmless(stderr, 1000)}`);
+    if (isReady) return;
+    const said = stderr.trim() === "" ? "" : `: ${harmless(stderr.trim(), 1000)}`;
+    throw new CodedError("card.crashed", `the process for the PKCS#11 module did not start${said}`, {
+      leg: "card",
+      hint: "try again",
+    });
   }
 
   #settle(answer: Exclude<SignerAnswer, { ready: true }>): void {
@@ -204,12 +205,4 @@ export class SignerProcess implements AsyncDisposable {
       hint: "try again; if it happens again, update the module (OpenSC: apt install opensc)",
     });
   }
-}
-
-async function makePrivateFolder(runtimeFolder: string | undefined): Promise<string> {
-  const inFolder = (folder: string): Promise<string> => mkdtemp(join(folder, "farside-signer-"));
-  // XDG_RUNTIME_DIR often names a folder of another user after su and sudo.
-  return runtimeFolder
-    ? await inFolder(runtimeFolder).catch(() => inFolder(tmpdir()))
-    : await inFolder(tmpdir());
 }

@@ -9,19 +9,12 @@ const GRACE_MS = 2_000;
  */
 const watchdogScript = `
 const { Socket } = require("node:net");
-const { rmSync } = require("node:fs");
 const { workerData } = require("node:worker_threads");
 let isGone = false;
 const parentIsGone = () => {
   if (isGone) return;
   isGone = true;
-  setTimeout(() => {
-    try {
-      if (workerData.folder) rmSync(workerData.folder, { recursive: true, force: true });
-    } finally {
-      process.kill(process.pid, "SIGKILL");
-    }
-  }, workerData.graceMs);
+  setTimeout(() => process.kill(process.pid, "SIGKILL"), workerData.graceMs);
 };
 const lifeline = new Socket({ fd: 0, readable: true, writable: false });
 lifeline.on("error", parentIsGone).on("end", parentIsGone).on("close", parentIsGone).resume();
@@ -29,12 +22,12 @@ lifeline.on("error", parentIsGone).on("end", parentIsGone).on("close", parentIsG
 
 /**
  * Kills this process soon after stdin has ended, whatever its main thread is doing: the parent holds the other end and
- * the kernel closes it even when the parent is killed. `folder` is removed before.
+ * the kernel closes it even when the parent is killed.
  */
-export function startWatchdog(folder?: string): Worker {
+export function startWatchdog(): Worker {
   const worker = new Worker(watchdogScript, {
     eval: true,
-    workerData: { folder, graceMs: GRACE_MS },
+    workerData: { graceMs: GRACE_MS },
     // Flags of the main thread (a loader for TypeScript) have no business in there.
     execArgv: [],
     stdin: false,

@@ -1,11 +1,8 @@
-import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
+import { compileFaultModule } from "./compile-fault-module.ts";
 import { type SoftHsm, startSoftHsm } from "./soft-hsm.ts";
 
 /** A SoftHSM2 token with one P-256 key, behind a module that fails on demand. */
@@ -25,7 +22,7 @@ export async function startFaultyCard(): Promise<FaultyCard> {
   const provider = join(folder, "fault-module.so");
   const [hsm] = await Promise.all([
     startSoftHsm("faulty", [{ type: "EC:prime256v1", id: "01", label: "key" }]),
-    compile(provider),
+    compileFaultModule(provider),
   ]);
   const faultFile = join(folder, "fault");
   const fail = (how: string): Promise<void> => writeFile(faultFile, how);
@@ -52,24 +49,6 @@ export async function startFaultyCard(): Promise<FaultyCard> {
 }
 
 const CALL_TIMEOUT_MS = 5_000;
-
-async function compile(output: string): Promise<void> {
-  const source = fileURLToPath(new URL("./fault-module.c", import.meta.url));
-  const pkcs11js = dirname(createRequire(import.meta.url).resolve("pkcs11js/package.json"));
-  const headers = join(pkcs11js, "includes", "pkcs11");
-  await promisify(execFile)("gcc", [
-    "-shared",
-    "-fPIC",
-    "-O1",
-    `-I${headers}`,
-    "-o",
-    output,
-    source,
-    "-ldl",
-  ]).catch((error: unknown) => {
-    throw new Error("cannot compile the faulty module: apt install gcc libc6-dev", { cause: error });
-  });
-}
 
 async function remove(hsm: SoftHsm, folder: string): Promise<void> {
   await hsm[Symbol.asyncDispose]();

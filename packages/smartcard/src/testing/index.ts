@@ -3,4 +3,5 @@ export { attribute, ckr, keyType, mechanism, tokenFlag } from "../pkcs11.ts";
 export { ModuleFailure } from "../pkcs11-error.ts";
 export type { ObjectFacts, SignerCallName, SignerCalls, SignParams, TokenFacts } from "../signer-messages.ts";
 export type { Signer } from "../signer-process.ts";
+export { compileFaultModule } from "./compile-fault-module.ts";
 export { fuzzTargets } from "./fuzz-targets.ts";
