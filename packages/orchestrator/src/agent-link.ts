@@ -182,9 +182,10 @@ export class AgentLink implements AsyncDisposable {
       const { bound } = await this.#peer.request(openForward, { ...forward, route }, { signal });
       return bound;
     } catch (error) {
-      // A channel that breaks meanwhile rejects what waits on it, without a word of whose channel it is.
-      const isOfChannel = isCodedError(error) && error.code.startsWith("protocol.");
-      throw isOfChannel ? named(error, this.#host) : error;
+      // An agent that ends, or a channel that breaks, rejects what waits on it; what it was is known when the channel is closed.
+      const isOfEnd = isCodedError(error) && /^(protocol\.|agent\.gone$|canceled$)/.test(error.code);
+      if (!isOfEnd || signal.aborted) throw error;
+      throw (await abortable(this.closed, signal)) ?? error;
     }
   }
 

@@ -1,4 +1,4 @@
-import { CodedError, type Receipt } from "@farside/protocol";
+import { CodedError, type ErrorCode, type Receipt } from "@farside/protocol";
 import type { SessionState } from "./session-state.ts";
 
 /** How a session ended. */
@@ -17,9 +17,21 @@ export interface EndedSession {
   readonly receipt: Receipt | undefined;
 }
 
+/** What can be done about an end that comes from outside: whoever noticed it knew no more than that it came. */
+const hints: Readonly<Partial<Record<ErrorCode, string>>> = {
+  "hop.lost": "Start it again once the host can be reached.",
+  "agent.gone": "Start it again; --log-level debug shows what the agent says.",
+};
+
+function withHint(failure: CodedError): CodedError {
+  const hint = failure.hint ?? hints[failure.code];
+  const { code, message, leg, data, cause } = failure;
+  return hint === failure.hint ? failure : new CodedError(code, message, { hint, leg, data, cause });
+}
+
 /** What a session's end has to be called: its own failure before what is left, what is left before an early stop. */
 export function failureOf({ name, host, state, wasReady, receipt }: EndedSession): CodedError | undefined {
-  if (state.phase === "closed" && state.failure !== undefined) return state.failure;
+  if (state.phase === "closed" && state.failure !== undefined) return withHint(state.failure);
   if (receipt?.clean === false) {
     const left = new Set([...receipt.processes, ...receipt.listeners, ...receipt.files]);
     const what = [...left].slice(0, 3).join("; ");

@@ -115,12 +115,7 @@ export class SessionFolder {
       await folder.#write();
       return folder;
     } catch (error) {
-      if (error instanceof CodedError) throw error;
-      const { message } = error as Error;
-      throw new CodedError("config.invalid", `cannot keep the session's state in ${path}: ${message}`, {
-        hint: "Set XDG_STATE_HOME to a folder that can be written.",
-        cause: error,
-      });
+      throw error instanceof CodedError ? error : cannotKeep(path, error);
     }
   }
 
@@ -147,7 +142,7 @@ export class SessionFolder {
     return this.#undo;
   }
 
-  /** Writes down what is about to be made; make it only when this has resolved. */
+  /** Writes down what is about to be made; make it only when this has resolved. Rejects with `config.invalid`. */
   async making(entry: UndoEntry): Promise<void> {
     this.#undo = remaining(this.#undo, entry);
     await this.#append(entry);
@@ -184,7 +179,10 @@ export class SessionFolder {
   }
 
   async #append(line: v.InferOutput<typeof undoLine>): Promise<void> {
-    await appendFile(join(this.path, "undo.jsonl"), `${JSON.stringify(line)}\n`, { mode: 0o600 });
+    const file = join(this.path, "undo.jsonl");
+    await appendFile(file, `${JSON.stringify(line)}\n`, { mode: 0o600 }).catch((error) => {
+      throw cannotKeep(this.path, error);
+    });
   }
 
   async #write(): Promise<void> {
@@ -192,6 +190,18 @@ export class SessionFolder {
     await writeFile(`${file}.new`, `${JSON.stringify(this.#record, undefined, 2)}\n`, { mode: 0o600 });
     await rename(`${file}.new`, file);
   }
+}
+
+/** What must be written down before it is made can't be. */
+function cannotKeep(path: string, error: unknown): CodedError {
+  return new CodedError(
+    "config.invalid",
+    `cannot keep the session's state in ${path}: ${(error as Error).message}`,
+    {
+      hint: "Set XDG_STATE_HOME to a folder that can be written and has room.",
+      cause: error,
+    },
+  );
 }
 
 /** Makes the folder; one whose orchestrator is dead is made anew, as its agent ends without it. */

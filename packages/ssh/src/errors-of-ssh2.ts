@@ -50,7 +50,7 @@ export function socketReason(error: unknown): string {
 /** `hop.unreachable` for a host that could not be dialled. Errors that have a code of ours pass through. */
 export function unreachable(error: unknown, where: string, leg: "jump" | "hop"): CodedError {
   return new CodedError("hop.unreachable", `connecting to ${where}: ${socketReason(error)}`, {
-    hint: unreachableHints[errnoOf(error) ?? ""],
+    hint: unreachableHints[errnoOf(error) ?? ""] ?? "Is the host up, and does a firewall let this one in?",
     leg,
     cause: error,
   });
