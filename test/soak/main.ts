@@ -4,17 +4,21 @@
  */
 import { parseArgs } from "node:util";
 import { conformancePart } from "./conformance-part.ts";
+import { faultsPart } from "./faults-part.ts";
 import { forgedPart } from "./forged-part.ts";
 import { fuzzPart } from "./fuzz-part.ts";
 import { hostilePart } from "./hostile-part.ts";
 import type { SoakPart } from "./part.ts";
+import { pinTriesPart } from "./pin-tries-part.ts";
 import { putOnPage } from "./put-on-page.ts";
 
 const parts: Readonly<Record<string, SoakPart>> = {
   conformance: conformancePart,
+  faults: faultsPart,
   forged: forgedPart,
   fuzz: fuzzPart,
   hostile: hostilePart,
+  "pin-tries": pinTriesPart,
 };
 
 async function main(): Promise<void> {
