@@ -29,13 +29,24 @@ async def run(process):
              "PATH": "/usr/local/bin:/usr/bin:/bin"})
     closed = asyncio.ensure_future(process.wait_closed())
     ended = asyncio.ensure_future(child.wait())
+    outputs = [asyncio.ensure_future(copy(child.stdout, process.stdout)), asyncio.ensure_future(copy(child.stderr, process.stderr))]
+    entered = asyncio.ensure_future(copy(process.stdin, child.stdin))
+    entered.add_done_callback(lambda _: child.stdin.close())
+    await asyncio.wait({closed, ended}, return_when=asyncio.FIRST_COMPLETED)
+    if ended.done():
+        await asyncio.wait(outputs, timeout=1)
+        process.exit(ended.result())
+    for task in [entered, *outputs]:
+        task.cancel()
+
+# Not process.redirect(): that of AsyncSSH 2.10 ends the whole connection where a channel is closed while it copies.
+async def copy(source, sink):
     try:
-        await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
-        await asyncio.wait({closed, ended}, return_when=asyncio.FIRST_COMPLETED)
-        if ended.done():
-            process.exit(ended.result())
-    finally:
-        child.stdin.close()
+        while data := await source.read(65536):
+            sink.write(data)
+            await sink.drain()
+    except (OSError, asyncssh.Error, asyncssh.BreakReceived, asyncssh.SignalReceived):
+        pass
 
 async def main():
     await asyncssh.create_server(Server, sys.argv[1], 22, server_host_keys=["/etc/ssh/ssh_host_ed25519_key"],
