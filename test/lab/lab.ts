@@ -14,6 +14,8 @@ export interface LabOptions {
   readonly card?: false | Omit<StartCardOptions, "dir" | "namespaceCommand">;
   /** A tree to lay the jump host over, e.g. of another Debian release; the machine's own where left out. */
   readonly jumpRoot?: string;
+  /** The same for the target. */
+  readonly targetRoot?: string;
   /** `systemd`: the jump host boots Debian's, which takes about 8 s. */
   readonly jumpInit?: "shell" | "systemd";
 }
@@ -171,7 +173,7 @@ async function startHosts(folder: string, options: LabOptions): Promise<Host[]> 
       init: options.jumpInit,
       accounts: `builder:1500:${options.shell ?? SHELL} intruder:1501:${SHELL}`,
     },
-    { ...signer, hostname: "target", address: TARGET },
+    { ...signer, hostname: "target", address: TARGET, lowerRoot: options.targetRoot ?? "/" },
     ...(options.targets === 2 ? [second] : []),
   ];
   const started = await Promise.allSettled(

@@ -16,6 +16,8 @@ class Server(asyncssh.SSHServer):
         self.username = username
         self.connection.set_authorized_keys("/etc/ssh/matrix-keys/" + username)
         return True
+    def connection_requested(self, host, port, origin, origin_port):
+        return True
     def auth_completed(self):
         log("Pubkey auth succeeded for '" + self.username + "'")
 

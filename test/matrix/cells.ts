@@ -41,7 +41,8 @@ const forbidden: Fails = { code: "forward.forbidden-by-policy", leg: "jump", say
 
 const quietShells: Row[] = Object.values(shells)
   .filter(
-    ({ path }) => /sh$|elvish|rc$/.test(path) && path !== shells.rbash.path && path !== shells.missing.path,
+    ({ path }) =>
+      /sh$|ksh93$|elvish|rc$/.test(path) && path !== shells.rbash.path && path !== shells.missing.path,
   )
   .map((shell) => [works, { shell }]);
 
@@ -130,7 +131,8 @@ const strictSshds: Row[] = [
   [refusedCommand(/./), { policy: policies.forceSftp }],
   [{ code: "protocol.no-preamble", leg: "jump", isUnlookable: true }, { policy: policies.forceCat }],
   [
-    { code: "timeout", knownAfterMs: 3_000, isUnlookable: true },
+    { code: "timeout", knownAfterMs: 4_000, isUnlookable: true },
+    // It takes as long as a start may take, and then the whole look at such a host is waited for.
     { policy: { ...policies.forceSilent, args: ["--start-timeout", "3s"] } },
   ],
   [works, { policy: policies.forceWrapper }],

@@ -5,6 +5,8 @@ import { MatrixLab } from "./matrix-lab.ts";
 import { nameOf, writeTable } from "./report.ts";
 import { runAll } from "./run-all.ts";
 import type { Outcome } from "./run-cell.ts";
+import { runTarget, type TargetOutcome } from "./run-target.ts";
+import { targetCells } from "./target-cells.ts";
 
 async function main(words: readonly string[]): Promise<void> {
   const chosen = cells.filter(
@@ -21,16 +23,30 @@ async function main(words: readonly string[]): Promise<void> {
     outcomes.push(...report.outcomes);
     bad += report.problems.length + report.outcomes.filter(({ problems }) => problems.length > 0).length;
   }
+  const targets: TargetOutcome[] = [];
+  for (const cell of targetCells) {
+    const name = `as a hop: ${cell.name}`;
+    if (words.length > 0 && !words.some((word) => cell.id === word || name.includes(word))) continue;
+    const outcome = await runTarget(cell);
+    targets.push(outcome);
+    const isGood = outcome.problems.length === 0;
+    if (!isGood) bad += 1;
+    console.log(`${isGood ? "ok    " : "not ok"} ${cell.id} ${name}: ${outcome.end}`);
+    if (!isGood) tellProblems(outcome);
+  }
   const seconds = Math.round((performance.now() - startedAt) / 1000);
-  if (words.length === 0 && bad === 0) await writeTable(outcomes, seconds);
-  console.log(`${chosen.length} cells in ${seconds} s, ${bad} not as the table says`);
+  if (words.length === 0 && bad === 0) await writeTable(outcomes, targets, seconds);
+  console.log(`${chosen.length + targets.length} cells in ${seconds} s, ${bad} not as the table says`);
   if (bad > 0) process.exitCode = 1;
 }
 
 function tell({ cell, problems, end, ms, transcript }: Outcome): void {
   const isGood = problems.length === 0;
   console.log(`${isGood ? "ok    " : "not ok"} ${cell.id} ${nameOf(cell)}: ${end} (${Math.round(ms)} ms)`);
-  if (isGood) return;
+  if (!isGood) tellProblems({ problems, transcript });
+}
+
+function tellProblems({ problems, transcript }: Pick<Outcome, "problems" | "transcript">): void {
   for (const problem of problems) console.log(`       ${problem}`);
   console.log(transcript.replace(/^/gm, "       | "));
 }

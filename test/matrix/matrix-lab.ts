@@ -3,25 +3,18 @@ import { promisify } from "node:util";
 import type { Host } from "../lab/host.ts";
 import { JUMP, type Lab, startLab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/lab-process.ts";
-import { isListening } from "../lab/proc-net.ts";
-import { waitFor } from "../support/wait-for.ts";
-import { ASYNCSSH_SERVER } from "./asyncssh-server.ts";
 import { type Cell, type Server, type Trait, traitsOf } from "./cell.ts";
 import { fetchPackages, packagesFolder } from "./chroots.ts";
 import { debianRoot } from "./debian-root.ts";
+import { ECHO, KEY } from "./exchange.ts";
 import { fetchNodes, type NodeMajor, nodeCache, nodeMajors, nodeVersion } from "./node-builds.ts";
+import { startOtherServer } from "./other-servers.ts";
 import { NODES } from "./runtimes.ts";
 
-/** The echo service that every cell's forward leads to, on the jump host itself. */
-export const ECHO_PORT = 7000;
-export const KEY = "/root/.ssh/matrix";
 const BANNER = "authorized use only";
 /** The version that farside sends; see pinned-runtimes.ts. */
 const SENT: NodeMajor = "22";
 const PACK = '[ -e "$1" ] || { gzip -6 < "$0" > "$1.$$"; mv "$1.$$" "$1"; }';
-const ECHO = `require("net").createServer({ allowHalfOpen: true }, (socket) => { socket.on("error", () => {}); socket.pipe(socket); })
-  .listen(${ECHO_PORT}, "127.0.0.1", () => console.log("listening"));`;
-
 /** One lab for many cells: each is an account of the jump host with its own shell, home, rc files and Match block. */
 export class MatrixLab implements AsyncDisposable {
   readonly lab: Lab;
@@ -64,8 +57,7 @@ export class MatrixLab implements AsyncDisposable {
       await jump.writeFile("/etc/ssh/matrix.conf", `${cells.map(matchBlock).join("\n")}\n`);
       await jump.sshd.stop();
       const programs: LabProcess[] = [];
-      if (server.program === "dropbear") programs.push(await startDropbear(jump));
-      else if (server.program === "asyncssh") programs.push(await startAsyncSsh(jump));
+      if (server.program !== "openssh") programs.push(await startOtherServer(jump, server.program));
       else {
         // Nobody needs an sftp subsystem.
         await jump.sshd.start(
@@ -135,29 +127,6 @@ done
 mkdir -p ${NODES} /etc/ssh/matrix-keys
 ${hasBuilds && release === undefined ? `mount --bind ${nodeCache} ${NODES}` : ""}
 `;
-}
-
-/** With the host key that the workstation knows. */
-async function startDropbear(jump: Host): Promise<LabProcess> {
-  await jump.run([
-    "dropbearconvert",
-    "openssh",
-    "dropbear",
-    "/etc/ssh/ssh_host_ed25519_key",
-    "/etc/ssh/dropbear",
-  ]);
-  const dropbear = jump.spawn(["dropbear", "-F", "-E", "-s", "-r", "/etc/ssh/dropbear", "-p", `${JUMP}:22`]);
-  await waitFor(() => isListening(jump.initPid, 22), { what: "dropbear", detail: () => dropbear.stderr });
-  return dropbear;
-}
-
-async function startAsyncSsh(jump: Host): Promise<LabProcess> {
-  const server = jump.spawn(["python3", "-c", ASYNCSSH_SERVER, JUMP]);
-  await waitFor(() => isListening(jump.initPid, 22), {
-    what: "AsyncSSH's server",
-    detail: () => server.stderr,
-  });
-  return server;
 }
 
 function accountScript(cell: Cell, uid: number, key: string): string {

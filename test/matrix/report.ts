@@ -3,6 +3,7 @@ import { checkout } from "../lab/lab.ts";
 import { type Cell, fails } from "./cell.ts";
 import { nodeMajors, nodeVersion } from "./node-builds.ts";
 import type { Outcome } from "./run-cell.ts";
+import type { TargetOutcome } from "./run-target.ts";
 
 const BEGIN = "<!-- matrix: written by npm run matrix -->";
 const END = "<!-- end of matrix -->";
@@ -26,13 +27,17 @@ export function nameOf(cell: Cell): string {
 }
 
 /** Puts the table of `outcomes`, with today's date, between the markers of docs/jump-hosts.md. */
-export async function writeTable(outcomes: readonly Outcome[], seconds: number): Promise<void> {
+export async function writeTable(
+  outcomes: readonly Outcome[],
+  targets: readonly TargetOutcome[],
+  seconds: number,
+): Promise<void> {
   const text = await readFile(page, "utf8");
   const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)];
   if (before < 0 || after < before) throw new Error(`${page} has no place for the table`);
   await writeFile(
     page,
-    `${text.slice(0, before + BEGIN.length)}\n\n${table(outcomes, seconds)}\n\n${text.slice(after)}`,
+    `${text.slice(0, before + BEGIN.length)}\n\n${table(outcomes, seconds)}\n\n${targetTable(targets)}\n\n${text.slice(after)}`,
   );
 }
 
@@ -49,6 +54,19 @@ function table(outcomes: readonly Outcome[], seconds: number): string {
       const names = [shell, noise, home, policy, runtime, server].map(({ name }) => cellText(name));
       const result = end === "works" ? "works" : `\`${end}\``;
       return `| ${Number(id.slice(1))} | ${names.join(" | ")} | ${result} | ${(ms / 1000).toFixed(1)} s |`;
+    }),
+  ].join("\n");
+}
+
+function targetTable(outcomes: readonly TargetOutcome[]): string {
+  return [
+    "As a hop of `--via`, behind a jump host with Debian 12:",
+    "",
+    "| server | options | result |",
+    "| --- | --- | --- |",
+    ...outcomes.map(({ cell: { name, args = [] }, end }) => {
+      const options = args.length === 0 ? "" : `\`${args.join(" ")}\``;
+      return `| ${name} | ${options} | ${end === "works" ? "works" : `\`${end}\``} |`;
     }),
   ].join("\n");
 }

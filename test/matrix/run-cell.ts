@@ -2,7 +2,8 @@ import { errorTable, type SessionEventOf } from "@farside/protocol";
 import { type FarsideRun, runFarside } from "../support/farside.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type Cell, type Fails, fails, traitsOf, type Works } from "./cell.ts";
-import { ECHO_PORT, filledIn, homeOf, KEY, type MatrixLab } from "./matrix-lab.ts";
+import { ECHO_PORT, EXCHANGE, KEY } from "./exchange.ts";
+import { filledIn, homeOf, type MatrixLab } from "./matrix-lab.ts";
 
 export interface Outcome {
   readonly cell: Cell;
@@ -18,16 +19,6 @@ export interface Outcome {
 /** A typed error has to come so soon after its cause can be known, and a teardown has to be over. */
 const PROMPT_MS = 5_000;
 const LEFT_MS = 5_000;
-/** 64 KiB through the listener and back, compared. */
-const EXCHANGE = `
-set -e
-exec 3<> "/dev/tcp/127.0.0.1/$0"
-sent=$(head -c 49152 /dev/urandom | base64 -w 0)
-printf %s "$sent" >&3 &
-got=$(head -c \${#sent} <&3)
-[ "$sent" = "$got" ] && echo equal
-`;
-
 /** Runs farside against one cell and compares all that the table says about it. Never rejects for what farside does. */
 export async function runCell(matrix: MatrixLab, cell: Cell): Promise<Outcome> {
   const { jump } = matrix.lab;
@@ -103,7 +94,8 @@ function checkSuccess(
   return problems;
 }
 
-function checkFailure(
+/** What of a failure is not as the table says. */
+export function checkFailure(
   expected: Fails,
   found: {
     code: number | null;

@@ -28,6 +28,8 @@ export { type CompileOptions, compileForwards, DEFAULT_AGENT_NAME } from "./pers
 export { type ForwardsFileContent, forwardsFile } from "./persistent/forwards-file.ts";
 export { readForwardsFile } from "./persistent/read-forwards-file.ts";
 export type { RemoteCommand, RunOptions } from "./remote-command.ts";
+// A Node.js that was sent
+export { type KeptRuntimes, keptRuntimes } from "./runtime/kept-runtimes.ts";
 export type { RuntimeProgress, RuntimeShipment } from "./runtime/provide-runtime.ts";
 export type { RuntimeMode } from "./runtime/runtime-choice.ts";
 export { type CloseOptions, Session } from "./session.ts";

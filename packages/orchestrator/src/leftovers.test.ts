@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, rm, symlink } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
@@ -115,6 +115,32 @@ describe("the look at a host", () => {
     const { files } = await look({ sockets: [join(home, name), name, join(home, "other"), "link"] });
     server.close();
     expect(files).toEqual([join(home, name), name, "link"]);
+  });
+
+  it("finds a runtime that was on its way, kept or not, and removes it in the end", async () => {
+    const nonce = newNonce();
+    const [session, kept] = [
+      join(home, `.farside-${nonce}`),
+      join(home, `.farside-runtime-${userInfo().uid}`),
+    ];
+    for (const folder of [session, kept]) await mkdir(folder, { mode: 0o700 });
+    const [unfinished, other] = [join(kept, `new-${nonce}`), join(kept, "node-00")];
+    for (const file of [join(session, "node"), unfinished, other]) await writeFile(file, "");
+    expect((await look({ nonce })).files).toEqual([]);
+    expect((await look({ nonce, mayHaveRuntime: true })).files).toEqual([session, unfinished]);
+    expect((await look({ nonce, mayHaveRuntime: true }, "kill")).files).toEqual([]);
+    expect(await readdir(home)).toEqual([`.farside-runtime-${userInfo().uid}`]);
+    // That one is kept on purpose.
+    expect(await readdir(kept)).toEqual(["node-00"]);
+  });
+
+  it("finds the control socket of an agent that outlived its connection", async () => {
+    const folder = join(home, ".local/state/farside/run");
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const server = await listen({ path: join(folder, "s.sock") });
+    const { files } = await look({ controls: ["s"] });
+    server.close();
+    expect(files).toEqual([join(folder, "s.sock")]);
   });
 
   it("removes a socket that nobody listens on, and keeps one that somebody does", async () => {

@@ -2,6 +2,7 @@ import { abortable, CodedError, harmless } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { halves, newNonce, shellCommand } from "./bootstrap.ts";
 import { onOneLine } from "./loader.ts";
+import { markedLines, readMarked } from "./marked-output.ts";
 import {
   KEEP_FOLDERS,
   KEEP_PREFIX,
@@ -87,8 +88,8 @@ for n in $9; do
       printf "%s" " $f" | grep -qsF -f - /proc/net/unix || rm -f -- "$f";
     fi;
     if [ "$mode" = kill ]; then rmdir "$d" 2>/dev/null; fi;
-    if [ -e "$f" ] || [ -L "$f" ]; then echo "control $f";
-    elif [ -d "$d" ] && [ -z "$(ls -A "$d")" ]; then echo "control $d"; fi;
+    if [ -e "$f" ] || [ -L "$f" ]; then echo "$mark control $f";
+    elif [ -d "$d" ] && [ -z "$(ls -A "$d")" ]; then echo "$mark control $d"; fi;
   done;
 done;
 if [ "$7" = 0 ]; then echo "farside-look:$mark:end"; exit; fi;
@@ -106,9 +107,6 @@ exit 1
 `);
 
 const NEWLINES_FOR_RC_FILES = "\n".repeat(64);
-const MAX_OUTPUT_BYTES = 256 * 1024;
-/** What a login may print around it. */
-const MAX_NOISE_BYTES = 4 * 1024 * 1024;
 const MAX_ITEMS = 100;
 
 /**
@@ -139,54 +137,19 @@ export async function lookForLeftovers(
   const stop = () => channel.destroy();
   signal.addEventListener("abort", stop, { once: true });
   try {
-    return parseLook(await abortable(readUntilEnd(channel, mark), signal), mark, traces.sockets);
+    return parseLook(await abortable(readMarked(channel, mark), signal), mark, traces.sockets);
   } finally {
     signal.removeEventListener("abort", stop);
     channel.destroy();
   }
 }
 
-/**
- * The look's own output, without the noise before it. Not to the end of the channel: what an rc file of the login left
- * behind may keep that open.
- */
-async function readUntilEnd(channel: AsyncIterable<Buffer>, mark: string): Promise<string> {
-  const [begin, end] = [beginMark(mark), endMark(mark)];
-  let kept: Buffer = Buffer.alloc(0);
-  let hasBegun = false;
-  let bytes = 0;
-  for await (const chunk of channel) {
-    kept = Buffer.concat([kept, chunk]);
-    const at: number = hasBegun ? 0 : kept.indexOf(begin);
-    hasBegun ||= at >= 0;
-    kept = hasBegun ? kept.subarray(at) : kept.subarray(-begin.length);
-    bytes += chunk.length;
-    if (bytes > MAX_NOISE_BYTES) break;
-    if (hasBegun && (kept.includes(end) || kept.length > MAX_OUTPUT_BYTES)) break;
-  }
-  return kept.toString();
-}
-
-function beginMark(mark: string): string {
-  return `farside-look:${mark}:begin\n`;
-}
-
-function endMark(mark: string): string {
-  return `farside-look:${mark}:end\n`;
-}
-
 /** Reads the script's output, which stands somewhere in what the login shell prints; hostile. */
 export function parseLook(output: string, mark: string, sockets: readonly string[]): Leftovers {
-  const begin = beginMark(mark);
-  const start = output.indexOf(begin);
-  const end = output.indexOf(endMark(mark), start);
-  if (start < 0 || end < 0) throw incomplete("its look at itself broke off");
+  const lines = markedLines(output, mark);
+  if (lines === undefined) throw incomplete("its look at itself broke off");
   const found = { processes: [] as string[], listeners: [] as string[], files: [] as string[] };
-  for (const printed of output.slice(start + begin.length, end).split("\n")) {
-    // An rc file may have left something behind that prints in between.
-    const own = printed.indexOf(`${mark} `);
-    if (own < 0) continue;
-    const line = printed.slice(own + mark.length + 1);
+  for (const line of lines) {
     const at = line.indexOf(" ");
     const [kind, what] = [line.slice(0, at), harmless(line.slice(at + 1), 300)];
     if (kind === "unknown") throw incomplete(`it can't be asked for its ${what}`);

@@ -13,6 +13,8 @@ const LAUNCH_FAILURES: readonly ErrorCode[] = [
   "session.name-in-use",
 ];
 
+const SEND_ONE = "let farside send one (--runtime auto; with --reattach and --detach also --keep-runtime)";
+
 /** Where an agent could not be started, for its error. */
 export interface StartPlace {
   /** `user@host`. */
@@ -105,14 +107,17 @@ export function refusal(status: string, place: StartPlace): CodedError {
       const broken = detail === "" ? "" : `; found, but does not run: ${list(detail)}`;
       return new CodedError("agent.no-runtime", `starting the agent on ${host}: ${chosen}${broken}`, {
         leg: "jump",
-        hint: `Install Node.js ${MIN_AGENT_NODE} or newer on it, or say where it is with --remote-node PATH.`,
+        hint: `Install Node.js ${MIN_AGENT_NODE} or newer on it, say where it is with --remote-node PATH, or ${SEND_ONE}.`,
       });
     }
     case "node-too-old":
       return new CodedError(
         "agent.runtime-too-old",
         `starting the agent on ${host}: it needs Node.js ${MIN_AGENT_NODE} or newer, found was ${list(detail)}`,
-        { leg: "jump", hint: "Install a newer Node.js on it, or say where one is with --remote-node PATH." },
+        {
+          leg: "jump",
+          hint: `Install a newer Node.js on it, say where one is with --remote-node PATH, or ${SEND_ONE}.`,
+        },
       );
     case "digest-mismatch":
       return new CodedError(

@@ -28,6 +28,9 @@ export interface RuntimeWish {
   readonly keepRuntime?: boolean | undefined;
   readonly runtimeFile?: string | undefined;
   readonly remoteNode?: string | undefined;
+  /** An agent that outlives its connection: whoever comes back to it needs a Node.js again. */
+  readonly reattach?: boolean | undefined;
+  readonly detach?: boolean | undefined;
   readonly askRuntime?: RuntimeOptions["ask"];
   readonly onRuntimeProgress?: RuntimeOptions["onProgress"];
 }
@@ -47,6 +50,13 @@ export function chooseRuntime(wish: RuntimeWish): RuntimeChoice | undefined {
     if (runtime === "upload") clash("--runtime upload", "--remote-node");
     // Whoever names one wants that one.
     return undefined;
+  }
+  const isResident = wish.reattach === true || wish.detach === true;
+  if (isResident && !keepRuntime) {
+    if (runtime === "upload")
+      clash("--runtime upload without --keep-runtime", wish.detach === true ? "--detach" : "--reattach");
+    // One that is kept there already is taken; none is sent that would be gone when it is needed again.
+    return { mode: "auto", keep: false, file: undefined, ask: async () => false, onProgress: undefined };
   }
   return {
     ...{ mode: runtime, keep: keepRuntime, file: runtimeFile && resolve(runtimeFile) },

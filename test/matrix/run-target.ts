@@ -1,0 +1,76 @@
+import { startLab } from "../lab/lab.ts";
+import type { LabProcess } from "../lab/lab-process.ts";
+import { JUMP_LOGIN, runFarside, TARGET_LOGIN } from "../support/farside.ts";
+import { isNothing } from "../support/leftovers.ts";
+import { waitFor } from "../support/wait-for.ts";
+import { fails } from "./cell.ts";
+import { debianRoot } from "./debian-root.ts";
+import { ECHO, ECHO_PORT, EXCHANGE, KEY } from "./exchange.ts";
+import { startOtherServer } from "./other-servers.ts";
+import { checkFailure } from "./run-cell.ts";
+import type { TargetCell } from "./target-cells.ts";
+
+export interface TargetOutcome {
+  readonly cell: TargetCell;
+  readonly problems: readonly string[];
+  /** `works`, or the error's code. */
+  readonly end: string;
+  readonly transcript: string;
+}
+
+/** Forwards through `cell`'s server, on a lab of its own. Never rejects for what farside does. */
+export async function runTarget(cell: TargetCell): Promise<TargetOutcome> {
+  const { server, sshd = [], args = [], expect: expected } = cell;
+  const root = server.release === undefined ? {} : { targetRoot: await debianRoot(server.release) };
+  await using lab = await startLab({ card: false, ...root });
+  const { workstation, jump, target } = lab;
+  await workstation.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", KEY]);
+  const key = (await workstation.readFile(`${KEY}.pub`)).trim();
+  await lab.authorize(key);
+  // AsyncSSH's server reads no other place.
+  await target.writeFile(`/etc/ssh/matrix-keys/${target.user}`, `${key}\n`);
+  await target.sshd.stop();
+  const programs: LabProcess[] = [];
+  if (server.program === "openssh") await target.sshd.start(sshd);
+  else programs.push(await startOtherServer(target, server.program));
+  const echo = target.spawn(["node", "-e", ECHO]);
+  programs.push(echo);
+  await waitFor(() => echo.stdout.includes("listening"), {
+    what: "the echo service",
+    detail: () => echo.stderr,
+  });
+  await Promise.all([jump.mark(), target.mark()]);
+
+  const problems: string[] = [];
+  const forward = ["forward", JUMP_LOGIN, "-L", `0:127.0.0.1:${ECHO_PORT}`, "--via", TARGET_LOGIN];
+  await using farside = runFarside(lab, [...forward, "--identity", KEY, "--log-level", "debug", ...args], {
+    pin: false,
+  });
+  const ready = await farside.waitForEvent("ready", () => true, 60_000).catch(() => undefined);
+  if (ready !== undefined) {
+    const port = ready.forwards[0]?.bind[0]?.replace(/^.*:/, "") ?? "";
+    const exchange = await jump.exec(["bash", "-c", EXCHANGE, port], { timeoutMs: 10_000 });
+    if (!exchange.stdout.includes("equal"))
+      problems.push(`no bytes came through: ${JSON.stringify(exchange)}`);
+    const { receipt } = await farside.end();
+    if (receipt?.clean !== true) problems.push(`the receipt is not clean: ${JSON.stringify(receipt)}`);
+  }
+  const { code } = await farside.exit;
+  const error = farside.of("error").at(-1);
+  if (fails(expected))
+    problems.push(...checkFailure(expected, { code, error, hasUncleanReceipt: false, ms: 0 }));
+  else if (code !== 0 || ready === undefined) problems.push(`exit ${code}`);
+  for (const host of [jump, target]) {
+    let left = await host.residue();
+    const isClean = async () => {
+      left = await host.residue();
+      return isNothing(left);
+    };
+    await waitFor(isClean, { what: "nothing left", withinMs: 5_000 }).catch(() =>
+      problems.push(`left on ${host.name}: ${JSON.stringify(left)}`),
+    );
+  }
+  await Promise.all(programs.map((program) => program.kill()));
+  const end = error?.code ?? (ready === undefined ? "nothing" : "works");
+  return { cell, problems, end, transcript: farside.transcript };
+}
