@@ -11,7 +11,8 @@ export type ProgramName =
   | "fake-target"
   | "script-player"
   | "hostile-agent"
-  | "hostile-target";
+  | "hostile-target"
+  | "steady-client";
 
 const bundles = new Map<ProgramName, Promise<string>>();
 

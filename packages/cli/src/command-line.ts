@@ -2,6 +2,7 @@ import { createRequire } from "node:module";
 import { isCodedError, toCodedError } from "@farside/protocol/errors";
 import yargs, { type Argv, type CommandModule } from "yargs";
 import type { CommandContext } from "./command-context.ts";
+import { agentCommand } from "./commands/agent.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { cardCommand } from "./commands/card.ts";
 import { doctorCommand } from "./commands/doctor.ts";
@@ -57,6 +58,7 @@ export function defineCommandLine(
     teardownCommand(context, take),
     statusCommand(context, take),
     doctorCommand(context, take),
+    agentCommand(context, take),
     cardCommand(context, take),
     auditCommand(context, take),
   ];

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { errorTable, sessionEvents } from "@farside/protocol";
 import { expect, test } from "vitest";
+import { allAgentOptions } from "./commands/agent.ts";
 import { auditOptions } from "./commands/audit.ts";
 import { doctorOptions } from "./commands/doctor.ts";
 import { allForwardOptions } from "./commands/forward.ts";
@@ -32,6 +33,7 @@ test("docs/cli.md has a row for each option, and none that doesn't exist", () =>
   expect(optionsIn("`farside status`").sort()).toEqual(dashed(statusOptions).sort());
   expect(optionsIn("`farside audit verify`").sort()).toEqual(dashed(auditOptions).sort());
   expect(optionsIn("`farside doctor`").sort()).toEqual(dashed(doctorOptions).sort());
+  expect(optionsIn("`farside agent`").sort()).toEqual(dashed(allAgentOptions).sort());
   expect(optionsIn("`farside teardown`").sort()).toEqual(dashed(teardownOptions).sort());
 });
 

@@ -24,9 +24,18 @@ export { type IdentityChoice, openIdentity } from "./identity-choice.ts";
 export { type JumpLogin, planJumpLogin } from "./jump-login.ts";
 export type { LiveFacts } from "./live-facts.ts";
 // Agents that stay on a build server
+export { type AgentRecord, AgentStore } from "./persistent/agent-store.ts";
+export { applyForwards, differenceTo } from "./persistent/apply-forwards.ts";
+export { BuildServer, type BuildServerOptions } from "./persistent/build-server.ts";
 export { type CompileOptions, compileForwards, DEFAULT_AGENT_NAME } from "./persistent/compile-forwards.ts";
+export { controlOf, findInstallation } from "./persistent/find-installation.ts";
 export { type ForwardsFileContent, forwardsFile } from "./persistent/forwards-file.ts";
+export type { HostPeer } from "./persistent/host-peer.ts";
+export { type InstallAgentOptions, installAgent } from "./persistent/install-agent.ts";
+export { attachedHops, type LendOptions, type Loan, lend } from "./persistent/lend-identity.ts";
 export { readForwardsFile } from "./persistent/read-forwards-file.ts";
+export { uninstallAgent } from "./persistent/uninstall-agent.ts";
+export { type UpgradeResult, upgradeAgent } from "./persistent/upgrade-agent.ts";
 export type { RemoteCommand, RunOptions } from "./remote-command.ts";
 // A Node.js that was sent
 export { type KeptRuntimes, keptRuntimes } from "./runtime/kept-runtimes.ts";
@@ -34,6 +43,7 @@ export type { RuntimeProgress, RuntimeShipment } from "./runtime/provide-runtime
 export type { RuntimeMode } from "./runtime/runtime-choice.ts";
 export { type CloseOptions, Session } from "./session.ts";
 export type { SessionEnd } from "./session-end.ts";
+export { loginOf } from "./session-login.ts";
 export { checkSessionName } from "./session-name.ts";
 export type { OpenForward } from "./session-plan.ts";
 export type { SessionPhase, SessionState } from "./session-state.ts";

@@ -202,6 +202,7 @@ export class InstalledAgent {
         const { openRelays = 0, totalRelays = 0, state } = counters.get(id) ?? {};
         return { id, openRelays, totalRelays, ...stateOf(forward, state) };
       }),
+      isServing: this.control === this.#options.places.control,
       ...{ waitingHops: this.#lent.waitingHops, lenders: this.#lent.lenders },
     };
   }

@@ -139,7 +139,7 @@ export function keptForward(
 }
 
 export function keptConfig(...forwards: InstalledForward[]): InstalledConfig {
-  return { version: 1, name: "agent", forwards, metricsPort: 0 };
+  return { version: 1, name: "agent", forwards };
 }
 
 /** A port that nothing listens on, for a moment at least. */

@@ -88,3 +88,12 @@ export const sessionName: Parse<string> = (text, option) => {
     "Letters, digits, dot, dash and underscore; at most 64; a letter or digit first.",
   );
 };
+
+/** The name of an installed agent: it becomes a folder and a unit. */
+export const agentNameOf: Parse<string> = (text, option) => {
+  if (/^[a-z][a-z0-9-]{0,31}$/.test(text)) return text;
+  throw usageError(
+    `${option}: "${text}" is not the name of an agent`,
+    "Small letters, digits and dashes; at most 32; a letter first.",
+  );
+};

@@ -39,7 +39,6 @@ export async function compileForwards(
     version: 1,
     name: content.name ?? DEFAULT_AGENT_NAME,
     forwards,
-    metricsPort: content["metrics-port"] ?? 0,
   };
 }
 

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 
-/** What a key of forwards.yaml is for: shown by editors, and the text of docs/persistent-agents.md is checked against it. */
+/** What a key of forwards.yaml is for: shown by editors, and the text of docs/installed-agents.md is checked against it. */
 const about = <Input>(text: string) => v.description<Input, string>(text);
 
 const port = v.pipe(v.number("a port is a number"), v.integer(), v.minValue(0), v.maxValue(65_535));
@@ -139,9 +139,6 @@ export const forwardsFile = v.strictObject({
       v.regex(/^[a-z][a-z0-9-]{0,31}$/, "a name is small letters, digits and dashes, 32 at most"),
       about("The agent's name, where a login has several. Default: agent."),
     ),
-  ),
-  "metrics-port": v.optional(
-    v.pipe(targetPort, about("Loopback port for GET /metrics (Prometheus) and /healthz. Default: none.")),
   ),
   defaults: v.optional(
     v.pipe(v.strictObject(settings), about("What holds for every forward that does not say it itself.")),

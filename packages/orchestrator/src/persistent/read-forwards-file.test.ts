@@ -4,7 +4,6 @@ import { readForwardsFile } from "./read-forwards-file.ts";
 
 const FULL = `# signing
 name: signing
-metrics-port: 9464
 defaults:
   via: signer@sign-1
   identity: attached

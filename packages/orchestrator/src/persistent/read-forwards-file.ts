@@ -163,7 +163,7 @@ function invalid(file: string, problems: readonly { text: string; place?: Place 
   return new CodedError("config.invalid", `reading ${first}`, {
     hint:
       others.length === 0
-        ? "docs/persistent-agents.md has every key; editors check the file with docs/forwards.schema.json."
+        ? "docs/installed-agents.md has every key; editors check the file with docs/forwards.schema.json."
         : `Also: ${shown.join("; ")}${more}`,
     data: { file, ...place },
   });

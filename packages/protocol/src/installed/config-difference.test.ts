@@ -24,7 +24,7 @@ function forward(id: string, changes: Partial<InstalledForward> = {}): Installed
     ...changes,
   };
 }
-const config = (...forwards: InstalledForward[]) => ({ forwards, metricsPort: 0 as const });
+const config = (...forwards: InstalledForward[]) => ({ forwards });
 
 describe("the difference of two configurations", () => {
   test("names what was added, removed and changed, and leaves the rest alone", () => {
@@ -41,7 +41,6 @@ describe("the difference of two configurations", () => {
         { change: "added", id: "d" },
         { change: "removed", id: "a" },
       ],
-      metricsPort: false,
       isEmpty: false,
     });
   });
@@ -65,7 +64,7 @@ describe("the difference of two configurations", () => {
     ).toBe(true);
   });
 
-  test("is not empty where a hop's place in the route, a key or the metrics port differs", () => {
+  test("is not empty where a hop's place in the route or a key differs", () => {
     const [hop] = forward("a").route;
     if (hop === undefined) throw new Error("no hop");
     const other = { ...hop, hopId: "hop-2", host: "vault" };
@@ -75,12 +74,6 @@ describe("the difference of two configurations", () => {
     expect(configDifference(config(forward("a")), config(rekeyed)).forwards).toEqual([
       { change: "changed", id: "a", fields: ["route"] },
     ]);
-    expect(
-      configDifference(config(forward("a")), { ...config(forward("a")), metricsPort: 9464 }),
-    ).toMatchObject({
-      metricsPort: true,
-      isEmpty: false,
-    });
   });
 
   test("says of every forward of both sides exactly one thing", () => {

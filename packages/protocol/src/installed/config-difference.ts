@@ -12,7 +12,6 @@ export type ForwardChange =
 
 export interface ConfigDifference {
   readonly forwards: readonly ForwardChange[];
-  readonly metricsPort: boolean;
   /** Nothing would change. */
   readonly isEmpty: boolean;
 }
@@ -30,8 +29,8 @@ const FIELDS: readonly ForwardField[] = [
 
 /** What has to happen to get from `before` to `after`. The order of forwards and of a host's keys makes no difference. */
 export function configDifference(
-  before: Pick<InstalledConfig, "forwards" | "metricsPort">,
-  after: Pick<InstalledConfig, "forwards" | "metricsPort">,
+  before: Pick<InstalledConfig, "forwards">,
+  after: Pick<InstalledConfig, "forwards">,
 ): ConfigDifference {
   const old = new Map(before.forwards.map((forward) => [forward.id, forward]));
   const changes = after.forwards.map((forward): ForwardChange => {
@@ -45,11 +44,9 @@ export function configDifference(
   });
   const removed = [...old.keys()].map((id): ForwardChange => ({ change: "removed", id }));
   const forwards = [...changes, ...removed];
-  const metricsPort = before.metricsPort !== after.metricsPort;
   return {
     forwards,
-    metricsPort,
-    isEmpty: !metricsPort && changes.every(isUnchanged) && removed.length === 0,
+    isEmpty: changes.every(isUnchanged) && removed.length === 0,
   };
 }
 

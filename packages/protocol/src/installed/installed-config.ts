@@ -65,7 +65,5 @@ export const installedConfig = v.object({
     v.maxLength(MAX_FORWARDS),
     v.check((forwards) => new Set(forwards.map(({ id }) => id)).size === forwards.length, "an id twice"),
   ),
-  /** Loopback port of `GET /metrics` and `/healthz`. 0: none. */
-  metricsPort: v.union([v.literal(0), port]),
 });
 export type InstalledConfig = v.InferOutput<typeof installedConfig>;

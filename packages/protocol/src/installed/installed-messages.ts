@@ -42,6 +42,8 @@ export const describeInstalled = defineRequest("installed.describe", {
   result: v.object({
     config: installedConfig,
     forwards: v.pipe(v.array(keptForward), v.maxLength(MAX_FORWARDS)),
+    /** False for the new process of an upgrade, until it has taken over. */
+    isServing: v.boolean(),
     /** Hops that wait for somebody to attach. */
     waitingHops: hopIds,
     /** How many are attached. */

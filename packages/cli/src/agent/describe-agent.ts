@@ -1,0 +1,53 @@
+import { formatBind, formatTarget } from "@farside/orchestrator";
+import type { ConfigDifference, Installation, InstalledDescription } from "@farside/protocol";
+import { table } from "../output/table.ts";
+
+/** What one agent is, in a line, and below it what is not as it should be. */
+export function installationLines({ name, supervisor, state, digest }: Installation, host: string): string[] {
+  const keeper = supervisor === "systemd" ? "systemd" : "its own supervisor: not after a reboot";
+  return [`agent ${name} on ${host}: ${state} (${keeper}), bundle ${digest.slice(0, 16)}`];
+}
+
+/** Its forwards, a line each. */
+export function forwardLines({ config, forwards, lenders }: InstalledDescription): string[] {
+  const rows = forwards.map(({ id, bound, state, openRelays, totalRelays }) => {
+    const forward = config.forwards.find((each) => each.id === id);
+    const [bind = forward?.bind] = bound;
+    const via = (forward?.route ?? []).map(({ user, host }) => `${user}@${host}`).join(" > ");
+    const target = forward === undefined ? "?" : formatTarget(forward.target);
+    return [
+      ...[
+        id,
+        state.phase,
+        bind === undefined ? "?" : formatBind(bind),
+        via === "" ? target : `${target} by ${via}`,
+      ],
+      `${openRelays} of ${totalRelays}`,
+    ];
+  });
+  const troubles = forwards.flatMap(({ id, state: { phase, waitsFor, lastError } }) => {
+    if (phase === "open") return [];
+    const why = lastError === undefined ? "" : `${lastError.code}: ${lastError.message}`;
+    const waits = waitsFor === undefined ? "" : `waits for ${waitsFor}`;
+    const text = [why, waits].filter(Boolean).join("; ");
+    return text === "" ? [] : [`  ${id}: ${text}`];
+  });
+  const isNeeded = forwards.some(({ state }) => state.phase === "needs-signature");
+  return [
+    ...table(["FORWARD", "STATE", "LISTENS ON", "TARGET", "RELAYS"], rows),
+    ...troubles,
+    ...(isNeeded && lenders === 0 ? ["  nobody is attached: farside agent attach"] : []),
+  ];
+}
+
+/** What applying changes, a line a forward. */
+export function changeLines({ forwards, isEmpty }: ConfigDifference): string[] {
+  if (isEmpty) return ["nothing changes"];
+  const signs = { added: "+", removed: "-", changed: "~", unchanged: " " };
+  return [
+    ...forwards.map((each) => {
+      const fields = each.change === "changed" ? ` (${each.fields.join(", ")})` : "";
+      return `${signs[each.change]} ${each.id}: ${each.change}${fields}`;
+    }),
+  ];
+}

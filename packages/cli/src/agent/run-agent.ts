@@ -1,0 +1,68 @@
+import {
+  AgentStore,
+  BuildServer,
+  DEFAULT_AGENT_NAME,
+  readForwardsFile,
+  stateFolder,
+} from "@farside/orchestrator";
+import { toCodedError } from "@farside/protocol";
+import type { CommandContext } from "../command-context.ts";
+import type { AgentArguments, AgentSubcommand } from "../commands/agent.ts";
+import { exitCodeOf } from "../exit-code.ts";
+import { LineSink } from "../output/line-sink.ts";
+import { peopleReporter } from "../output/open-reporter.ts";
+import { usageError } from "../usage-error.ts";
+import { type AgentRun, agentCommands } from "./agent-commands.ts";
+import { logInToBuildServer } from "./agent-login.ts";
+import { readForwardsText } from "./read-forwards-text.ts";
+
+/** `farside agent SUBCOMMAND HOST`: logs in, does it, and says what came of it. */
+export async function runAgent(
+  subcommand: AgentSubcommand,
+  argv: AgentArguments,
+  context: CommandContext,
+): Promise<number> {
+  const { interrupts, stdout, env } = context;
+  const people = peopleReporter(argv, context);
+  const answer = new LineSink(stdout);
+  try {
+    // What can be known to be wrong before anybody is asked for a PIN.
+    const file = argv.f === undefined ? undefined : await readForwardsText(argv.f);
+    const content = file && readForwardsFile(file.text, file.name);
+    if ((subcommand === "install" || subcommand === "apply") && content === undefined)
+      throw usageError(
+        `agent ${subcommand} needs a forwards.yaml`,
+        "Give it with -f; docs/installed-agents.md has one.",
+      );
+    const name = argv.name ?? content?.name ?? DEFAULT_AGENT_NAME;
+    if (
+      argv.name !== undefined &&
+      content !== undefined &&
+      (content.name ?? DEFAULT_AGENT_NAME) !== argv.name
+    )
+      throw usageError(
+        `--name says ${argv.name}, and ${argv.f} is for ${content.name ?? DEFAULT_AGENT_NAME}`,
+        "Give one.",
+      );
+    people.step(`connecting to ${argv.host}`);
+    await using login = await logInToBuildServer(argv, context, people);
+    const { host } = login.login;
+    people.step("looking at what is installed there");
+    await using server = await BuildServer.connect({
+      ...{ hop: login.chain.last, host, remoteNode: argv["remote-node"], signal: interrupts.signal },
+      onLog: (chunk) => people.log("debug", chunk.toString().trimEnd()),
+    });
+    const run: AgentRun = {
+      ...{ argv, context, people, login, server, name, host, file, content },
+      store: new AgentStore(host, name, stateFolder(env)),
+      print: (line) => answer.write(line),
+    };
+    return await agentCommands[subcommand](run);
+  } catch (error) {
+    const coded = toCodedError(error);
+    people.error(coded);
+    return exitCodeOf(coded, interrupts.first);
+  } finally {
+    await Promise.all([people.close(), answer.flush(2000)]);
+  }
+}

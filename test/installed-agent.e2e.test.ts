@@ -1,0 +1,265 @@
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { type Lab, startLab, TARGET } from "./lab/lab.ts";
+import type { LabProcess } from "./lab/lab-process.ts";
+import { installProgram } from "./lab/program.ts";
+import { farsideAgent, startFarsideAgent } from "./support/agent-cli.ts";
+import { describeLab } from "./support/describe-lab.ts";
+import { TARGET_LOGIN } from "./support/farside.ts";
+import { isNothing } from "./support/leftovers.ts";
+import { waitFor } from "./support/wait-for.ts";
+
+const FILE = "/root/forwards.yaml";
+const KEY = "/home/builder/.ssh/id_ed25519";
+const FOLDER = "/home/builder/.local/share/farside/agent";
+const sign = { id: "sign", listen: 4444 };
+const unattended = { id: "unattended", listen: 4445, identity: { "key-file": KEY } };
+const direct = { id: "direct", listen: 4446, via: [] as string[], target: `${TARGET}:4444` };
+
+/** JSON is YAML. */
+const fileOf = (...forwards: object[]) =>
+  JSON.stringify({
+    defaults: { via: TARGET_LOGIN },
+    forwards: forwards.map((each) => ({ target: "localhost:4444", ...each })),
+  });
+
+describeLab("an agent installed on a build server with systemd", () => {
+  let lab: Lab;
+  let echo: LabProcess;
+  beforeAll(async () => {
+    lab = await startLab({ jumpInit: "systemd" });
+    const server =
+      'net.createServer({ allowHalfOpen: true }, (s) => s.pipe(s)).listen(4444, "::", () => console.log("up"))';
+    echo = lab.target.spawn(["node", "-e", server]);
+    await waitFor(() => echo.stdout.includes("up"), { what: "the echo service" });
+    await lab.jump.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", KEY], { user: "builder" });
+    await lab.authorize(await lab.jump.readFile(`${KEY}.pub`));
+    await lab.jump.run(["loginctl", "enable-linger", "builder"]);
+    await waitFor(managerIsUp, { what: "the manager of a lingering user" });
+    await lab.jump.mark();
+  });
+  afterEach(async () => {
+    await farsideAgent(lab, "uninstall");
+  });
+  afterAll(async () => {
+    await echo.kill();
+    await lab.close();
+  });
+
+  const managerIsUp = async () =>
+    (await lab.jump.exec(["test", "-e", "/run/user/1500/systemd/private"])).code === 0;
+  const userctl = (...args: string[]) =>
+    lab.jump.run(["systemctl", "--user", ...args], {
+      user: "builder",
+      env: { XDG_RUNTIME_DIR: "/run/user/1500" },
+    });
+  const mainPid = async () =>
+    Number((await userctl("show", "-p", "MainPID", "--value", "farside-agent")).trim());
+  const phases = async () => {
+    const { json, transcript } = await farsideAgent(lab, "status", "--json");
+    const forwards = json[0]?.["forwards"] as { id: string; state: { phase: string } }[] | undefined;
+    if (forwards === undefined) throw new Error(transcript);
+    return Object.fromEntries(forwards.map(({ id, state }) => [id, state.phase]));
+  };
+  const answers = async (port: number) => {
+    const script = `exec 3<> /dev/tcp/127.0.0.1/${port}; echo hello >&3; read -r -t 5 line <&3; echo "$line"`;
+    return (
+      (await lab.jump.exec(["timeout", "10", "bash", "-c", script], { user: "builder" })).stdout === "hello\n"
+    );
+  };
+  const install = async (...forwards: object[]) => {
+    await lab.workstation.writeFile(FILE, fileOf(...forwards));
+    const { code, transcript } = await farsideAgent(lab, "install", "-f", FILE);
+    expect(code, transcript).toBe(0);
+    return transcript;
+  };
+
+  test("needs one PIN, stays when its operator goes, and comes back with its host; what lives there needs nobody", async () => {
+    const said = await install(sign, unattended, direct);
+    expect(said.match(/PIN entr/g)).toHaveLength(1);
+    expect(said).not.toMatch(/warning/);
+    // Nobody is logged in any more, and the card is out of reach.
+    await waitFor(
+      async () => !(await lab.jump.run(["loginctl", "list-sessions", "--no-legend"])).includes("builder"),
+      {
+        what: "the end of the login",
+      },
+    );
+    for (const port of [4444, 4445, 4446]) expect(await answers(port), String(port)).toBe(true);
+    const before = await mainPid();
+    await lab.jump.run(["systemctl", "restart", "user@1500.service"]);
+    await waitFor(async () => (await managerIsUp()) && (await mainPid()) > 0, {
+      what: "the agent, started again",
+    });
+    expect(await mainPid()).not.toBe(before);
+    await waitFor(() => answers(4445), { what: "the forward whose key lives there", withinMs: 20_000 });
+    expect(await phases()).toEqual({ sign: "needs-signature", unattended: "open", direct: "open" });
+    const attached = await farsideAgent(lab, "attach", "--once");
+    expect(attached.code, attached.transcript).toBe(0);
+    expect(attached.stderr).toContain("signed the login to signer@");
+    // Without the card from here on.
+    expect(await answers(4444)).toBe(true);
+  });
+
+  test("an upgrade under 200 connections a second refuses none, and systemd knows the new process", async () => {
+    await install(sign, direct);
+    // Another digest: the same program as an older version would have it.
+    await lab.jump.run(["sh", "-c", `f=$(readlink -f ${FOLDER}/agent.cjs); echo >> "$f"`]);
+    const before = await mainPid();
+    const client = lab.jump.spawn([...(await installProgram(lab.jump, "steady-client")), "4444", "200"], {
+      user: "builder",
+    });
+    await waitFor(() => client.stdout.includes("going"), { what: "the load", withinMs: 20_000 });
+    const upgraded = await farsideAgent(lab, "upgrade", "--json");
+    expect(upgraded.code, upgraded.transcript).toBe(0);
+    expect(upgraded.json[0]).toMatchObject({ upgraded: true });
+    await waitFor(async () => (await mainPid()) === Number(upgraded.json[0]?.["pid"]), {
+      what: "the new main process",
+    }).catch(() => {});
+    expect(await mainPid()).not.toBe(before);
+    expect((await userctl("is-active", "farside-agent")).trim()).toBe("active");
+    client.stdin.end();
+    await client.exit;
+    const seen = JSON.parse(client.stdout.trim().split("\n").at(-1) ?? "{}") as {
+      started: number;
+      failed: number;
+    };
+    expect(seen).toMatchObject({ failed: 0, done: seen.started });
+    expect(seen.started).toBeGreaterThan(200);
+    await waitFor(async () => (await lab.jump.exec(["test", "-d", `/proc/${before}`])).code !== 0, {
+      what: "the end of the old process",
+    });
+    expect((await farsideAgent(lab, "upgrade")).stdout).toContain("of this version already");
+  });
+
+  test("the card signs for what the operator's own file says, not for what the build server says", async () => {
+    await install(sign);
+    const config = JSON.parse(await lab.jump.readFile(`${FOLDER}/forwards.json`)) as {
+      forwards: { route: { user: string; hostKeys: string[] }[] }[];
+    };
+    const [hop] = config.forwards[0]?.route ?? [];
+    if (hop === undefined) throw new Error("no hop");
+    // A build server that was broken into wants another user's login, under the id of the hop that it was given.
+    hop.user = "root";
+    const keys = (await lab.card.publicKeys()).join("\n");
+    await lab.target.writeFile("/root/.ssh/authorized_keys", `${keys}\n`);
+    await lab.target.run(["chmod", "600", "/root/.ssh/authorized_keys"]);
+    await lab.jump.writeFile(`${FOLDER}/forwards.json`, JSON.stringify(config), { user: "builder" });
+    await userctl("restart", "farside-agent");
+    await using attach = startFarsideAgent(lab, "attach", "--log-level", "debug");
+    await waitFor(() => /refused.*user/.test(attach.stderr), {
+      ...{ what: "the refusal", withinMs: 20_000 },
+      detail: () => attach.stderr,
+    });
+    expect(attach.stderr).not.toContain("signed the login");
+    await attach.signal("SIGINT");
+    expect(await attach.exit).toMatchObject({ code: 0 });
+  });
+
+  test("apply shows what changes, changes only that, and a mistake is told with its place before anybody logs in", async () => {
+    await install(sign, direct);
+    const relay = lab.jump.spawn(
+      [
+        "node",
+        "-e",
+        'const s = net.connect(4446, "127.0.0.1"); s.on("data", (d) => process.stdout.write(d)); s.on("close", () => process.stdout.write("cut")); process.stdin.on("data", (d) => s.write(d));',
+      ],
+      { user: "builder" },
+    );
+    relay.stdin.write("one");
+    await waitFor(() => relay.stdout === "one", { what: "the relay" });
+    await lab.workstation.writeFile(FILE, fileOf({ ...sign, listen: 5555 }, direct, unattended));
+    const dry = await farsideAgent(lab, "apply", "-f", FILE, "--dry-run");
+    expect(dry.stdout).toBe("~ sign: changed (bind)\n  direct: unchanged\n+ unattended: added\n");
+    const applied = await farsideAgent(lab, "apply", "-f", FILE, "--json");
+    expect(applied.code, applied.transcript).toBe(0);
+    expect(await phases()).toEqual({ sign: "open", direct: "open", unattended: "open" });
+    expect([await answers(5555), await answers(4445), await answers(4444)]).toEqual([true, true, false]);
+    relay.stdin.write("two");
+    await waitFor(() => relay.stdout === "onetwo", {
+      what: "the relay of the forward that did not change",
+      detail: () => relay.stdout,
+    });
+    await relay.kill();
+    await lab.workstation.writeFile(FILE, "forwards:\n  - id: a\n    listen: 44x4\n    target: b:1\n");
+    const wrong = await farsideAgent(lab, "apply", "-f", FILE);
+    expect([wrong.code, wrong.stderr]).toEqual([
+      78,
+      expect.stringContaining(`error[config.invalid]: reading ${FILE}:3:13: `),
+    ]);
+    expect(wrong.stderr).not.toContain("PIN");
+  });
+
+  test("uninstall leaves nothing, is idempotent, and says so", async () => {
+    await install(sign, direct);
+    const status = await farsideAgent(lab, "status");
+    expect(status.stdout).toMatch(/^agent agent on builder@172\.16\.16\.158: active \(systemd\)/);
+    const logs = await farsideAgent(lab, "logs", "--lines", "50");
+    expect(logs.stdout).toContain('"message":"agent ready"');
+    const receipt = await farsideAgent(lab, "uninstall", "--json");
+    expect(receipt.code, receipt.transcript).toBe(0);
+    expect(receipt.json[0]).toMatchObject({ clean: true, processes: [], listeners: [], files: [] });
+    // systemd's own come and go.
+    const ofSystemd =
+      /^(?:unix )?\/(?:run|var\/lib\/systemd)\/|^\d+ uid \d+ \S*(?:systemd|\(sd-pam\)|dbus-daemon)/;
+    const left = async () => {
+      const { processes, listeners, files } = await lab.jump.residue();
+      const own = (lines: readonly string[]) =>
+        lines.filter((each) => !ofSystemd.test(each) && !each.includes("sshd"));
+      return { processes: own(processes), listeners: own(listeners), files: own(files) };
+    };
+    await waitFor(async () => isNothing(await left()), { what: "nothing left" }).catch(() => {});
+    expect(await left()).toEqual({ processes: [], listeners: [], files: [] });
+    expect(await userctl("list-units", "--all", "--no-legend", "farside*")).toBe("");
+    expect(await lab.workstation.run(["find", "/root/.local/state/farside/agents", "-type", "f"])).toBe("");
+    const again = await farsideAgent(lab, "uninstall");
+    expect([again.code, again.stderr]).toEqual([0, expect.stringContaining("nothing to stop")]);
+  });
+
+  test("says that it ends with the login where lingering is off, and how to turn it on", async () => {
+    await lab.jump.run(["loginctl", "disable-linger", "builder"]);
+    try {
+      expect(await install(direct)).toContain("loginctl enable-linger builder");
+      await waitFor(async () => !(await answers(4446)), { what: "its end with the login", withinMs: 20_000 });
+    } finally {
+      await lab.jump.run(["loginctl", "enable-linger", "builder"]);
+    }
+  });
+});
+
+describeLab("an agent installed on a build server without systemd", () => {
+  test("is kept running by a supervisor, says that it won't survive a reboot, and can be upgraded and removed", async () => {
+    await using lab = await startLab({ card: false });
+    await lab.workstation.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "/root/.ssh/id_ed25519"]);
+    await lab.authorize(await lab.workstation.readFile("/root/.ssh/id_ed25519.pub"));
+    const key = ["--identity", "/root/.ssh/id_ed25519"];
+    const run = (subcommand: string, ...args: string[]) => farsideAgent(lab, subcommand, ...key, ...args);
+    await lab.workstation.writeFile(
+      FILE,
+      fileOf({ id: "login", listen: 4444, target: "localhost:22", via: TARGET_LOGIN }),
+    );
+    await lab.jump.mark();
+    const installed = await run("install", "-f", FILE);
+    expect(installed.code, installed.transcript).toBe(0);
+    expect(installed.stderr).toContain("won't survive a reboot");
+    const pid = async () =>
+      (JSON.parse(await lab.jump.readFile(`${FOLDER}/agent.lock`)) as { pid: number }).pid;
+    const first = await pid();
+    await lab.jump.run(["kill", "-9", String(first)]);
+    await waitFor(async () => (await pid()) !== first, {
+      what: "the agent, started again",
+      withinMs: 20_000,
+    });
+    const attached = await run("attach", "--once");
+    expect(attached.code, attached.transcript).toBe(0);
+    await lab.jump.run(["sh", "-c", `f=$(readlink -f ${FOLDER}/agent.cjs); echo >> "$f"`]);
+    const upgraded = await run("upgrade", "--json");
+    expect(upgraded.json[0], upgraded.transcript).toMatchObject({
+      upgraded: true,
+      forwards: [{ id: "login", state: { phase: "open" } }],
+    });
+    expect((await run("logs")).stdout).toContain('"message":"agent ready"');
+    expect((await run("uninstall")).code).toBe(0);
+    await waitFor(async () => isNothing(await lab.jump.residue()), { what: "nothing left" }).catch(() => {});
+    expect(await lab.jump.residue()).toEqual({ processes: [], listeners: [], files: [] });
+  });
+});

@@ -1,0 +1,45 @@
+/**
+ * Connections at a steady rate, each of which must get its byte back: `steady-client PORT PER_SECOND`. Prints `going` when the
+ * first hundred are over, and at the end of its input what it has seen, as JSON.
+ */
+import { connect } from "node:net";
+
+const [port = 0, perSecond = 100] = process.argv.slice(2).map(Number);
+const failures: string[] = [];
+const open = new Set<Promise<void>>();
+let started = 0;
+let done = 0;
+const from = performance.now();
+
+function one(): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+    let got = "";
+    socket.on("connect", () => socket.end("x"));
+    socket.on("data", (chunk: Buffer) => {
+      got += chunk.toString();
+    });
+    socket.once("error", ({ message }) => failures.push(message));
+    socket.once("close", () => {
+      if (got !== "x" && failures.length === 0) failures.push(`got ${JSON.stringify(got)}`);
+      done += 1;
+      if (done === 100) process.stdout.write("going\n");
+      resolve();
+    });
+  });
+}
+
+const timer = setInterval(() => {
+  for (const due = ((performance.now() - from) / 1000) * perSecond; started < due; started += 1) {
+    const each = one().finally(() => open.delete(each));
+    open.add(each);
+  }
+}, 5);
+
+process.stdin.resume().once("end", async () => {
+  clearInterval(timer);
+  await Promise.all(open);
+  process.stdout.write(
+    `${JSON.stringify({ started, done, failures: failures.slice(0, 5), failed: failures.length })}\n`,
+  );
+});
