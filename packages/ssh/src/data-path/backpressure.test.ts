@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Sshd, startSshd } from "../testing/index.ts";
 import { temporaryFolder } from "../testing/temporary-folder.ts";
+import { LOCAL_WINDOW } from "./limits.ts";
 import { connectTo } from "./testing/connection.ts";
 import { relayTo } from "./testing/relay.ts";
 import { sendPayload, startScriptedServer } from "./testing/scripted-server.ts";
@@ -95,7 +96,7 @@ describe("backpressure through a data path", { timeout: 90_000 }, () => {
     await using relay = await relayTo(connection.path, { host: "127.0.0.1", port: target.port });
     const client = await dial(relay.port);
     client.resume();
-    await until(() => windows.given > 8 * mebibyte, "the window grew");
+    await until(() => windows.given >= LOCAL_WINDOW, "the window grew");
     client.destroy();
     await until(() => windows.given === 0, "the window was given back");
     expect(windows.given).toBe(0);

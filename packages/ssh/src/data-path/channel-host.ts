@@ -1,6 +1,7 @@
 import type { CodedError } from "@farside/protocol/errors";
 import type { FastChannel } from "./fast-channel.ts";
 import type { Outbox } from "./outbox.ts";
+import type { RoundTrip } from "./round-trip.ts";
 import type { Sealer } from "./sealer.ts";
 import type { Ssh2Protocol } from "./ssh2-shape.ts";
 import type { WindowBudget } from "./window-budget.ts";
@@ -16,6 +17,7 @@ export interface ChannelSlot {
 /** What a channel needs of the connection that it is on. */
 export interface ChannelHost {
   readonly windows: WindowBudget;
+  readonly roundTrip: RoundTrip;
   readonly outbox: Outbox;
   readonly sealer: Sealer;
   /** Longest CHANNEL_DATA payload that the server may send. */

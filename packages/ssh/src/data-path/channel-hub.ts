@@ -6,6 +6,7 @@ import { FastChannel } from "./fast-channel.ts";
 import { LARGE_READERS, MAX_CHANNELS } from "./limits.ts";
 import type { Outbox } from "./outbox.ts";
 import { ReliefQueue } from "./relief-queue.ts";
+import { RoundTrip } from "./round-trip.ts";
 import type { Sealer } from "./sealer.ts";
 import type { Ssh2Protocol } from "./ssh2-shape.ts";
 import type { Transport } from "./transport.ts";
@@ -15,6 +16,7 @@ import type { WindowBudget } from "./window-budget.ts";
 /** The channels of one connection and what they share of it. */
 export class ChannelHub implements ChannelHost {
   readonly windows: WindowBudget;
+  readonly roundTrip: RoundTrip = new RoundTrip();
   readonly #transport: Transport;
   readonly #table = new ChannelTable();
   readonly #relief: ReliefQueue;

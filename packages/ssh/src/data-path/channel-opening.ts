@@ -31,6 +31,7 @@ export class ChannelOpening implements ChannelSlot {
   readonly #id: number;
   readonly #replace: (slot: ChannelSlot) => void;
   readonly #window: ReceiveWindow;
+  readonly #askedAt = performance.now();
   #events: OpeningEvents | undefined;
 
   /** Sends the request. `replace` gives the number to the channel. */
@@ -45,7 +46,7 @@ export class ChannelOpening implements ChannelSlot {
     this.#id = id;
     this.#replace = replace;
     this.#events = events;
-    this.#window = new ReceiveWindow(host.windows);
+    this.#window = new ReceiveWindow(host.windows, host.roundTrip);
     const window = this.#window.first;
     const maxPayload = host.maxReceivedPayload;
     host.control((protocol) => {
@@ -64,6 +65,7 @@ export class ChannelOpening implements ChannelSlot {
   }
 
   receive(type: number, bytes: Buffer, from: number, to: number): void {
+    this.#host.roundTrip.answeredIn(performance.now() - this.#askedAt);
     if (type === message.channelOpenConfirmation) this.#confirmed(bytes, from, to);
     else if (type === message.channelOpenFailure) this.#refused(bytes, from, to);
     else throw violation("a message for a channel that is not open yet");

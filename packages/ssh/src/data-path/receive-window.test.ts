@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FIRST_WINDOW, LARGEST_WINDOW, LEAST_WINDOW } from "./limits.ts";
+import { FIRST_WINDOW, LARGEST_WINDOW, LEAST_WINDOW, LOCAL_WINDOW } from "./limits.ts";
 import { ReceiveWindow } from "./receive-window.ts";
+import { RoundTrip } from "./round-trip.ts";
 import { WindowBudget } from "./window-budget.ts";
 
 const mebibyte = 1024 * 1024;
@@ -16,6 +17,32 @@ function quickly(window: ReceiveWindow, bytes: number): number {
   return returned;
 }
 
+/** A server at the end of a way of so many ms and so many bytes a ms, for a quick reader; returns the window's size in the end. */
+function sizeAfter(bytes: number, way: { roundTripMs: number; bytesPerMs: number }): number {
+  let now = 0;
+  const roundTrip = new RoundTrip();
+  roundTrip.answeredIn(way.roundTripMs);
+  const window = new ReceiveWindow(new WindowBudget(), roundTrip, () => now);
+  const piece = 32 * 1024;
+  let mayHaveSent = window.first;
+  let sent = 0;
+  const adjustments: { readonly at: number; readonly bytes: number }[] = [];
+  while (sent < bytes) {
+    while (sent + piece > mayHaveSent) {
+      const next = adjustments.shift();
+      if (next === undefined) throw new Error("the window was not returned");
+      now = Math.max(now, next.at + way.roundTripMs);
+      mayHaveSent += next.bytes;
+    }
+    now += piece / way.bytesPerMs;
+    sent += piece;
+    window.received(piece);
+    const adjustment = window.passedOn(piece, false);
+    if (adjustment > 0) adjustments.push({ at: now, bytes: adjustment });
+  }
+  return window.size;
+}
+
 describe("the receive window of a channel", () => {
   it("is returned in good time as bytes are passed on", () => {
     const window = new ReceiveWindow(new WindowBudget(4 * mebibyte));
@@ -25,18 +52,41 @@ describe("the receive window of a channel", () => {
     expect(window.passedOn(window.first / 8, false)).toBe(window.first / 4);
   });
 
-  it("grows to the largest for a reader that keeps up, and no further", () => {
-    const window = new ReceiveWindow(new WindowBudget());
-    quickly(window, 200 * mebibyte);
-    expect(window.size).toBe(LARGEST_WINDOW);
+  it("grows to the largest for a reader that keeps up on a long way, and no further", () => {
+    expect(sizeAfter(200 * mebibyte, { roundTripMs: 100, bytesPerMs: 1_000_000 })).toBe(LARGEST_WINDOW);
+  });
+
+  it("grows to what a slower way holds, and not much further", () => {
+    const size = sizeAfter(200 * mebibyte, { roundTripMs: 100, bytesPerMs: 28_000 });
+    expect(size).toBeGreaterThanOrEqual(2_800_000);
+    expect(size).toBeLessThanOrEqual(4 * 2_800_000);
+  });
+
+  it("stays small on a short way, however fast it is", () => {
+    expect(sizeAfter(200 * mebibyte, { roundTripMs: 0.3, bytesPerMs: 1_500_000 })).toBe(LOCAL_WINDOW);
+  });
+
+  it("finds out how short the way is by itself", () => {
+    let now = 0;
+    const roundTrip = new RoundTrip();
+    const window = new ReceiveWindow(new WindowBudget(), roundTrip, () => now);
+    window.received(window.first / 2);
+    window.passedOn(window.first / 2, false);
+    now = 7;
+    window.received(window.first / 2);
+    expect(roundTrip.ms).toBe(Number.POSITIVE_INFINITY);
+    now = 10;
+    window.received(1);
+    expect(roundTrip.ms).toBe(10);
   });
 
   it("shrinks to the first for a reader that does not", () => {
     const budget = new WindowBudget();
-    const window = new ReceiveWindow(budget);
+    const window = new ReceiveWindow(budget, new RoundTrip(), () => 0);
     quickly(window, 200 * mebibyte);
-    window.received(8 * mebibyte);
-    for (let passed = 0; passed < 8 * mebibyte; passed += 64 * 1024) window.passedOn(64 * 1024, true);
+    expect(window.size).toBe(LOCAL_WINDOW);
+    window.received(mebibyte);
+    for (let passed = 0; passed < mebibyte; passed += 64 * 1024) window.passedOn(64 * 1024, true);
     expect(window.size).toBe(FIRST_WINDOW);
   });
 
