@@ -19,6 +19,7 @@ import { relayGate } from "./forwarding/relay-gate.ts";
 import { RoutePool } from "./forwarding/route-pool.ts";
 import type { ConnectHop } from "./forwarding/shared-hop.ts";
 import { SockDiagOwners } from "./forwarding/sock-diag-owners.ts";
+import { tellSlowWay } from "./forwarding/tell-slow-way.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { Lifetime } from "./lifetime.ts";
 import type { Log } from "./log.ts";
@@ -78,7 +79,7 @@ export class AgentCore {
       this.#settleEnding = resolve;
     });
     this.#routes = new RoutePool({
-      connect: options.connectHop ?? connectHopThrough({ request }),
+      connect: tellSlowWay(options.connectHop ?? connectHopThrough({ request }), log),
       onConnected: ({ hopId, user, host, port }, hostKey) => {
         emit(hopConnected, { hopId, user, host, port, hostKey }, { keep: true });
       },

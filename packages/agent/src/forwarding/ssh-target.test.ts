@@ -1,4 +1,5 @@
 import { CodedError, type HopDeclaration, type OpenForwardParams } from "@farside/protocol";
+import { Hop } from "@farside/ssh";
 import {
   type KeyPair,
   makeKeyPair,
@@ -7,7 +8,7 @@ import {
   type TemporaryFolder,
   temporaryFolder,
 } from "@farside/ssh/testing";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type Delegate, delegateTo } from "../testing/delegate.ts";
 import { fakeSshServer } from "../testing/fake-ssh-server.ts";
 import { connect, readAll, serveTcp } from "../testing/tcp.ts";
@@ -15,6 +16,7 @@ import { connectHopThrough } from "./connect-hop.ts";
 import { RoutePool } from "./route-pool.ts";
 import { sshTarget } from "./ssh-target.ts";
 import type { Target } from "./target.ts";
+import { tellSlowWay } from "./tell-slow-way.ts";
 
 const never = new AbortController().signal;
 let folder: TemporaryFolder;
@@ -49,8 +51,11 @@ const blobsOf = (server: Sshd) => ({
 
 function session(delegate: Delegate) {
   const events: string[] = [];
+  const log = {
+    warn: (message: string, fields?: object) => void events.push(`${message}: ${JSON.stringify(fields)}`),
+  };
   const pool = new RoutePool({
-    connect: connectHopThrough(delegate.peer),
+    connect: tellSlowWay(connectHopThrough(delegate.peer), log),
     onConnected: ({ hopId }) => events.push(`connected ${hopId}`),
     onLost: ({ hopId }, { code }) => events.push(`lost ${hopId} ${code}`),
   });
@@ -93,6 +98,46 @@ describe("a target behind hops", () => {
     expect(Buffer.from(delegate.asked[0]?.hostKey ?? []).equals(blobsOf(sshd).hostKeys[0] as Buffer)).toBe(
       true,
     );
+  });
+
+  test("is reached the slow way too, which the log explains", async () => {
+    vi.spyOn(Hop.prototype, "dataPath", "get").mockReturnValue(undefined);
+    vi.spyOn(Hop.prototype, "noDataPath", "get").mockReturnValue("ssh2 is another one");
+    onTestFinished(() => void vi.restoreAllMocks());
+    await using service = await serveTcp((socket) => socket.pipe(socket));
+    await using delegate = await delegateTo(key.path);
+    const { pool, events, target } = session(delegate);
+    await using _pool = pool;
+    const behind = target({ kind: "tcp", host: "localhost", port: service.port }, hopTo(blobsOf(sshd)));
+    expect((await exchange(behind, "slowly")).toString()).toBe("slowly");
+    const fields = { hop: `${sshd.user}@127.0.0.1 port ${sshd.port}`, why: "ssh2 is another one" };
+    expect(events).toEqual([
+      `relays over this hop take the slow way: ${JSON.stringify(fields)}`,
+      "connected 1",
+    ]);
+  });
+
+  test("that does not answer in time is unreachable, and a hint says why that may be", async () => {
+    const late = new CodedError("timeout", "dialling it: no answer within 30 s", { leg: "target" });
+    const hop = { name: "signer@target", dataPath: { open: () => Promise.reject(late) } } as unknown as Hop;
+    const release = vi.fn();
+    const place = { hop, isFurther: false, opened() {}, release };
+    const take = async () => place;
+    const route = {
+      lastHop: async () => hop,
+      take,
+      takeFirst: take,
+      close: async () => {},
+      watch: () => {},
+    };
+    const behind = sshTarget({ kind: "tcp", host: "db", port: 5432 }, route);
+    await expect(behind.dial(never)).rejects.toMatchObject({
+      code: "target.unreachable",
+      leg: "target",
+      message: "dialling db:5432 from signer@target: no answer within 30 s",
+      hint: expect.stringContaining("firewall"),
+    });
+    expect(release).toHaveBeenCalledOnce();
   });
 
   test("is reached through two hops, with a signature for each", async () => {

@@ -1,4 +1,4 @@
-import { CodedError, deadline, isCodedError, type TargetAddress } from "@farside/protocol";
+import { CodedError, isCodedError, type TargetAddress } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { formatEndpoint } from "./format-endpoint.ts";
 import type { Place } from "./hop-spread.ts";
@@ -40,23 +40,14 @@ async function dialOn(
   signal: AbortSignal,
 ): Promise<Dialled> {
   const { hop } = place;
-  const limit = deadline(DIAL_TIMEOUT_MS, () => tooSlow(label, hop.name), { signal });
   try {
-    const dialled = await dialFrom(hop, address, { signal: limit.signal, timeoutMs: 2 * DIAL_TIMEOUT_MS });
+    const dialled = await dialFrom(hop, address, { signal, timeoutMs: DIAL_TIMEOUT_MS });
     place.opened();
     return holding(place, dialled);
   } catch (error) {
     place.release();
     if (signal.aborted) throw signal.reason;
-    throw isCodedError(error)
-      ? error
-      : new CodedError(
-          "target.unreachable",
-          `dialling ${label} from ${hop.name}: ${(error as Error).message}`,
-          { leg: "target", cause: error },
-        );
-  } finally {
-    limit.release();
+    throw dialError(error, label, hop.name);
   }
 }
 
@@ -89,13 +80,13 @@ async function dialFrom(
   return dialledStream({ stream });
 }
 
-function tooSlow(label: string, hop: string): CodedError {
-  return new CodedError(
-    "target.unreachable",
-    `dialling ${label} from ${hop}: no answer within ${DIAL_TIMEOUT_MS / 1000} s`,
-    {
-      leg: "target",
-      hint: "A firewall may drop the packets between that host and the target.",
-    },
-  );
+function dialError(error: unknown, label: string, hop: string): CodedError {
+  const isCoded = isCodedError(error);
+  if (isCoded && error.code !== "timeout") return error;
+  const why = isCoded ? `no answer within ${DIAL_TIMEOUT_MS / 1000} s` : (error as Error).message;
+  const hint = "A firewall may drop the packets between that host and the target.";
+  return new CodedError("target.unreachable", `dialling ${label} from ${hop}: ${why}`, {
+    leg: "target",
+    ...(isCoded ? { hint } : { cause: error }),
+  });
 }
