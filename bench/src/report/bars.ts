@@ -63,7 +63,7 @@ export const bars: readonly Bar[] = [
     metric: "rate",
     theirs: SSH,
     bar: 5,
-    cases: ["download, 1 stream"],
+    cases: ["download, 1 stream", "download, 1 stream, large send buffers"],
   },
   {
     ...atLeast,
