@@ -22,8 +22,15 @@ const ALLOWED = new Set([
   "safer-buffer",
 ]);
 
-/** What the resident agent may hold besides: its control socket's carrier. */
-const ALLOWED_RESIDENT = new Set([...ALLOWED, "ws"]);
+/** What agents that stay may hold besides: their control socket's carrier, and their metrics' format with what it brings. */
+const ALLOWED_RESIDENT = new Set([
+  ...ALLOWED,
+  "ws",
+  "prom-client",
+  "tdigest",
+  "bintrees",
+  "@opentelemetry/api",
+]);
 /** The bridge crosses the link at every re-attachment. */
 const MAX_BRIDGE_BYTES = 12_000;
 
@@ -68,9 +75,9 @@ function foreignRequires(of: BundledAgent): string[] {
 }
 
 describe.each(["resident-agent", "installed-agent"] as const)("the bundle %s", (name) => {
-  test("holds ws besides what every agent needs, and nothing native", () => {
+  test("holds ws and prom-client besides what every agent needs, and nothing native", () => {
     const { packages, own } = contents(all[name]);
-    expect(packages).toContain("ws");
+    expect(packages).toEqual(expect.arrayContaining(["ws", "prom-client"]));
     expect(packages.filter((name) => !ALLOWED_RESIDENT.has(name))).toEqual([]);
     expect(own).toEqual(["packages/agent", "packages/protocol", "packages/ssh"]);
     expect(foreignRequires(all[name])).toEqual([]);

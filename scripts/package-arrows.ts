@@ -18,6 +18,7 @@ export const soleImporters: Readonly<Record<string, readonly string[]>> = {
   pkcs11js: ["smartcard"],
   msgpackr: ["protocol"],
   ws: ["agent", "orchestrator"],
+  "prom-client": ["agent"],
   yargs: ["cli"],
   ora: ["cli"],
 };

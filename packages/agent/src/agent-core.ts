@@ -12,7 +12,9 @@ import {
   toWire,
 } from "@farside/protocol";
 import type { AgentEnd } from "./agent-end.ts";
+import { agentVersion } from "./agent-version.ts";
 import { RUN_VARIABLE } from "./command/command-table.ts";
+import type { AgentFacts } from "./control/answer-requests.ts";
 import { connectHopThrough } from "./forwarding/connect-hop.ts";
 import { ForwardTable } from "./forwarding/forward-table.ts";
 import { relayGate } from "./forwarding/relay-gate.ts";
@@ -67,6 +69,7 @@ export class AgentCore {
   readonly ending: Promise<AgentEnd>;
   /** Settles with the same when everything is released. Never rejects. */
   readonly ended: Promise<AgentEnd>;
+  readonly #startedAt = performance.now();
   readonly #options: AgentCoreOptions;
   readonly #routes: RoutePool;
   #lifetime: Lifetime | undefined;
@@ -134,6 +137,12 @@ export class AgentCore {
   requireSession(): Lifetime {
     if (this.#lifetime !== undefined) return this.#lifetime;
     throw new CodedError("protocol.bad-message", "a request before the hello");
+  }
+
+  /** What `/metrics` and `/healthz` tell. */
+  facts(name: string, eventsDropped: number): AgentFacts {
+    const uptimeMs = performance.now() - this.#startedAt;
+    return { name, version: agentVersion, uptimeMs, eventsDropped, forwards: this.forwards.counters };
   }
 
   /** Ends the agent; the first reason counts. */

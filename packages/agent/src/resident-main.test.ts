@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import http from "node:http";
 import type net from "node:net";
 import os from "node:os";
 import path from "node:path";
+import { text as readText } from "node:stream/consumers";
 import {
   agentEnding,
   describeAgent,
@@ -15,6 +17,8 @@ import {
   stopAgent,
 } from "@farside/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { openTakingOver, type TakenOver } from "./takeover/open-taking-over.ts";
+import { proveAgent } from "./takeover/proven-agent.ts";
 import { type BuiltBundle, buildBundle, oldestNode } from "./testing/build-bundle.ts";
 import { client, forwardTo, isListening, nodeVersions } from "./testing/bundle-under-test.ts";
 import { Control, type ControlOptions, type LoadedProcess, load } from "./testing/resident-process.ts";
@@ -65,7 +69,8 @@ describe.each(nodeVersions)("a resident agent, on %s", (version) => {
     job: Readonly<Record<string, string>>,
   ): Promise<LoadedProcess> => {
     const node = version === "this Node.js" ? process.execPath : oldest;
-    const environment = { ...process.env, XDG_RUNTIME_DIR: runtimeFolder };
+    // As the bootstrap has it.
+    const environment = { ...process.env, XDG_RUNTIME_DIR: runtimeFolder, FARSIDE_RUN: NONCE };
     const found = await load({ bundle: bundle.path, node, nonce: NONCE, job, environment });
     loaded.push(found);
     return found;
@@ -92,6 +97,60 @@ describe.each(nodeVersions)("a resident agent, on %s", (version) => {
     const [data] = await once(socket, "data");
     expect(String(data)).toBe(text);
   };
+
+  const ask = (socketPath: string, page: string, body?: object) =>
+    new Promise<{ status: number; text: string }>((resolve, reject) => {
+      const method = body === undefined ? "GET" : "POST";
+      const request = http.request({ socketPath, path: page, method }, async (response) => {
+        resolve({ status: response.statusCode ?? 0, text: await readText(response) });
+      });
+      request.on("error", reject).end(body === undefined ? undefined : JSON.stringify(body));
+    });
+
+  test("tells its metrics and its health to those who may open its control socket", async () => {
+    await using service = await serveTcp((socket) => socket.pipe(socket));
+    const { control, socket } = await launch();
+    const port = await openTo(control, service.port);
+    await echo(await client(port), "12345");
+    await expect
+      .poll(async () => (await ask(socket, "/metrics")).text)
+      .toContain('farside_forward_bytes_total{forward="1",direction="in"} 5');
+    const metrics = await ask(socket, "/metrics");
+    expect(metrics.text).toContain('farside_agent_info{name="test"');
+    expect(metrics.text).toContain('farside_forward_state{forward="1",state="open"} 1');
+    const health = await ask(socket, "/healthz");
+    expect([health.status, JSON.parse(health.text)]).toEqual([
+      200,
+      { status: "ok", forwards: [{ id: "1", state: "open" }] },
+    ]);
+  });
+
+  test("gives way through its control socket to whoever takes its port over, and to nobody else", async () => {
+    await using service = await serveTcp((socket) => socket.pipe(socket));
+    const { control, pid, socket } = await launch();
+    const port = await openTo(control, service.port);
+    const other = await ask(socket, "/take-over", { by: "new", address: `127.0.0.1:${port + 1}` });
+    expect([other.status, isAlive(pid)]).toEqual([404, true]);
+    const agent = await proveAgent(pid, process.getuid?.() ?? 0);
+    expect(agent).toMatchObject({ session: "test", run: NONCE, control: socket });
+    const taken: TakenOver[] = [];
+    const listener = await openTakingOver(
+      { kind: "loopback", port },
+      { onConnection: (each) => each.destroy(), onError: () => undefined },
+      {
+        uid: process.getuid?.() ?? 0,
+        request: { session: "test", lostRuns: [], isForced: false },
+        onTaken: (each) => taken.push(each),
+      },
+    );
+    await listener.close();
+    const address = `127.0.0.1:${port}`;
+    expect(taken).toEqual([{ address, from: { session: "test", pid }, reason: "same-name" }]);
+    await expect
+      .poll(() => control.events)
+      .toContainEqual({ name: agentEnding.name, data: { reason: "signal" } });
+    await nothingLeft(pid);
+  });
 
   test("goes on with its relays when its orchestrator is gone, and with the next one", async () => {
     await using service = await serveTcp((socket) => socket.pipe(socket));

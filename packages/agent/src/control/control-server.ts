@@ -1,18 +1,17 @@
 import { lstat, unlink } from "node:fs/promises";
 import http from "node:http";
-import net from "node:net";
+import type net from "node:net";
 import type { Duplex } from "node:stream";
 import { CodedError, MAX_FRAME_BYTES, type MessageStream, WebSocketStream } from "@farside/protocol";
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Listener } from "../forwarding/listener.ts";
 import { openUnixListener } from "../forwarding/unix-listener.ts";
+import { answers } from "../takeover/stale-socket.ts";
 
 /** Where on the socket the protocol is spoken. */
 const CONTROL_PATH = "/control";
 /** An orchestrator, the one that it takes over from, and some that ask. */
 const MAX_CHANNELS = 16;
-/** A live agent answers a connect at once. */
-const PING_TIMEOUT_MS = 2_000;
 /** Whoever connects must ask for something within this time. */
 const REQUEST_TIMEOUT_MS = 5_000;
 
@@ -121,26 +120,4 @@ async function removeStaleSocket(path: string): Promise<void> {
     });
   }
   await unlink(path);
-}
-
-/** Whether somebody listens on the unix socket at `path`. */
-export function answers(path: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = net.connect(path);
-    const settle = (isLive: boolean) => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(isLive);
-    };
-    // One that takes no connection in time is stuck, not gone: it is not ours to remove.
-    const timer = setTimeout(() => settle(true), PING_TIMEOUT_MS);
-    socket
-      .once("connect", () => settle(true))
-      .once("error", (error: NodeJS.ErrnoException) => settle(isBusy(error)));
-  });
-}
-
-/** A full backlog is a sign of life. */
-function isBusy({ code }: NodeJS.ErrnoException): boolean {
-  return code !== "ECONNREFUSED" && code !== "ENOENT";
 }

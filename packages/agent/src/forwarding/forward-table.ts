@@ -10,6 +10,7 @@ import {
 import type { Log } from "../log.ts";
 import { openTakingOver, type TakenOver } from "../takeover/open-taking-over.ts";
 import { type Admit, admitAll, admitByUid } from "./admission.ts";
+import { formatEndpoint } from "./format-endpoint.ts";
 import { Forward, type ForwardCounters } from "./forward.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import type { openListener } from "./open-listener.ts";
@@ -121,6 +122,15 @@ export class ForwardTable implements AsyncDisposable {
     return this.#forwards.get(forwardId)?.listener;
   }
 
+  /** The forward that listens on `address` (`127.0.0.1:4444`, or a socket's path). */
+  at(address: string): string | undefined {
+    for (const [forwardId, { listener }] of this.#forwards) {
+      const isThere = listener?.bound.some((bound) => addressOf(bound) === address) === true;
+      if (isThere) return forwardId;
+    }
+    return undefined;
+  }
+
   /** Closes a forward's listener and gives its id free at once; its relays have the grace. Resolves when they are gone. */
   async retire(forwardId: string, graceMs: number): Promise<void> {
     const forward = this.#forwards.get(forwardId);
@@ -219,4 +229,9 @@ export class ForwardTable implements AsyncDisposable {
     if (route.length > 0) return sshTarget(target, this.#options.routes.lease(route, connections));
     return target.kind === "unix" ? unixTarget(target.path) : tcpTarget(target.host, target.port);
   }
+}
+
+function addressOf(bound: BindAddress): string {
+  if (bound.kind === "unix") return bound.path;
+  return formatEndpoint(bound.kind === "tcp" ? bound.address : "localhost", bound.port);
 }

@@ -22,6 +22,7 @@ import {
 import { AgentCore, stackOf } from "../agent-core.ts";
 import type { AgentEnd } from "../agent-end.ts";
 import { agentVersion } from "../agent-version.ts";
+import { answerRequests, type TakeOverRequest } from "../control/answer-requests.ts";
 import { ControlServer } from "../control/control-server.ts";
 import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
@@ -250,12 +251,26 @@ export class InstalledAgent {
   }
 
   async #listen(): Promise<void> {
-    const { log } = this.#options;
+    const { log, places } = this.#options;
     this.#server = await ControlServer.open({
       path: this.control,
       onChannel: (stream) => this.#serve(stream),
       onError: (error) => log.error("the control socket failed", { error: stackOf(error) }),
+      onRequest: answerRequests({
+        facts: () => this.#core.facts(places.name, 0),
+        onTakeOver: (request) => this.#giveWay(request),
+      }),
     });
+  }
+
+  /** Somebody takes one of its ports with --take-over: that forward stays closed until the agent is restarted. */
+  async #giveWay({ by, address }: TakeOverRequest): Promise<boolean> {
+    const id = this.#core.forwards.at(address);
+    const forward = this.#kept.find(({ config }) => config.id === id);
+    if (forward === undefined) return false;
+    this.#options.log.warn("a port was taken over", { by, address, forward: forward.config.id });
+    await forward.retire(0);
+    return true;
   }
 
   #serve(stream: MessageStream): void {

@@ -1,3 +1,4 @@
+import os from "node:os";
 import {
   agentHello,
   CodedError,
@@ -15,6 +16,7 @@ import {
 import { AgentCore, checkVersion, stackOf } from "../agent-core.ts";
 import type { AgentEnd } from "../agent-end.ts";
 import { agentVersion } from "../agent-version.ts";
+import { answerRequests, type TakeOverRequest } from "../control/answer-requests.ts";
 import { ControlServer } from "../control/control-server.ts";
 import { leaveRunDirectory } from "../control/run-directory.ts";
 import type { HostFacts } from "../host-facts.ts";
@@ -101,12 +103,27 @@ export class ResidentAgent {
   }
 
   async #listen(): Promise<void> {
-    const { log } = this.#options;
+    const { log, session } = this.#options;
     this.#server = await ControlServer.open({
       path: this.control,
       onChannel: (stream) => this.#serve(stream),
       onError: (error) => log.error("the control socket failed", { error: stackOf(error) }),
+      onRequest: answerRequests({
+        facts: () => this.#core.facts(session, this.#attachment.dropped),
+        onTakeOver: (request) => this.#giveWay(request),
+      }),
     });
+  }
+
+  /** Another session takes its place: a session's agent that has lost one of its ports has lost its reason. */
+  async #giveWay({ by, address }: TakeOverRequest): Promise<boolean> {
+    const { log } = this.#options;
+    if (this.#core.forwards.at(address) === undefined) return false;
+    log.warn("a port was taken over, this agent ends", { by, address });
+    await this.#core.forwards.closeAll(0);
+    // Not before it is answered.
+    setImmediate(() => this.end({ reason: "signal", signalNumber: os.constants.signals.SIGTERM }));
+    return true;
   }
 
   #serve(stream: MessageStream): void {
