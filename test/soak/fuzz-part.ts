@@ -5,7 +5,7 @@ import { fuzzTargets as ofSmartcard } from "@farside/smartcard/testing";
 import { fuzzTargets as ofSsh } from "@farside/ssh/testing";
 import type { SoakPart } from "./part.ts";
 
-const EXECUTIONS = 250_000;
+const EXECUTIONS = 100_000;
 const targets: readonly FuzzTarget[] = [
   ...ofProtocol,
   ...ofSsh,

@@ -2,11 +2,12 @@ import { type Flood, type FloodReport, flood, floods } from "../hostile/hostile-
 import { startLab } from "../lab/lab.ts";
 import type { SoakPart } from "./part.ts";
 
-const FLOOD_MS = 60_000;
+const FLOOD_MS = 30_000;
 const MIB = 1024 * 1024;
-const MOST_MORE = 150 * MIB;
+/** Mostly garbage that V8 leaves lying while it is flooded; it does not grow with the flood's length. */
+const MOST_MORE = 200 * MIB;
 
-/** A minute of each flood that a hostile agent can make, and the orchestrator's memory meanwhile. The seed is not used. */
+/** Half a minute of each flood that a hostile agent can make, and the orchestrator's memory meanwhile. The seed is not used. */
 export const hostilePart: SoakPart = async ({ scale, say }) => {
   await using lab = await startLab();
   const reports: (FloodReport & { readonly mode: Flood })[] = [];

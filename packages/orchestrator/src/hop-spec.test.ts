@@ -35,6 +35,7 @@ describe("parseHopSpec", () => {
     ["[::1", /is not a host name|too many colons/],
     [":22", /the host is missing/],
     ["ssh://%zz@build", /false percent sign/],
+    ["ssh://ssh://u@build", /user name holds/],
   ])("refuses %j and says why", (text, why) => {
     expect(() => parseHopSpec(text, "--via")).toThrow(why);
   });

@@ -63,6 +63,7 @@ function readUser(text: string, isUrl: boolean, fail: Fail): string {
   }
   if (user === "") fail("the user name is empty");
   if (user.length > 255) fail("the user name is too long");
+  if (user.includes("://")) fail("the user name holds ://");
   // As ssh: these would end up in shells and ProxyCommands.
   if (user.startsWith("-") || /['"`$\\;&<>|(){}\p{Cc}\s]/u.test(user)) {
     fail("the user name holds characters that can't stand in one");

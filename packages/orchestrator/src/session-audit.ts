@@ -22,7 +22,10 @@ export function auditEvent(
   if (entry === undefined) return;
   // A host can make as many of these as it likes, and must not push the others out.
   const mayDrop =
-    event.event.startsWith("relay.") || (event.event === "sign" && event.decision === "refused");
+    event.event.startsWith("relay.") ||
+    event.event === "dropped" ||
+    (event.event === "hop.connected" && event.leg === "hop") ||
+    (event.event === "sign" && event.decision === "refused");
   trail.append({ ...entry, session: session.name, host: session.host }, { mayDrop });
 }
 
