@@ -8,7 +8,7 @@ export const MIN_AGENT_NODE = "18.18";
 export const RUN_VARIABLE = "FARSIDE_RUN";
 
 /** What the script prints first, in the noise before the preamble: the login did run our command. */
-const SHELL_MARK = "farside-shell:";
+export const SHELL_MARK = "farside-shell:";
 
 /**
  * Makes every process of the deploy from here on known by its environment, the search for a Node.js too: `$1$2` is the
@@ -85,7 +85,7 @@ say loader-failed:exec 70
 `);
 
 /** Written before the bundle, for rc files of the login that read stdin. */
-const NEWLINES_FOR_RC_FILES = "\n".repeat(64);
+export const NEWLINES_FOR_RC_FILES = "\n".repeat(64);
 
 export interface Bootstrap {
   /** 128 bit, hex. Marks the preamble, the bundle and every process of this deploy. Not a secret. */
@@ -133,15 +133,7 @@ export function bootstrap(options: BootstrapOptions): Bootstrap {
   }
   return {
     nonce,
-    command: shellCommand(MARK, [
-      ...halves(nonce),
-      SCRIPT,
-      digest,
-      remoteNode,
-      LOADER,
-      withoutNode,
-      argument,
-    ]),
+    command: markedCommand(nonce, SCRIPT, [digest, remoteNode, LOADER, withoutNode, argument]),
     upload: Buffer.concat([
       Buffer.from(`${NEWLINES_FOR_RC_FILES}farside-bundle ${nonce} ${compressed.length} ${digest}\n`),
       compressed,
@@ -157,6 +149,11 @@ export function shellMark(nonce: string): string {
 /** A command that prints the shell mark for `nonce` and ends. */
 export function markCommand(nonce: string): string {
   return shellCommand(`echo "${SHELL_MARK}$1$2"`, halves(nonce));
+}
+
+/** A command that runs `script` with `args` behind `$1$2`, the nonce; every process of it is known by that, see `RUN_VARIABLE`. */
+export function markedCommand(nonce: string, script: string, args: readonly string[] = []): string {
+  return shellCommand(MARK, [...halves(nonce), script, ...args]);
 }
 
 /** 128 random bits, hex. */

@@ -42,6 +42,9 @@ export interface LoginOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** See `ForwardOptions.engine`. */
+export type EngineName = "ssh2" | "openssh";
+
 /** What `deployAndForward` is told. Only `jump` and `forwards` must be given. */
 export interface ForwardOptions extends LoginOptions {
   /** One `-L` or several, as ssh(1) has them; the listeners are on the jump host. */
@@ -64,6 +67,11 @@ export interface ForwardOptions extends LoginOptions {
   /** Asks for the passphrase of an encrypted key file. Default: such keys can't be used. */
   readonly passphrase?: KeyFileOptions["passphrase"];
 
+  /**
+   * What listens and forwards on the jump host: `ssh2` is farside's agent with its own SSH, which needs Node.js there;
+   * `openssh` is the host's ssh(1), which needs `via`. Default `ssh2`.
+   */
+  readonly engine?: EngineName | undefined;
   /** Path of the Node.js to use on the jump host. Default: search. */
   readonly remoteNode?: string | undefined;
   /** What happens where the jump host has no Node.js that fits. Default `auto`: one is sent, and removed at the end. */

@@ -3,10 +3,11 @@ import { agentBundle } from "@farside/agent/bundle";
 import { CodedError, MAX_FORWARDS, MAX_HOP_CONNECTIONS, Scope } from "@farside/protocol";
 import { AuditTrail } from "@farside/protocol/audit";
 import type { HostConfig, Identity } from "@farside/ssh";
-import type { DeclaredHop } from "./destination-guard.ts";
-import { AgentEngine, type AgentEngineOptions } from "./engine/agent-engine.ts";
+import type { AgentEngineOptions } from "./engine/agent-engine.ts";
+import { chooseEngine } from "./engine/choose-engine.ts";
 import type { Engine, EngineContext } from "./engine/engine.ts";
-import { ResidentEngine } from "./engine/resident-engine.ts";
+import { checkOpensshOptions } from "./engine/openssh/check-options.ts";
+import { rememberKey } from "./engine/openssh/remember-key.ts";
 import type { EventLog } from "./event-log.ts";
 import { DEFAULTS, type ForwardOptions } from "./forward-options.ts";
 import { type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
@@ -45,6 +46,7 @@ export async function planSession(
   const numbers = readNumbers(options);
   const runtime = chooseRuntime(options);
   const viaSpecs = parseHopList(options.via ?? [], "--via");
+  if (options.engine === "openssh" && makeEngine === undefined) checkOpensshOptions(options);
   const pinned = parsePinnedKeys(options.viaHostKeys ?? []);
   const { configFile, signal } = options;
   const onWarning = (message: string) => log.emit({ event: "warning", message });
@@ -95,32 +97,22 @@ export async function planSession(
       `starting the session on ${host} took longer than ${numbers.startTimeoutMs / 1000} s`,
     );
     start = deadline;
-    const patient = patientIdentity(identity, deadline);
-    const engine = {
-      ...{ bundle, identity: patient, folder, audit, startDeadline: deadline },
-      ...{ remoteNode: options.remoteNode, runtime, onAgentLog: options.onAgentLog },
-      hello: {
-        ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, idleMs: numbers.idleMs },
-        logLevel: options.logLevel ?? DEFAULTS.logLevel,
-      },
-      forwarding: {
-        ...{ forwards, maxRelays: numbers.maxRelays, connections: numbers.connections },
-        probeMs: numbers.probeMs === 0 ? undefined : numbers.probeMs,
-        takeOver: { session: name, lostRuns: lost, isForced: options.takeOver ?? false },
-        admission: {
-          allowUsers: [...(options.allowUsers ?? [])],
-          allowAnyUser: options.allowAnyUser ?? false,
-        },
-        judgeHostKey: (hop: DeclaredHop, blob: Uint8Array, judgeSignal: AbortSignal) =>
-          judgeReportedKey({
-            via: viaOf(via, hop.hopId),
-            blob,
-            reportedBy: host,
-            hostKeys,
-            signal: judgeSignal,
-          }),
-      },
-    };
+    const patient = rememberKey(patientIdentity(identity, deadline));
+    const engine = chooseEngine(options, {
+      ...{ makeEngine, bridge },
+      ...{ bundle, runtime, identity: patient, folder, audit, startDeadline: deadline },
+      ...{ forwards, numbers },
+      takeOver: { session: name, lostRuns: lost, isForced: options.takeOver ?? false },
+      pinsOf: ({ hopId }) => viaOf(via, hopId).pinned,
+      judgeHostKey: (hop, blob, judgeSignal) =>
+        judgeReportedKey({
+          via: viaOf(via, hop.hopId),
+          blob,
+          reportedBy: host,
+          hostKeys,
+          signal: judgeSignal,
+        }),
+    });
     return {
       ...{ name, host, forwards, folder, audit, startDeadline: deadline },
       ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs },
@@ -128,14 +120,13 @@ export async function planSession(
         login.connect(further === undefined ? patient : patientIdentity(identity, further), connectOptions),
       route: async (routeSignal) => {
         if (via.length === 0) return [];
-        return offerKeys(via, await patient.publicKeys({ signal: routeSignal })).map(({ hop }) => hop);
+        const keys = await patient.publicKeys({ signal: routeSignal });
+        // Of several keys, the one that the jump host took is the likeliest to be taken behind it.
+        const offered = options.engine === "openssh" ? patient.lastUsedFirst(keys) : keys;
+        return offerKeys(via, offered).map(({ hop }) => hop);
       },
       keys: (keySignal) => patient.publicKeys({ signal: keySignal }),
-      engine: (context) => {
-        if (makeEngine !== undefined) return makeEngine(engine, context);
-        if (bridge !== undefined) return new ResidentEngine({ ...engine, bridge }, context);
-        return new AgentEngine(engine, context);
-      },
+      engine,
       ...{ respectSshdPolicy: options.respectSshdPolicy, readyFile: options.readyFile },
       endsWithoutCard: options.onCardRemoval === "close",
       release: () => scope.close(),

@@ -54,6 +54,8 @@ function entryOf(event: SessionEvent): AuditEntry | undefined {
       const { runtime, digest, folder, kept } = event;
       return { event: "runtime", ...texts({ runtime, digest, folder }), kept };
     }
+    case "engine.ready":
+      return { event: "engine", engine: event.engine, version: text(event.version) };
     case "forward.open": {
       const { id, bind, target, via } = event;
       return { event: "bind", forward: id, bind: bind.map(text), target: text(target), via: via.map(text) };

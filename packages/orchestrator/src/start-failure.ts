@@ -3,6 +3,8 @@ import type { ExecStream } from "@farside/ssh";
 import * as v from "valibot";
 import { MIN_AGENT_NODE } from "./bootstrap.ts";
 
+/** What is left where there can be no Node.js. */
+export const NO_NODE_NEEDED = "; with --via, --engine openssh needs none";
 /** Of what a failed start printed, how much an error shows. */
 export const SHOWN_OUTPUT = 400;
 
@@ -107,7 +109,7 @@ export function refusal(status: string, place: StartPlace): CodedError {
       const broken = detail === "" ? "" : `; found, but does not run: ${list(detail)}`;
       return new CodedError("agent.no-runtime", `starting the agent on ${host}: ${chosen}${broken}`, {
         leg: "jump",
-        hint: `Install Node.js ${MIN_AGENT_NODE} or newer on it, say where it is with --remote-node PATH, or ${SEND_ONE}.`,
+        hint: `Install Node.js ${MIN_AGENT_NODE} or newer on it, say where it is with --remote-node PATH, or ${SEND_ONE}${NO_NODE_NEEDED}.`,
       });
     }
     case "node-too-old":
@@ -116,7 +118,7 @@ export function refusal(status: string, place: StartPlace): CodedError {
         `starting the agent on ${host}: it needs Node.js ${MIN_AGENT_NODE} or newer, found was ${list(detail)}`,
         {
           leg: "jump",
-          hint: `Install a newer Node.js on it, say where one is with --remote-node PATH, or ${SEND_ONE}.`,
+          hint: `Install a newer Node.js on it, say where one is with --remote-node PATH, or ${SEND_ONE}${NO_NODE_NEEDED}.`,
         },
       );
     case "digest-mismatch":

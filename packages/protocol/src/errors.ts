@@ -106,6 +106,22 @@ export const errorTable = {
   },
   "agent.gone": { exit: 69, retry: true, says: "The agent, or the connection to it, is gone." },
 
+  "engine.no-ssh": {
+    exit: 69,
+    retry: false,
+    says: "The jump host has no ssh(1) for `--engine openssh`.",
+  },
+  "engine.ssh-too-old": {
+    exit: 69,
+    retry: false,
+    says: "The jump host's ssh(1) can't prove to the card where it logs in to (before OpenSSH 8.9).",
+  },
+  "engine.forwarding-refused": {
+    exit: 77,
+    retry: false,
+    says: "The jump host's sshd forwards no ssh-agent, which `--engine openssh` needs.",
+  },
+
   "protocol.no-preamble": {
     exit: 76,
     retry: false,

@@ -47,6 +47,10 @@ const examples: { [Name in SessionEventName]: Extract<SessionEvent, { event: Nam
     folder: "/run/user/1000",
     kept: false,
   },
+  "engine.ready": {
+    ...{ event: "engine.ready", at, host: "me@jump", engine: "openssh" },
+    ...{ version: "OpenSSH_9.2p1", durationMs: 90 },
+  },
   "forward.open": { event: "forward.open", at, ...forward },
   "forward.state": {
     event: "forward.state",

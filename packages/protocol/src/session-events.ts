@@ -80,6 +80,14 @@ export const sessionEvents = {
     /** It stays there after the session. */
     kept: v.boolean(),
   }),
+  /** With `--engine openssh`: there is no agent, but the jump host's own ssh. */
+  "engine.ready": event("engine.ready", {
+    host: text,
+    engine: v.picklist(["openssh"]),
+    /** As its `ssh -V` prints it. */
+    version: text,
+    durationMs: count,
+  }),
   "forward.open": event("forward.open", forward),
   ready: event("ready", { session: text, forwards: v.array(v.object(forward)) }),
   "forward.state": event("forward.state", {

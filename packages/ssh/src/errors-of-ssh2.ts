@@ -104,7 +104,7 @@ function negotiationFailure(
     `connecting to ${where}: no common ${what}; the host offers ${harmless(names.join(", "), 400) || "none"}`,
     {
       hint: isPostQuantumOnly
-        ? "The host allows post-quantum key exchange only; add curve25519-sha256 to KexAlgorithms in its sshd_config."
+        ? `The host allows post-quantum key exchange only; ${leg === "hop" ? "use --engine openssh, or " : ""}add curve25519-sha256 to KexAlgorithms in its sshd_config.`
         : `Allow a modern ${what} in the host's sshd_config.`,
       leg,
       data: { offered: names.join(",").slice(0, 1000) },
@@ -187,6 +187,17 @@ export function dialFailure(error: unknown, target: string, where: string): Code
 
 /** The error for a command that the host at `where` did not start. */
 export function execFailure(error: unknown, where: string, leg: "jump" | "hop"): CodedError {
+  if (/agent forwarding/iu.test(textOf(error))) {
+    return new CodedError(
+      "engine.forwarding-refused",
+      `forwarding an ssh-agent to ${where}: the host refused it`,
+      {
+        hint: "See AllowAgentForwarding and DisableForwarding in the host's sshd_config, and no-agent-forwarding and restrict in the login's authorized_keys.",
+        leg,
+        cause: error,
+      },
+    );
+  }
   return new CodedError("hop.channel-refused", `running a command on ${where}: ${textOf(error)}`, {
     hint: "See MaxSessions and ForceCommand in the host's sshd_config, and the login's authorized_keys.",
     leg,

@@ -7,7 +7,9 @@ import { connectDataSocket } from "./data-path/data-socket.ts";
 import { asHopFailure, connectionFailure, dialFailure, execFailure, unreachable } from "./errors-of-ssh2.ts";
 import { ExecStream } from "./exec-stream.ts";
 import type { HopOptions } from "./hop-options.ts";
+import { lendAgent } from "./lend-agent.ts";
 import { type Login, logIn } from "./login.ts";
+import { internalsOf } from "./ssh2-internals.ts";
 import { dialTcp } from "./tcp-dial.ts";
 
 const defaultConnectTimeoutMs = 10_000;
@@ -24,6 +26,12 @@ export interface OpenOptions {
 export interface ExecOptions extends OpenOptions {
   /** Gets every chunk of stderr, also those beyond what `ExecStream.stderr` keeps. */
   readonly onStderr?: ((chunk: Buffer) => void) | undefined;
+  /**
+   * Forwards an ssh-agent to the host (OpenSSH's PROTOCOL, 3.2), for as long as the connection lives: called for each
+   * connection to it there with a stream of ssh-agent messages, which it owns; false refuses that one. Rejects with
+   * `engine.forwarding-refused` where the host does not want one. Later commands may not have another.
+   */
+  readonly agent?: ((connection: Duplex) => boolean) | undefined;
 }
 
 /**
@@ -95,7 +103,7 @@ export class Hop implements AsyncDisposable {
       `running a command on ${this.name}`,
       this.#leg,
       options,
-      (done) => this.#client.exec(command, done),
+      (done) => this.#exec(command, options.agent, done),
       (channel) => new ExecStream(channel, options.onStderr),
       (error) => execFailure(error, this.name, this.#leg),
     );
@@ -145,6 +153,15 @@ export class Hop implements AsyncDisposable {
     this.#dataPath = attached;
     if (this.#endReason === undefined) this.#dependents.add((reason) => attached.end(reason));
     else attached.end(this.#endReason);
+  }
+
+  #exec(command: string, agent: ExecOptions["agent"], done: Parameters<OpenChannel>[0]): void {
+    if (agent === undefined) {
+      this.#client.exec(command, done);
+      return;
+    }
+    lendAgent(internalsOf(this.#client), (connection) => agent(this.#adopt(connection)));
+    this.#client.exec(command, { agentForward: true } as never, done);
   }
 
   async #close(): Promise<void> {

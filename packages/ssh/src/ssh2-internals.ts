@@ -1,3 +1,4 @@
+import type { Duplex } from "node:stream";
 import type { Client } from "ssh2";
 
 /**
@@ -9,6 +10,12 @@ import type { Client } from "ssh2";
 export interface Ssh2Internals {
   readonly _protocol: Ssh2Protocol;
   readonly _chanMgr: { get(id: number): unknown };
+  /** What an agent channel of the host is connected to, once a command was started with `agentForward`. */
+  _agent: Ssh2Agent | undefined;
+}
+
+export interface Ssh2Agent {
+  getStream(done: (error: Error | undefined, stream?: Duplex) => void): void;
 }
 
 export interface Ssh2Protocol {

@@ -23,6 +23,7 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     knownHostsFiles: argv["known-hosts"] === undefined ? undefined : [resolve(argv["known-hosts"])],
     hostKeyCheck: argv["host-key-check"],
     onCardRemoval: argv["on-card-removal"] === "close" ? "close" : "keep",
+    engine: argv.engine,
     remoteNode: argv["remote-node"],
     runtime: argv.runtime,
     keepRuntime: argv["keep-runtime"],

@@ -123,7 +123,7 @@ function teller(reporter: Reporter, argv: ForwardArguments): (event: SessionEven
     if (event.event === "ready") isStarting = false;
     if (!isStarting) return;
     if (event.event === "hop.connected" && event.leg === "jump") reporter.step("starting the agent");
-    if (event.event === "agent.ready") {
+    if (event.event === "agent.ready" || event.event === "engine.ready") {
       const hops = argv.via === undefined ? "" : " and logging in to the hops behind it";
       reporter.step(`opening the listeners${hops}`);
     }

@@ -203,6 +203,13 @@ export const sessionOptions = {
     group: "Session:",
     describe: "Take a port over from another live session of the same user, too",
   },
+  engine: {
+    ...value,
+    group: "Session:",
+    describe:
+      "What forwards on JUMP: ssh2, farside's agent (needs Node.js there), or openssh, its own ssh (needs --via; default: ssh2)",
+    coerce: once("--engine", oneOf(["ssh2", "openssh"])),
+  },
   "remote-node": {
     ...value,
     group: "Session:",

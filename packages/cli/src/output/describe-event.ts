@@ -54,6 +54,10 @@ export function describeEvent(event: SessionEvent): Description | undefined {
         `sending ${runtime} to ${host}, which has none that fits: ${prettyBytes(bytes)}, ${prettyBytes(size)} in ${folder}, ${end}`,
       );
     }
+    case "engine.ready":
+      return done(
+        `the ssh of ${event.host} forwards (${event.version}), asked in ${seconds(event.durationMs)}`,
+      );
     case "forward.open":
       return done(`listening on ${event.bind.join(" and ")}, forwarding to ${way(event.target, event.via)}`);
     case "forward.state":

@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { CodedError, harmless } from "@farside/protocol";
+import { NO_NODE_NEEDED } from "../start-failure.ts";
 import { fileDigest } from "./file-digest.ts";
 import type { PinnedRuntime } from "./pinned-runtimes.ts";
 
@@ -97,7 +98,7 @@ function notPinned(name: string): CodedError {
 function cannotHave(name: string, why: string): CodedError {
   return new CodedError("agent.no-runtime", `fetching ${name} from the npm registry: ${why}`, {
     leg: "jump",
-    hint: "Give a Node.js for the jump host with --runtime-file, or install one there.",
+    hint: `Give a Node.js for the jump host with --runtime-file, or install one there${NO_NODE_NEEDED}.`,
   });
 }
 

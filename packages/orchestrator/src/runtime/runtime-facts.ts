@@ -1,4 +1,5 @@
 import { CodedError } from "@farside/protocol";
+import { NO_NODE_NEEDED } from "../start-failure.ts";
 import { MIN_GLIBC } from "./pinned-runtimes.ts";
 
 /** What a jump host says of itself where it has no Node.js that fits; hostile, harmless. */
@@ -94,7 +95,7 @@ export function unfit(host: string, facts: RuntimeFacts, why: string): CodedErro
     `starting the agent on ${host}: it has no Node.js that fits, and none can be sent: ${why} (found ${describeFacts(facts)})`,
     {
       leg: "jump",
-      hint: `What is sent is for Linux on x86_64 or aarch64 with glibc ${MIN_GLIBC} or newer: install a Node.js there, or give a fitting one with --runtime-file.`,
+      hint: `What is sent is for Linux on x86_64 or aarch64 with glibc ${MIN_GLIBC} or newer: install a Node.js there, or give a fitting one with --runtime-file${NO_NODE_NEEDED}.`,
     },
   );
 }

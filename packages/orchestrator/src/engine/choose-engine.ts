@@ -1,0 +1,68 @@
+import type { AuditTrail } from "@farside/protocol/audit";
+import type { Identity } from "@farside/ssh";
+import type { AgentBundle } from "../deploy.ts";
+import type { DeclaredHop } from "../destination-guard.ts";
+import { DEFAULTS, type ForwardOptions } from "../forward-options.ts";
+import type { ForwardSpec } from "../forward-spec.ts";
+import type { RuntimeChoice } from "../runtime/runtime-choice.ts";
+import type { SessionPlan } from "../session-plan.ts";
+import type { SessionFolder } from "../session-store.ts";
+import type { StartDeadline } from "../start-deadline.ts";
+import { AgentEngine, type AgentEngineOptions } from "./agent-engine.ts";
+import type { Engine, EngineContext } from "./engine.ts";
+import { OpensshEngine } from "./openssh/openssh-engine.ts";
+import { ResidentEngine } from "./resident-engine.ts";
+
+/** What was decided for the session, whatever its engine. */
+export interface EngineParts {
+  /** Makes another engine than the options ask for. */
+  readonly makeEngine?: ((options: AgentEngineOptions, context: EngineContext) => Engine) | undefined;
+  readonly bundle: AgentBundle;
+  /** Of an agent that outlives its connection; undefined: it does not. */
+  readonly bridge: AgentBundle | undefined;
+  readonly runtime: RuntimeChoice | undefined;
+  readonly identity: Pick<Identity, "sign">;
+  readonly folder: SessionFolder;
+  readonly audit: Pick<AuditTrail, "append">;
+  readonly startDeadline: Pick<StartDeadline, "reached" | "during">;
+  readonly forwards: readonly ForwardSpec[];
+  readonly numbers: {
+    readonly leaseMs: number;
+    readonly ttlMs: number;
+    readonly idleMs: number;
+    readonly maxRelays: number;
+    readonly probeMs: number;
+    readonly connections: number | undefined;
+  };
+  readonly takeOver: AgentEngineOptions["forwarding"]["takeOver"];
+  /** Fingerprints that were given for a hop. */
+  readonly pinsOf: (hop: DeclaredHop) => readonly string[];
+  readonly judgeHostKey: (hop: DeclaredHop, blob: Uint8Array, signal: AbortSignal) => Promise<void>;
+}
+
+/** The engine that the options ask for. */
+export function chooseEngine(options: ForwardOptions, parts: EngineParts): SessionPlan["engine"] {
+  const { identity, folder, audit, startDeadline, forwards, judgeHostKey, numbers } = parts;
+  const { leaseMs, ttlMs, idleMs, maxRelays, probeMs, connections } = numbers;
+  const { allowAnyUser = false, allowUsers = [], remoteNode, onAgentLog } = options;
+  const common = { identity, folder, audit, startDeadline };
+  const { makeEngine } = parts;
+  if (options.engine === "openssh" && makeEngine === undefined) {
+    const { pinsOf } = parts;
+    const own = { forwards, judgeHostKey, pinsOf, allowAnyUser, leaseMs, ttlMs, onSshLog: onAgentLog };
+    return (context) => new OpensshEngine({ ...common, ...own }, context);
+  }
+  const { bundle, bridge, runtime } = parts;
+  const hello = { leaseMs, ttlMs, idleMs, logLevel: options.logLevel ?? DEFAULTS.logLevel };
+  const admission = { allowUsers: [...allowUsers], allowAnyUser };
+  const forwarding = {
+    ...{ forwards, judgeHostKey, maxRelays, connections, admission },
+    ...{ probeMs: probeMs === 0 ? undefined : probeMs, takeOver: parts.takeOver },
+  };
+  const agent = { ...common, ...{ bundle, runtime, remoteNode, onAgentLog, hello, forwarding } };
+  return (context) => {
+    if (makeEngine !== undefined) return makeEngine(agent, context);
+    if (bridge !== undefined) return new ResidentEngine({ ...agent, bridge }, context);
+    return new AgentEngine(agent, context);
+  };
+}

@@ -1,0 +1,54 @@
+import { shellMark } from "../../bootstrap.ts";
+import { SUPERVISOR_MARK } from "./supervisor-script.ts";
+
+/** Of one line, how much is kept: the last. */
+const MAX_LINE = 1024;
+
+/** Cuts what the host prints into the supervisor's lines; the rest is noise of the login. */
+export class SupervisorLines {
+  readonly #mark: string;
+  readonly #shellMark: string;
+  #pending = "";
+  #lines: string[] = [];
+  #noise = "";
+  #hasRun = false;
+
+  constructor(nonce: string) {
+    this.#mark = `${SUPERVISOR_MARK}${nonce}:`;
+    this.#shellMark = shellMark(nonce).trimEnd();
+  }
+
+  /** Whether the login has come to our command. */
+  get hasRun(): boolean {
+    return this.#hasRun;
+  }
+
+  get noise(): string {
+    return this.#noise;
+  }
+
+  push(chunk: Uint8Array): void {
+    const parts = (this.#pending + Buffer.from(chunk).toString("latin1")).split("\n");
+    this.#pending = (parts.pop() ?? "").slice(-MAX_LINE);
+    for (const part of parts) this.#line(part.slice(-MAX_LINE));
+  }
+
+  has(word: string): boolean {
+    return this.#lines.includes(word);
+  }
+
+  /** The lines so far, without their mark; each is taken once. */
+  take(): string[] {
+    const lines = this.#lines;
+    this.#lines = [];
+    return lines;
+  }
+
+  #line(text: string): void {
+    // A login may print without a line end of its own.
+    const at = text.indexOf(this.#mark);
+    if (at >= 0) this.#lines.push(text.slice(at + this.#mark.length).trimEnd());
+    else if (text.includes(this.#shellMark)) this.#hasRun = true;
+    else this.#noise = `${this.#noise}${text}\n`.slice(-MAX_LINE);
+  }
+}

@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { describe, expect, it } from "vitest";
+import { newNonce } from "../../bootstrap.ts";
+import { quoted, sshLine, supervisorStart } from "./supervisor-script.ts";
+
+/** What /bin/sh is on the hosts of this world. */
+const shells = [
+  ["/bin/dash"],
+  ["/bin/bash"],
+  ["/bin/busybox", "sh"],
+  ["/bin/ksh"],
+  ["/usr/bin/mksh"],
+  ["/usr/bin/yash"],
+];
+const present = shells.filter(([path = ""]) => existsSync(path));
+
+/** The supervisor in that shell, with a sleep for its ssh; its pid, and the words it has said. */
+async function supervise(shell: readonly string[], leaseS: number) {
+  const nonce = newNonce();
+  const { command, input } = supervisorStart(nonce);
+  const child = spawn("/bin/sh", ["-c", command.replaceAll("/bin/sh", shell.join(" "))], { stdio: "pipe" });
+  let said = "";
+  child.stdout.on("data", (chunk) => {
+    said += String(chunk);
+  });
+  const hears = async (word: string) => {
+    while (!said.includes(`:${word}`)) await once(child.stdout, "data");
+    return new RegExp(`:${word} ?(.*)`).exec(said)?.[1] ?? "";
+  };
+  child.stdin.write(input);
+  await hears("facts");
+  child.stdin.write(
+    sshLine({ words: ["600"], environment: { PLACE: "it's \\ $here" }, sockets: [], leaseS }).replace(
+      "ssh unlink",
+      "ssh ssh=sleep; unlink",
+    ),
+  );
+  const pid = Number(await hears("started"));
+  const closed = once(child, "close");
+  return { child, pid, closed, said: () => said };
+}
+
+const isGone = (pid: number) =>
+  stat(`/proc/${pid}`).then(
+    () => false,
+    () => true,
+  );
+
+describe.each(present)("the supervisor in %s", (...shell) => {
+  const ways: Record<string, (child: ChildProcess) => void> = {
+    "its stdin ends": ({ stdin }) => stdin?.end(),
+    "it is told to stop": ({ stdin }) => stdin?.write("stop\n"),
+    "it is told anything else": ({ stdin }) => stdin?.write("$(touch /tmp/x)\n"),
+    "it gets SIGTERM": (child) => child.kill("SIGTERM"),
+    "it gets SIGHUP": (child) => child.kill("SIGHUP"),
+  };
+  it("ends ssh when its stdin ends, when it is told anything but a beat, and on a signal", async () => {
+    for (const [, end] of Object.entries(ways)) {
+      const { child, pid, closed, said } = await supervise(shell, 600);
+      end(child);
+      await closed;
+      expect(said()).toMatch(/:end\n$/);
+      expect(await isGone(pid)).toBe(true);
+    }
+  });
+
+  it("ends ssh when the lease is over, and not before", async () => {
+    const { child, pid, closed } = await supervise(shell, 1);
+    for (let beats = 0; beats < 4; beats += 1) {
+      child.stdin?.write("beat\n");
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    expect(await isGone(pid)).toBe(false);
+    await closed;
+    expect(await isGone(pid)).toBe(true);
+  });
+});
+
+it("passes any word through the shell as it is", async () => {
+  const words = ["it's", "a\\b", "$HOME `id`", '"', "%d", "-n", ""];
+  const child = spawn("/bin/sh", ["-c", `printf "%s|" ${words.map(quoted).join(" ")}`], { stdio: "pipe" });
+  let out = "";
+  child.stdout.on("data", (chunk) => {
+    out += String(chunk);
+  });
+  await once(child, "close");
+  expect(out).toBe(words.map((word) => `${word}|`).join(""));
+  expect(() => quoted("a\nb")).toThrow(/no line can hold/);
+});
