@@ -17,7 +17,7 @@ const works: Works = {};
 const postQuantumOnly = {
   name: "OpenSSH 10.0 (Debian 13), post-quantum key exchanges only",
   server: servers.debian13,
-  sshd: ["KexAlgorithms mlkem768x25519-sha256,sntrup761x25519-sha512"],
+  sshd: ["KexAlgorithms mlkem768x25519-sha256,sntrup761x25519-sha512@openssh.com"],
 };
 const row = (server: Server): Omit<TargetCell, "id"> => ({ name: server.name, server, expect: works });
 
