@@ -16,7 +16,7 @@ import { agentVersion } from "./agent-version.ts";
 import { RUN_VARIABLE } from "./command/command-table.ts";
 import type { AgentFacts } from "./control/answer-requests.ts";
 import { connectHopThrough } from "./forwarding/connect-hop.ts";
-import { ForwardTable } from "./forwarding/forward-table.ts";
+import { ForwardTable, type ForwardTableOptions } from "./forwarding/forward-table.ts";
 import { relayGate } from "./forwarding/relay-gate.ts";
 import { RoutePool } from "./forwarding/route-pool.ts";
 import type { ConnectHop } from "./forwarding/shared-hop.ts";
@@ -53,6 +53,8 @@ export interface AgentCoreOptions {
   readonly onEnding?: ((end: AgentEnd) => unknown) | undefined;
   /** Shows others until when the agent's lease is held (s of the host's uptime). */
   readonly onLease?: ((session: string, until: number | "never") => void) | undefined;
+  /** Called when a forward is open. */
+  readonly onBound?: ForwardTableOptions["onBound"];
   /** Closes the control channels, the last thing that is done. */
   readonly closeControl: () => unknown;
 }
@@ -96,6 +98,7 @@ export class AgentCore {
       gate: relayGate(options.mayRelay ?? (() => this.#lifetime?.isLeaseHeld === true)),
       emit,
       onRelaysChanged: (open) => this.#lifetime?.relaysChanged(open),
+      onBound: options.onBound,
       // The look for what a session left behind goes by this variable.
       startFastOwners: () => new SockDiagOwners({ environment: { [RUN_VARIABLE]: nonce } }),
       log,

@@ -1,9 +1,10 @@
 import { once } from "node:events";
-import { existsSync, lstatSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import { applyConfig, describeInstalled, type InstalledConfig, upgradeInstalled } from "@farside/protocol";
+import { verifyAudit } from "@farside/protocol/audit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { bundlePath } from "./installed/agent-folder.ts";
 import { type BuiltBundle, buildBundle, oldestNode } from "./testing/build-bundle.ts";
@@ -87,6 +88,33 @@ describe("an installed agent", () => {
     process.kill(agent.pid, "SIGTERM");
     await expect.poll(() => processesOf(agent.places.folder)).toEqual([]);
     expect(existsSync(agent.places.control)).toBe(false);
+  });
+
+  test("writes down what it does, and tells the newest line, which shows what is done to the log afterwards", async () => {
+    const port = await freePort();
+    const agent = await put(keptConfig(keptForward("a", port, echo.port)));
+    await agent.start();
+    expect(await answer(port)).toBe("hello");
+    const control = await agent.control();
+    const head = async () =>
+      (await control.peer.request(describeInstalled, {})).audit ?? { seq: 0, hash: "" };
+    await expect.poll(async () => (await head()).seq).toBe(3);
+    const known = [await head()];
+    process.kill(agent.pid, "SIGTERM");
+    await expect.poll(() => processesOf(agent.places.folder)).toEqual([]);
+    const { folder } = agent.places;
+    const file = `${folder}/audit.jsonl`;
+    const lines = readFileSync(file, "utf8").trimEnd().split("\n");
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { event: "start", pid: agent.pid },
+      { event: "bind", forward: "a", bind: [`127.0.0.1:${port}`] },
+      { event: "relay", forward: "a", uid: process.getuid?.() },
+      { event: "stop", reason: "signal" },
+    ]);
+    expect(await verifyAudit(folder, known)).toMatchObject({ lines: 4, findings: [] });
+    rmSync(`${folder}/audit.head`);
+    writeFileSync(file, `${lines.slice(0, 2).join("\n")}\n`);
+    expect((await verifyAudit(folder, known)).findings).toMatchObject([{ kind: "missing", seq: 3 }]);
   });
 
   test("keeps trying to open what it can't, and does not start with a file that is none", async () => {

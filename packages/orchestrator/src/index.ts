@@ -30,6 +30,7 @@ export { BuildServer, type BuildServerOptions } from "./persistent/build-server.
 export { type CompileOptions, compileForwards, DEFAULT_AGENT_NAME } from "./persistent/compile-forwards.ts";
 export { controlOf, findInstallation } from "./persistent/find-installation.ts";
 export { type ForwardsFileContent, forwardsFile } from "./persistent/forwards-file.ts";
+export { type HostAudit, knownHostPlaces, noteHostAudit } from "./persistent/host-audit.ts";
 export type { HostPeer } from "./persistent/host-peer.ts";
 export { type InstallAgentOptions, installAgent } from "./persistent/install-agent.ts";
 export { attachedHops, type LendOptions, type Loan, lend } from "./persistent/lend-identity.ts";

@@ -41,6 +41,8 @@ export interface ForwardTableOptions {
   readonly gate: RelayGate;
   readonly emit: Peer["emit"];
   readonly onRelaysChanged: (openRelays: number) => void;
+  /** Called when a forward is open. */
+  readonly onBound?: ((forwardId: string, bound: readonly BindAddress[]) => void) | undefined;
   /** Starts what looks connections' owners up faster than /proc does; without it /proc alone is asked. */
   readonly startFastOwners?: (() => SocketOwners) | undefined;
   readonly log?: Pick<Log, "debug"> | undefined;
@@ -109,7 +111,9 @@ export class ForwardTable implements AsyncDisposable {
     const forward = this.#make(params, allowedUids, options);
     this.#forwards.set(forwardId, forward);
     try {
-      return await forward.open(signal);
+      const bound = await forward.open(signal);
+      this.#options.onBound?.(forwardId, bound);
+      return bound;
     } catch (error) {
       // Unless it was retired meanwhile, and another has its id.
       if (this.#forwards.get(forwardId) === forward) this.#forwards.delete(forwardId);

@@ -28,6 +28,7 @@ import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
 import type { FolderPlaces } from "./agent-folder.ts";
 import { connectKeptHop, keptHops } from "./connect-kept-hop.ts";
+import { InstalledAudit } from "./installed-audit.ts";
 import { KeptForward } from "./kept-forward.ts";
 import { LentIdentities } from "./lent-identities.ts";
 import { logEvent } from "./log-event.ts";
@@ -64,6 +65,7 @@ export class InstalledAgent {
   readonly #options: InstalledAgentOptions;
   readonly #core: AgentCore;
   readonly #lent = new LentIdentities();
+  readonly #audit: InstalledAudit;
   readonly #channels = new Set<Peer>();
   readonly #watchers = new Set<Peer>();
   #config: InstalledConfig;
@@ -78,6 +80,7 @@ export class InstalledAgent {
     const agent = new InstalledAgent(options);
     try {
       await agent.#listen();
+      agent.#audit.started(options.digest);
     } catch (error) {
       agent.end({ reason: "fatal" });
       await agent.ended;
@@ -93,10 +96,14 @@ export class InstalledAgent {
     this.#config = options.config;
     this.#hops = keptHops(options.config.forwards);
     this.control = options.inherited === undefined ? places.control : `${places.control}.next`;
+    this.#audit = new InstalledAudit(places.folder, (error) =>
+      log.warn("the audit log can't be written", { error: stackOf(error) }),
+    );
     this.#core = new AgentCore({
       ...{ nonce: run, facts, log },
       emit: (definition, data, emitOptions) => {
         logEvent(log, definition, data);
+        this.#audit.hear(definition, data);
         for (const peer of this.#watchers) peer.emit(definition, data, emitOptions);
       },
       request: () => Promise.reject(new Error("an installed agent asks who has lent")),
@@ -109,6 +116,8 @@ export class InstalledAgent {
       }),
       mayRelay: () => true,
       droppedEvents: () => 0,
+      onBound: (forwardId, bound) => this.#audit.bound(forwardId, bound),
+      onEnding: ({ reason }) => this.#audit.close(reason),
       closeControl: () => this.#closeControl(),
     });
     this.ending = this.#core.ending;
@@ -195,6 +204,7 @@ export class InstalledAgent {
   }
 
   get #description(): InstalledDescription {
+    const { head } = this.#audit;
     const counters = new Map(this.#core.forwards.counters.map((each) => [each.forwardId, each]));
     return {
       config: this.#config,
@@ -205,6 +215,7 @@ export class InstalledAgent {
       }),
       isServing: this.control === this.#options.places.control,
       ...{ waitingHops: this.#lent.waitingHops, lenders: this.#lent.lenders },
+      ...(head && { audit: head }),
     };
   }
 

@@ -10,7 +10,9 @@ import {
   findInstallation,
   installAgent,
   loginOf,
+  noteHostAudit,
   readForwardsFile,
+  stateFolder,
   uninstallAgent,
   upgradeAgent,
 } from "@farside/orchestrator";
@@ -168,6 +170,9 @@ async function status(run: AgentRun): Promise<number> {
     if (installation.isRunning) {
       await using agent = await server.attach(controlOf(installation, host));
       description = await agent.ask(describeInstalled, {}, context.interrupts.signal);
+      const { audit } = description;
+      if (audit !== undefined)
+        await noteHostAudit({ host, agent: installation.name }, audit, stateFolder(context.env));
     }
     const { config: _, ...facts } = installation;
     if (argv.json === true) {

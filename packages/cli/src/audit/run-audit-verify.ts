@@ -1,6 +1,6 @@
-import { stateFolder } from "@farside/orchestrator";
+import { knownHostPlaces, stateFolder } from "@farside/orchestrator";
 import { CodedError, harmless } from "@farside/protocol";
-import { type AuditReport, verifyAudit } from "@farside/protocol/audit";
+import { type AuditReport, type ChainHead, verifyAudit } from "@farside/protocol/audit";
 import type { CommandContext } from "../command-context.ts";
 import type { AuditArguments } from "../commands/audit.ts";
 import { exitCodeOf } from "../exit-code.ts";
@@ -8,11 +8,12 @@ import { times } from "../output/describe-event.ts";
 import { jsonLine } from "../output/json-line.ts";
 import { LineSink } from "../output/line-sink.ts";
 import { writeError } from "../output/write-error.ts";
+import { usageError } from "../usage-error.ts";
 
 /** `farside audit verify`: 0 where every line is as it was written, 77 where one is not. */
 export async function runAuditVerify(argv: AuditArguments, context: CommandContext): Promise<number> {
   const folder = argv.folder ?? stateFolder(context.env);
-  const report = await verifyAudit(folder, argv.head);
+  const report = await verifyAudit(folder, [...(argv.head ?? []), ...(await placesOf(argv, context))]);
   const answer = new LineSink(context.stdout);
   if (argv.json === true) answer.write(jsonLine({ ok: report.findings.length === 0, ...report }));
   else for (const line of describeReport(report)) answer.write(harmless(line, 4096));
@@ -24,6 +25,22 @@ export async function runAuditVerify(argv: AuditArguments, context: CommandConte
   });
   writeError(failure, context);
   return exitCodeOf(failure);
+}
+
+/** What this workstation has seen of the log of the agent that was named. */
+async function placesOf({ agent, folder }: AuditArguments, { env }: CommandContext): Promise<ChainHead[]> {
+  if (agent === undefined) return [];
+  if (folder === undefined)
+    throw usageError("--agent needs --folder", "Copy the agent's audit.* to a folder, and give that.");
+  const places = await knownHostPlaces(agent, stateFolder(env));
+  if (places.length > 0) return places;
+  throw new CodedError(
+    "config.invalid",
+    `nothing is known here of the audit log of ${agent.agent} on ${agent.host}`,
+    {
+      hint: "farside agent status, on this workstation, writes down its newest line each time.",
+    },
+  );
 }
 
 /** The report in plain words, a line each. */

@@ -1,6 +1,6 @@
 import type { ArgumentsCamelCase, Argv, CommandModule, InferredOptionTypes } from "yargs";
 import type { CommandContext, TakeExitCode } from "../command-context.ts";
-import { auditPlace } from "../options/audit-place.ts";
+import { auditPlace, hostAudit } from "../options/audit-place.ts";
 import { jsonOption } from "../options/definitions.ts";
 import { asText, once, repeated } from "../options/values.ts";
 
@@ -10,6 +10,13 @@ export const auditOptions = {
     requiresArg: true,
     describe: "A place that was kept elsewhere, LINE:HASH, which the log must have; repeatable",
     coerce: repeated("--head", auditPlace),
+  },
+  agent: {
+    type: "string",
+    requiresArg: true,
+    describe:
+      "Compare a copy of an installed agent's log with what was seen of it, USER@HOST/NAME; needs --folder",
+    coerce: once("--agent", hostAudit),
   },
   folder: {
     type: "string",

@@ -1,3 +1,4 @@
+import type { HostAudit } from "@farside/orchestrator";
 import type { ChainHead } from "@farside/protocol/audit";
 import { usageError } from "../usage-error.ts";
 
@@ -8,5 +9,15 @@ export function auditPlace(text: string, option: string): ChainHead {
   throw usageError(
     `${option}: ${JSON.stringify(text)} is not LINE:HASH`,
     "farside audit verify prints the newest one.",
+  );
+}
+
+/** `USER@HOST/NAME`, as `farside agent status` names an installed agent. */
+export function hostAudit(text: string, option: string): HostAudit {
+  const at = text.lastIndexOf("/");
+  if (at > 0 && at < text.length - 1) return { host: text.slice(0, at), agent: text.slice(at + 1) };
+  throw usageError(
+    `${option}: ${JSON.stringify(text)} is not USER@HOST/NAME`,
+    "farside agent status HOST names the agents.",
   );
 }

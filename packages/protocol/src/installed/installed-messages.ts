@@ -48,6 +48,13 @@ export const describeInstalled = defineRequest("installed.describe", {
     waitingHops: hopIds,
     /** How many are attached. */
     lenders: count,
+    /** The newest line of its audit log. */
+    audit: v.optional(
+      v.object({
+        seq: v.pipe(count, v.minValue(1)),
+        hash: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
+      }),
+    ),
   }),
 });
 export type InstalledDescription = ResultOf<typeof describeInstalled>;
