@@ -155,27 +155,33 @@ test("an agent whose orchestrator does not read goes on relaying, and tells late
     const forward = forwardTo(service.port, { bind: { kind: "unix", path: socketPath } });
     child.stdin.write(encodeFrame({ kind: "request", id: 1, name: "forward.open", params: forward }));
     await expect.poll(() => existsSync(socketPath)).toBe(true);
-    // Two events each: more than the queue and the pipe hold.
-    for (let round = 0; round < 20; round += 1) {
+    // An event or two each: more than the queue and the pipe hold.
+    for (let round = 0; round < 40; round += 1) {
       const sockets = await Promise.all(Array.from({ length: 100 }, () => connect({ path: socketPath })));
       await Promise.all(sockets.map((socket) => readAll(socket).finally(() => socket.destroy())));
     }
-    expect(service.accepted).toBe(2000);
+    expect(service.accepted).toBe(4000);
     const decoder = new FrameDecoder();
-    const names = new Map<string, number>();
+    let ended = 0;
+    let openings = 0;
     let dropped = 0;
     const take = (chunk: Uint8Array) => {
-      for (const message of decoder.push(chunk) as Iterable<{ name?: string; data?: { count?: number } }>) {
-        names.set(message.name ?? "", (names.get(message.name ?? "") ?? 0) + 1);
-        if (message.name === "dropped") dropped += message.data?.count ?? 0;
+      for (const { name, data } of decoder.push(chunk) as Iterable<{
+        name?: string;
+        data?: { count?: number; isWhole?: boolean };
+      }>) {
+        if (name === "dropped") dropped += data?.count ?? 0;
+        if (name === "relay.close") ended += 1;
+        if (name === "relay.open" || data?.isWhole === true) openings += 1;
       }
     };
     take(rest);
     child.stdout.on("data", take);
     await expect.poll(() => dropped).toBeGreaterThan(0);
-    await expect
-      .poll(() => (names.get("relay.open") ?? 0) + (names.get("relay.close") ?? 0) + dropped)
-      .toBe(4000);
+    // What was dropped is an opening, an end, or both in one.
+    await expect.poll(() => ended + dropped).toBeGreaterThanOrEqual(4000);
+    expect(ended + openings + dropped).toBeLessThanOrEqual(8000);
+    expect(openings + dropped).toBeGreaterThanOrEqual(4000);
   } finally {
     child.stdin.end();
     await within(once(child, "exit"), () => "it hangs");

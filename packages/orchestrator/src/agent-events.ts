@@ -3,6 +3,7 @@ import {
   agentEnding,
   agentWarning,
   CodedError,
+  type DataOf,
   type EventHandler,
   eventsDropped,
   forwardChanged,
@@ -51,6 +52,21 @@ export function agentEvents(options: AgentEventsOptions): readonly EventHandler[
     else then(counters);
   };
 
+  const opened = (
+    counters: ForwardCounters,
+    { forwardId, relayId, peer, uid }: DataOf<typeof relayOpened>,
+  ) => {
+    counters.openRelays += 1;
+    counters.totalRelays += 1;
+    emit({
+      event: "relay.open",
+      forward: forwardId,
+      relay: relayId,
+      peer: harmless(peer, SHOWN_ADDRESS),
+      uid,
+    });
+  };
+
   return [
     on(hopConnected, ({ hopId, hostKey }) => {
       const hop = options.hop(hopId);
@@ -85,21 +101,10 @@ export function agentEvents(options: AgentEventsOptions): readonly EventHandler[
         }),
       ),
     ),
-    on(relayOpened, ({ forwardId, relayId, peer, uid }) =>
+    on(relayOpened, (relay) => withForward(relay.forwardId, (counters) => opened(counters, relay))),
+    on(relayClosed, ({ forwardId, relayId, peer, error, isWhole, ...rest }) =>
       withForward(forwardId, (counters) => {
-        counters.openRelays += 1;
-        counters.totalRelays += 1;
-        emit({
-          event: "relay.open",
-          forward: forwardId,
-          relay: relayId,
-          peer: harmless(peer, SHOWN_ADDRESS),
-          uid,
-        });
-      }),
-    ),
-    on(relayClosed, ({ forwardId, relayId, peer, error, ...rest }) =>
-      withForward(forwardId, (counters) => {
+        if (isWhole === true) opened(counters, { forwardId, relayId, peer, uid: rest.uid });
         counters.openRelays = Math.max(0, counters.openRelays - 1);
         counters.bytesIn += rest.bytesIn;
         counters.bytesOut += rest.bytesOut;

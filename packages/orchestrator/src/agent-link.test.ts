@@ -213,9 +213,37 @@ describe("the link to an agent", () => {
     });
   });
 
+  it("makes an opening and an end of a relay that was over before it was told", async () => {
+    const { link, agent, events } = await connected();
+    await link.openForward(forward, AbortSignal.timeout(5_000));
+    const relay = { forwardId: "1", relayId: 7, peer: "127.0.0.1:9", uid: 0 };
+    agent.emit(relayClosed, {
+      ...relay,
+      bytesIn: 3,
+      bytesOut: 4,
+      durationMs: 5,
+      reason: "end",
+      isWhole: true,
+    });
+    await expect.poll(() => events.length).toBe(2);
+    expect(events).toMatchObject([
+      { event: "relay.open", forward: "1", relay: 7, peer: "127.0.0.1:9", uid: 0 },
+      { event: "relay.close", forward: "1", relay: 7, bytesIn: 3, bytesOut: 4, reason: "end" },
+    ]);
+    expect(events[1]).not.toHaveProperty("isWhole");
+    expect(link.counters.get("1")).toEqual({
+      ...{ openRelays: 0, totalRelays: 1, refusedRelays: 0, bytesIn: 3, bytesOut: 4 },
+    });
+  });
+
   it("ends when the agent speaks of what there is not", async () => {
     const lies: ((agent: Peer) => void)[] = [
       (agent) => agent.emit(relayOpened, { forwardId: "2", relayId: 1, peer: "p", uid: 0 }),
+      (agent) =>
+        agent.emit(relayClosed, {
+          ...{ forwardId: "2", relayId: 1, peer: "p", uid: 0, bytesIn: 0, bytesOut: 0, durationMs: 0 },
+          ...{ reason: "end", isWhole: true },
+        }),
       (agent) => agent.emit(hopLost, { hopId: "hop-2", error: { code: "x", message: "y" } }),
       (agent) =>
         agent.emit(hopConnected, { hopId: "hop-1", user: "u", host: "h", port: 1, hostKey: ourKey.blob }),

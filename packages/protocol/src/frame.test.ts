@@ -76,6 +76,8 @@ describe("a frame", () => {
     ["an own __proto__", JSON.parse('{"__proto__": 1}')],
     ["too deep a nesting", JSON.parse(`${"[".repeat(17)}${"]".repeat(17)}`)],
     ["too many values", new Array(20_000).fill(0)],
+    ["too long a key", { ["\u20ac".repeat(86)]: 1 }],
+    ["half a surrogate pair in a key", { "a\ud800": 1 }],
     ["too many keys", Object.fromEntries(Array.from({ length: 257 }, (_, index) => [`k${index}`, index]))],
     ["more than a frame holds", new Uint8Array(MAX_FRAME_BYTES)],
   ])("refuses to send %s, as a bug of the caller", (_name, value) => {

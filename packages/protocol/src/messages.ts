@@ -254,7 +254,10 @@ export const relayOpened = defineEvent("relay.open", {
   data: v.object({ forwardId: name, relayId, peer: peerAddress, uid: v.pipe(v.number(), v.integer()) }),
 });
 
-/** A relay ended. `reason`: `end` (both sides finished), `reset`, `error` (with `error`), `closed` (forward closed). */
+/**
+ * A relay ended. `reason`: `end` (both sides finished), `reset`, `error` (with `error`), `closed` (forward closed).
+ * `isWhole`: it was over before anybody was told that it opened; no `relay.open` has come or will.
+ */
 export const relayClosed = defineEvent("relay.close", {
   sender: "agent",
   since: 1,
@@ -268,6 +271,7 @@ export const relayClosed = defineEvent("relay.close", {
     durationMs: count,
     reason: v.picklist(["end", "reset", "error", "closed"]),
     error: v.optional(wireError),
+    isWhole: v.optional(v.boolean()),
   }),
 });
 

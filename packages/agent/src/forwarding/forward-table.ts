@@ -16,6 +16,7 @@ import type { Listener, ListenerOptions } from "./listener.ts";
 import type { openListener } from "./open-listener.ts";
 import { PeerUidLookup } from "./peer-uid.ts";
 import type { RelayGate } from "./relay-gate.ts";
+import { RelayNews } from "./relay-news.ts";
 import type { RelayFacts } from "./relay-run.ts";
 import type { RoutePool } from "./route-pool.ts";
 import type { SocketOwners } from "./socket-owner.ts";
@@ -56,11 +57,13 @@ export class ForwardTable implements AsyncDisposable {
   readonly #retired = new Set<Forward>();
   readonly #lookup: PeerUidLookup;
   readonly #names = new Map<number, Promise<string>>();
+  readonly #news: RelayNews;
   #lastRelayId = 0;
   #isClosed = false;
 
   constructor(options: ForwardTableOptions) {
     this.#options = options;
+    this.#news = new RelayNews(options.emit);
     this.#lookup = new PeerUidLookup({
       startFast: options.startFastOwners,
       onFallback: (why) => options.log?.debug("owners of connections are read from /proc alone", { why }),
@@ -193,7 +196,7 @@ export class ForwardTable implements AsyncDisposable {
         this.#lastRelayId += 1;
         return this.#lastRelayId;
       },
-      emit,
+      ...{ emit, news: this.#news },
       onRelaysChanged: () => this.#options.onRelaysChanged(this.openRelays),
       onPlaceFree: () => this.pump(),
     });

@@ -5,6 +5,7 @@ import { type AdmittedClient, Entrance } from "./entrance.ts";
 import { formatEndpoint } from "./format-endpoint.ts";
 import { ForwardHealthTeller } from "./forward-health.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
+import type { RelayNews } from "./relay-news.ts";
 import { type RelayFacts, RelayRun } from "./relay-run.ts";
 import type { HopNews } from "./shared-hop.ts";
 import type { Target } from "./target.ts";
@@ -33,6 +34,7 @@ export interface ForwardOptions {
   readonly mayWait: () => boolean;
   readonly nextRelayId: () => number;
   readonly emit: Peer["emit"];
+  readonly news: RelayNews;
   /** Called after a relay started or ended. */
   readonly onRelaysChanged: () => void;
   /** Called after a relay ended: another may start, of any forward. */
@@ -60,6 +62,7 @@ export class Forward implements AsyncDisposable {
   readonly #opening = new AbortController();
   readonly #health: ForwardHealthTeller;
   #probe: TargetProbe | undefined;
+  readonly #cutting = new AbortController();
   #listener: Listener | undefined;
   /** Of the relays that have ended. */
   #totals = { relays: 0, bytesIn: 0, bytesOut: 0 };
@@ -149,6 +152,7 @@ export class Forward implements AsyncDisposable {
     this.#entrance.close();
     await this.#listener?.close();
     if (graceMs > 0) await this.#drainedWithin(graceMs);
+    this.#cutting.abort(closedWhileOpening());
     const cut = [...this.#relays.values()];
     for (const relay of cut) relay.cut();
     await Promise.all(cut.map(({ closed }) => closed));
@@ -222,10 +226,10 @@ export class Forward implements AsyncDisposable {
   }
 
   #start({ socket, peer, uid }: AdmittedClient): void {
-    const { forwardId, target, emit, nextRelayId, onRelaysChanged, onPlaceFree } = this.#options;
+    const { forwardId, target, news, nextRelayId, onRelaysChanged, onPlaceFree } = this.#options;
     const relayId = nextRelayId();
     const relay = new RelayRun({
-      ...{ forwardId, relayId, socket, peer, uid, target, emit },
+      ...{ forwardId, relayId, socket, peer, uid, target, news, signal: this.#cutting.signal },
       onDialled: (error) => this.#dialled(error),
     });
     this.#relays.set(relayId, relay);

@@ -1,6 +1,7 @@
 import type net from "node:net";
-import { type CodedError, type Peer, relayClosed, relayOpened, toWire } from "@farside/protocol";
+import { type CodedError, toWire } from "@farside/protocol";
 import type { RelayOutcome } from "./relay.ts";
+import type { RelayNews } from "./relay-news.ts";
 import { resetStream } from "./reset-socket.ts";
 import type { JoinedRelay, Target } from "./target.ts";
 import { targetFailure } from "./target-failure.ts";
@@ -14,7 +15,9 @@ export interface RelayRunOptions {
   readonly peer: string;
   readonly uid: number;
   readonly target: Target;
-  readonly emit: Peer["emit"];
+  readonly news: RelayNews;
+  /** Aborts before the forward cuts its relays: ends what is not joined yet. */
+  readonly signal: AbortSignal;
   /** Called when the target was dialled, with why not where it could not be. */
   readonly onDialled: (error?: CodedError) => void;
 }
@@ -39,7 +42,6 @@ export class RelayRun {
   readonly closed: Promise<void>;
   readonly #options: RelayRunOptions;
   readonly #startedAt = performance.now();
-  readonly #cutting = new AbortController();
   #relay: JoinedRelay | undefined;
   #bytes: { readonly in: number; readonly out: number } = { in: 0, out: 0 };
 
@@ -59,9 +61,8 @@ export class RelayRun {
     return { forwardId, relayId, peer, uid, bytesIn, bytesOut, ageMs: this.#ageMs };
   }
 
-  /** Ends it now. Idempotent. */
+  /** Ends it now, when the signal has aborted. Idempotent. */
   cut(): void {
-    this.#cutting.abort();
     this.#relay?.cut();
   }
 
@@ -70,20 +71,17 @@ export class RelayRun {
   }
 
   async #run(): Promise<void> {
-    const { forwardId, relayId, peer, uid, emit } = this.#options;
-    // Its opening and its end may wait for those of others: each write would cost as much as a piece of payload.
-    emit(relayOpened, { forwardId, relayId, peer, uid }, { mayWait: true });
+    const { forwardId, relayId, peer, uid, news } = this.#options;
+    news.opened({ forwardId, relayId, peer, uid });
     const { reason, error } = await this.#dialAndJoin();
     const { in: bytesIn, out: bytesOut } = this.#bytes;
     const durationMs = this.#ageMs;
     const failure = error === undefined ? {} : { error: toWire(error) };
-    const data = { forwardId, relayId, peer, uid, bytesIn, bytesOut, durationMs, reason, ...failure };
-    emit(relayClosed, data, { mayWait: true });
+    news.closed({ forwardId, relayId, peer, uid, bytesIn, bytesOut, durationMs, reason, ...failure });
   }
 
   async #dialAndJoin(): Promise<{ reason: RelayOutcome["reason"]; error?: CodedError }> {
-    const { socket, target, onDialled } = this.#options;
-    const { signal } = this.#cutting;
+    const { socket, target, signal, onDialled } = this.#options;
     try {
       const dialled = await target.dial(signal);
       onDialled();
