@@ -21,6 +21,7 @@ import { relayGate } from "./forwarding/relay-gate.ts";
 import { RoutePool } from "./forwarding/route-pool.ts";
 import type { ConnectHop } from "./forwarding/shared-hop.ts";
 import { SockDiagOwners } from "./forwarding/sock-diag-owners.ts";
+import type { SocketOwners } from "./forwarding/socket-owner.ts";
 import { tellSlowWay } from "./forwarding/tell-slow-way.ts";
 import type { HostFacts } from "./host-facts.ts";
 import { Lifetime } from "./lifetime.ts";
@@ -43,6 +44,8 @@ export interface AgentCoreOptions {
   readonly request: Peer["request"];
   /** Connects hops; default: with signatures that `request` asks for. */
   readonly connectHop?: ConnectHop | undefined;
+  /** Starts what looks connections' owners up faster than /proc does; default: a helper process. */
+  readonly startFastOwners?: (() => SocketOwners) | undefined;
   /** Whether relays may start; default: while the lease is held. */
   readonly mayRelay?: (() => boolean) | undefined;
   /** Events that could not be told, since the start. */
@@ -100,7 +103,8 @@ export class AgentCore {
       onRelaysChanged: (open) => this.#lifetime?.relaysChanged(open),
       onBound: options.onBound,
       // The look for what a session left behind goes by this variable.
-      startFastOwners: () => new SockDiagOwners({ environment: { [RUN_VARIABLE]: nonce } }),
+      startFastOwners:
+        options.startFastOwners ?? (() => new SockDiagOwners({ environment: { [RUN_VARIABLE]: nonce } })),
       log,
     });
     this.service = [

@@ -1,10 +1,11 @@
-import { existsSync, readFileSync } from "node:fs";
-import { relayRefused, stopAgent } from "@farside/protocol";
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { relayRefused, runCommand, stopAgent } from "@farside/protocol";
 import { describe, expect, test } from "vitest";
 import { AgentProcess } from "./testing/agent-process.ts";
 import { open, relayed, useBundle } from "./testing/bundle-under-test.ts";
 import { clientProgram, hasOtherUsers, NOBODY, runAs } from "./testing/other-user.ts";
 import { serveTcp } from "./testing/tcp.ts";
+import { withSockDiag } from "./testing/with-sock-diag.ts";
 
 const NONCE = "a70000000000000000000000000000e5";
 const shared = useBundle();
@@ -97,5 +98,60 @@ describe.runIf(existsSync("/usr/bin/perl"))("the helper that says whose connecti
     const port = await open(agent, service.port, { admission: { allowUsers: [], allowAnyUser: true } });
     for (let count = 0; count < 3; count += 1) (await relayed(port)).destroy();
     expect(helperOf(agent)).toBeUndefined();
+  });
+});
+
+describe.runIf(existsSync("/usr/bin/perl"))("an agent that was started with a sock_diag socket", () => {
+  const startWithSocket = () =>
+    AgentProcess.start({ bundle: shared.bundle, nonce: NONCE, wrap: withSockDiag });
+
+  test("asks the kernel itself, starts no helper, and lets the same users in", async () => {
+    await using service = await serveTcp((socket) => socket.pipe(socket));
+    await using agent = await startWithSocket();
+    const port = await open(agent, service.port);
+    for (let count = 0; count < 5; count += 1) (await relayed(port)).destroy();
+    const clients = await Promise.all(Array.from({ length: 50 }, () => relayed(port)));
+    for (const client of clients) client.destroy();
+    const { pid } = agent.child;
+    expect(readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1").trim()).toBe("");
+    expect(agent.log).not.toContain("/proc alone");
+    await agent.peer.request(stopAgent, { graceMs: 0 });
+    expect(await agent.exit()).toEqual([0, null]);
+  });
+
+  test.runIf(hasOtherUsers)("keeps other users out, whose connections no target sees", async () => {
+    await using service = await serveTcp((socket) => socket.pipe(socket));
+    await using agent = await startWithSocket();
+    const port = await open(agent, service.port);
+    for (let count = 0; count < 5; count += 1) (await relayed(port)).destroy();
+    const before = service.accepted;
+    for (let count = 0; count < 3; count += 1) {
+      await using other = runAs(NOBODY, clientProgram(port));
+      // The reset may come before the client has seen that it is connected.
+      const line = await other.line();
+      expect(line === "open" ? await other.line() : line).toBe("ECONNRESET");
+    }
+    expect(await agent.event(relayRefused)).toMatchObject({ uid: NOBODY, reason: "other-user" });
+    (await relayed(port)).destroy();
+    expect(service.accepted).toBe(before + 1);
+    expect(agent.log).not.toContain("/proc alone");
+  });
+
+  test("gives neither the socket nor its name to commands", async () => {
+    let output = "";
+    await using agent = await AgentProcess.start({
+      ...{ bundle: shared.bundle, nonce: NONCE, wrap: withSockDiag },
+      onOutput: async ({ data }) => {
+        output += Buffer.from(data).toString();
+        return { isOpen: true };
+      },
+    });
+    expect(readlinkSync(`/proc/${agent.child.pid}/fd/3`)).toMatch(/^socket:/);
+    const argv = ["/bin/sh", "-c", "env; ls -l /proc/self/fd"];
+    const ran = await agent.peer.request(runCommand, { commandId: 1, argv, environment: { LAST: "one" } });
+    expect(ran).toEqual({ exitCode: 0 });
+    expect(output).toContain("LAST=one");
+    expect(output).not.toContain("FARSIDE_SOCK_DIAG");
+    expect(output).not.toContain(readlinkSync(`/proc/${agent.child.pid}/fd/3`));
   });
 });

@@ -17,7 +17,8 @@ import { AgentCore, stackOf } from "./agent-core.ts";
 import type { AgentEnd } from "./agent-end.ts";
 import { agentVersion } from "./agent-version.ts";
 import type { BootFacts } from "./boot-facts.ts";
-import { CommandTable } from "./command/command-table.ts";
+import { CommandTable, RUN_VARIABLE } from "./command/command-table.ts";
+import { fastOwners } from "./forwarding/fast-owners.ts";
 import type { HostFacts } from "./host-facts.ts";
 import type { Log } from "./log.ts";
 
@@ -33,7 +34,7 @@ export interface SessionAgentOptions {
   readonly stdout: Writable;
   readonly facts: HostFacts;
   readonly log: Log;
-  /** What commands inherit. */
+  /** What commands inherit; the variable of the bootstrap's socket is taken out of it. */
   readonly environment: NodeJS.ProcessEnv;
   readonly helloTimeoutMs?: number;
   /** Shows others until when the lease is held; see `AgentCoreOptions`. */
@@ -66,6 +67,7 @@ export class SessionAgent {
       this.#peer.request(definition, params, requestOptions);
     this.#core = new AgentCore({
       ...{ nonce: boot.nonce, facts, log, emit, request },
+      startFastOwners: fastOwners(options.environment, { [RUN_VARIABLE]: boot.nonce }),
       droppedEvents: () => this.#peer.droppedEvents,
       endCommands: (graceMs) => this.#commands.closeAll(graceMs),
       onEnding: ({ reason }) => (reason === "lease-expired" ? options.endOwnLogin?.() : undefined),

@@ -152,6 +152,34 @@ describe.each(rcFiles.filter(([shell]) => existsSync(shell)))("rc files of %s", 
   });
 });
 
+describe.runIf(existsSync("/usr/bin/perl"))("the socket that asks whose connections are", () => {
+  /** A runtime that says what it was started with and goes on as Node.js. */
+  const spy = async () => {
+    const path = join(home, "spy");
+    const script = `case $1 in -v) ;; *)
+      inode=$(readlink /proc/self/fd/$FARSIDE_SOCK_DIAG | tr -dc 0-9)
+      echo "socket [$(awk -v i="$inode" '$10 == i { print $2 }' /proc/self/net/netlink)]"
+      echo "environment [$(env | grep -c PERL)]" ;; esac
+      exec ${process.execPath} "$@"\n`;
+    await writeFile(path, `#!/bin/bash\n${script}`);
+    await chmod(path, 0o755);
+    return path;
+  };
+
+  it("is there for the agent to inherit, and nothing else is changed", async () => {
+    const result = await run({ remoteNode: await spy(), environment: { LC_ALL: "no_such.locale" } });
+    expect(result.stdout).toContain("socket [4]\nenvironment [0]\n");
+    expect([result.preamble, result.stderr.includes("perl"), result.status]).toEqual(["agent", false, 0]);
+  });
+
+  it("is left out where perl would run code of the login's", async () => {
+    const environment = { PERL5OPT: "-Mstrict" };
+    const result = await run({ remoteNode: await spy(), environment });
+    expect(result.stdout).toContain("socket []\nenvironment [1]\n");
+    expect([result.preamble, result.status]).toEqual(["agent", 0]);
+  });
+});
+
 describe("the shell mark", () => {
   it("is the first thing that the command prints, before anything is looked for", async () => {
     const result = await run({ remoteNode: "/nonexistent/node" });

@@ -20,11 +20,11 @@ export interface AdmissionOptions {
   readonly nameOf: (uid: number) => Promise<string>;
 }
 
-/** Decides who may use a forward's listener. */
-export type Admit = (socket: net.Socket) => Promise<AdmissionDecision>;
+/** Decides who may use a forward's listener; at once where it can. */
+export type Admit = (socket: net.Socket) => AdmissionDecision | Promise<AdmissionDecision>;
 
 /** Admits everybody whom the kernel lets connect: for unix sockets (0600) and for addresses that other hosts reach. */
-export const admitAll: Admit = async () => ({ isAdmitted: true, uid: -1 });
+export const admitAll: Admit = () => ({ isAdmitted: true, uid: -1 });
 
 /**
  * The check for loopback TCP listeners. Reads nothing from the connection: until it has decided, not a byte goes on. It
@@ -33,25 +33,31 @@ export const admitAll: Admit = async () => ({ isAdmitted: true, uid: -1 });
  */
 export function admitByUid({ allowedUids, allowAnyUser, lookup, nameOf }: AdmissionOptions): Admit {
   if (allowAnyUser) return admitAll;
-  return async (socket) => {
+  const decide = (socket: net.Socket, uid: number | undefined) => {
+    if (uid === undefined || !isStillConnected(socket)) return unknownUser;
+    return allowedUids.has(uid) ? { isAdmitted: true as const, uid } : otherUser(uid, nameOf);
+  };
+  return (socket) => {
     const addresses = addressesOf(socket);
-    const uid = addresses === undefined ? undefined : await lookup.uidOf(addresses);
-    if (uid === undefined || !isStillConnected(socket)) {
-      return {
-        isAdmitted: false,
-        uid: -1,
-        reason: "unknown-user",
-        hint: "Whose connection it was can't be told: the client closed it at once, or the host hides /proc/net/tcp. --allow-any-user admits all users of the jump host.",
-      };
-    }
-    if (allowedUids.has(uid)) return { isAdmitted: true, uid };
-    const name = await nameOf(uid);
-    return {
-      isAdmitted: false,
-      uid,
-      reason: "other-user",
-      hint: `Another user connected. --allow-user ${/^uid /.test(name) ? uid : name} admits that one, --allow-any-user all users of the jump host.`,
-    };
+    const uid = addresses === undefined ? undefined : lookup.uidOf(addresses);
+    return typeof uid === "object" ? uid.then((found) => decide(socket, found)) : decide(socket, uid);
+  };
+}
+
+const unknownUser: AdmissionDecision = {
+  isAdmitted: false,
+  uid: -1,
+  reason: "unknown-user",
+  hint: "Whose connection it was can't be told: the client closed it at once, or the host hides /proc/net/tcp. --allow-any-user admits all users of the jump host.",
+};
+
+async function otherUser(uid: number, nameOf: AdmissionOptions["nameOf"]): Promise<AdmissionDecision> {
+  const name = await nameOf(uid);
+  return {
+    isAdmitted: false,
+    uid,
+    reason: "other-user",
+    hint: `Another user connected. --allow-user ${/^uid /.test(name) ? uid : name} admits that one, --allow-any-user all users of the jump host.`,
   };
 }
 

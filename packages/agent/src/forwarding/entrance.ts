@@ -32,18 +32,17 @@ export class Entrance {
   /** What happens often is told now and then only; it is always counted. */
   readonly #refusals = new RateLimit(100, 20);
   readonly #warnings = new RateLimit(5, 0.1);
+  #admit: Admit | undefined;
   /** Connections may come before the listener is open on all its addresses. */
-  readonly #admit: Promise<Admit | undefined>;
-  #settleAdmit: (admit?: Admit) => void = () => {};
+  #early: Omit<AdmittedClient, "uid">[] = [];
+  /** The one that is being admitted: it was looked at just now. */
+  #newest: AdmittedClient | undefined;
   #undecided = 0;
   #refused = 0;
   #isClosed = false;
 
   constructor(options: EntranceOptions) {
     this.#options = options;
-    this.#admit = new Promise((resolve) => {
-      this.#settleAdmit = resolve;
-    });
   }
 
   /** Connections refused so far. */
@@ -53,29 +52,31 @@ export class Entrance {
 
   /** Connections that wait for the decision or for a place. */
   get waiting(): number {
-    return this.#undecided + this.#admitted.length;
+    return this.#early.length + this.#undecided + this.#admitted.length;
   }
 
   /** From now on connections are decided on. */
   open(admit: Admit): void {
-    this.#settleAdmit(admit);
+    this.#admit = admit;
+    for (const { socket, peer } of this.#early.splice(0)) this.#decide(admit, socket, peer);
   }
 
   /** Takes an accepted connection over. */
   accept(socket: net.Socket, peer: string): void {
     // The socket is paused and unread: what happens to it shows when it is used.
-    socket.on("error", () => {});
-    if (this.#options.mayWait()) void this.#decide(socket, peer);
-    else {
+    socket.on("error", ignore);
+    if (this.#isClosed) resetStream(socket);
+    else if (!this.#options.mayWait()) {
       resetStream(socket);
       this.warn("too many connections wait: further ones are reset");
-    }
+    } else if (this.#admit === undefined) this.#early.push({ socket, peer });
+    else this.#decide(this.#admit, socket, peer);
   }
 
   /** The one that has waited longest, owned by the caller; those that were reset meanwhile are dropped. */
   next(): AdmittedClient | undefined {
     for (let client = this.#admitted.shift(); client !== undefined; client = this.#admitted.shift()) {
-      if (isStillConnected(client.socket)) return client;
+      if (client === this.#newest || isStillConnected(client.socket)) return client;
       client.socket.destroy();
     }
     return undefined;
@@ -84,8 +85,7 @@ export class Entrance {
   /** Resets who waits, and who still comes. Idempotent. */
   close(): void {
     this.#isClosed = true;
-    this.#settleAdmit();
-    for (const { socket } of this.#admitted.splice(0)) resetStream(socket);
+    for (const { socket } of [...this.#early.splice(0), ...this.#admitted.splice(0)]) resetStream(socket);
   }
 
   warn(message: string): void {
@@ -94,16 +94,29 @@ export class Entrance {
       emit(agentWarning, { message: `forward ${forwardId}: ${message}`, leg: "bind" });
   }
 
-  async #decide(socket: net.Socket, peer: string): Promise<void> {
+  #decide(admit: Admit, socket: net.Socket, peer: string): void {
+    const decision = admit(socket);
+    if (!(decision instanceof Promise)) {
+      this.#decided(socket, peer, decision);
+      return;
+    }
     this.#undecided += 1;
-    const admit = await this.#admit;
-    const decision = await admit?.(socket).catch(() => undefined);
-    this.#undecided -= 1;
+    const settle = (settled: AdmissionDecision | undefined) => {
+      this.#undecided -= 1;
+      this.#decided(socket, peer, settled);
+    };
+    decision.then(settle, () => settle(undefined));
+  }
+
+  /** `undefined`: the decision failed. */
+  #decided(socket: net.Socket, peer: string, decision: AdmissionDecision | undefined): void {
     if (decision === undefined || this.#isClosed) resetStream(socket);
     else if (!decision.isAdmitted) this.#refuse(socket, peer, decision);
     else {
-      this.#admitted.push({ socket, peer, uid: decision.uid });
+      this.#newest = { socket, peer, uid: decision.uid };
+      this.#admitted.push(this.#newest);
       this.#options.onAdmitted();
+      this.#newest = undefined;
     }
   }
 
@@ -116,3 +129,5 @@ export class Entrance {
     emit(relayRefused, { forwardId, peer, uid, reason, hint });
   }
 }
+
+function ignore(): void {}

@@ -30,10 +30,22 @@ export class PeerUidLookup {
     this.#fast = { phase: options.startFast === undefined ? "none" : "untried" };
   }
 
-  /** The uid that holds the client's socket; undefined where nobody does (any more), or it can't be known. Never rejects. */
-  async uidOf(addresses: ConnectionAddresses): Promise<number | undefined> {
-    const owner = await this.#ownerOf(addresses).catch(() => undefined);
-    return typeof owner === "number" ? owner : undefined;
+  /**
+   * The uid that holds the client's socket; undefined where nobody does (any more), or it can't be known. At once where
+   * the fast source answers at once. Never throws or rejects.
+   */
+  uidOf(addresses: ConnectionAddresses): number | undefined | Promise<number | undefined> {
+    const fast = this.#fast;
+    if (fast.phase !== "trusted") return this.#slowly(addresses);
+    try {
+      const owner = fast.owners.ownerOf(addresses);
+      // A socket that is bound to a device is only found in the tables.
+      if (typeof owner === "object" || owner === "missing") return this.#slowly(addresses, owner);
+      return uidFrom(owner);
+    } catch (error) {
+      this.#giveUp(fast, (error as Error).message);
+      return this.#slowly(addresses);
+    }
   }
 
   /** Idempotent. */
@@ -44,17 +56,22 @@ export class PeerUidLookup {
     await Promise.all([this.#tables.close(), "owners" in fast ? fast.owners.close() : undefined]);
   }
 
-  async #ownerOf(addresses: ConnectionAddresses): Promise<SocketOwner> {
+  /** By the tables, unless what the fast source was asked `already` says more than that it is missing. */
+  async #slowly(
+    addresses: ConnectionAddresses,
+    already?: "missing" | Promise<SocketOwner>,
+  ): Promise<number | undefined> {
     const fast = this.#fast;
-    if (fast.phase === "trusted") {
-      try {
-        const owner = await fast.owners.ownerOf(addresses);
-        // A socket that is bound to a device is only found in the tables.
-        if (owner !== "missing") return owner;
-      } catch (error) {
-        this.#giveUp(fast, (error as Error).message);
-      }
+    try {
+      const owner = await already;
+      if (owner !== undefined && owner !== "missing") return uidFrom(owner);
+    } catch (error) {
+      if (fast.phase === "trusted") this.#giveUp(fast, (error as Error).message);
     }
+    return await this.#byTables(addresses).then(uidFrom, () => undefined);
+  }
+
+  async #byTables(addresses: ConnectionAddresses): Promise<SocketOwner> {
     const owner = await this.#tables.ownerOf(addresses);
     if (typeof owner !== "number") return owner;
     if (this.#fast.phase === "untried") void this.#start(addresses);
@@ -107,4 +124,8 @@ export class PeerUidLookup {
     void fast.owners.close().catch(() => undefined);
     this.#options.onFallback?.(why);
   }
+}
+
+function uidFrom(owner: SocketOwner): number | undefined {
+  return typeof owner === "number" ? owner : undefined;
 }

@@ -2,8 +2,7 @@ import type { OnReadOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import type { ReadPool } from "./read-pool.ts";
 
-/** What a read takes while its connection is idle. */
-const IDLE_READ_BYTES = 4096;
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Reads of one socket into reused buffers, handed on to a sink without the stream's own buffer in between: three to
@@ -15,9 +14,9 @@ export class PooledReader {
   /** The `onread` option of the socket whose reads these are. */
   readonly onread: OnReadOpts;
   readonly #pool: ReadPool;
-  readonly #small: Buffer = Buffer.allocUnsafeSlow(IDLE_READ_BYTES);
+  #small: Buffer;
   /** What the next read fills. */
-  #next: Buffer = this.#small;
+  #next: Buffer;
   #isReleased = false;
   #sink: Duplex | undefined;
   #source: { resume(): unknown } | undefined;
@@ -28,6 +27,8 @@ export class PooledReader {
 
   constructor(pool: ReadPool) {
     this.#pool = pool;
+    this.#small = pool.takeSmall();
+    this.#next = this.#small;
     this.onread = {
       buffer: () => this.#next,
       callback: (bytes, buffer) => this.#take(bytes, buffer as Buffer),
@@ -46,8 +47,10 @@ export class PooledReader {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    if (this.#next !== this.#small) this.#pool.give(this.#next, this.#pendingWrites === 0);
-    this.#next = this.#small;
+    const isFree = this.#pendingWrites === 0;
+    if (this.#next !== this.#small) this.#pool.give(this.#next, isFree);
+    if (isFree) this.#pool.giveSmall(this.#small);
+    this.#small = this.#next = NOTHING;
   }
 
   /** Returns whether to go on reading. */
@@ -68,7 +71,7 @@ export class PooledReader {
   #fit(bytes: number, buffer: Buffer, isTaken: boolean): void {
     if (this.#isReleased) return;
     if (bytes === buffer.length && buffer === this.#small) this.#next = this.#pool.take();
-    else if (buffer !== this.#small && bytes <= IDLE_READ_BYTES && isTaken) {
+    else if (buffer !== this.#small && bytes <= this.#small.length && isTaken) {
       this.#pool.give(buffer, true);
       this.#next = this.#small;
     }

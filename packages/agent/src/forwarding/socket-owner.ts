@@ -16,8 +16,8 @@ export type SocketOwner = number | "released" | "missing";
 
 /** Says whose the client's socket of a local TCP connection is. Asked only after the connection was accepted. */
 export interface SocketOwners {
-  /** Rejects where it can't answer, now and ever after. */
-  ownerOf(addresses: ConnectionAddresses): Promise<SocketOwner>;
+  /** At once where it can. Throws or rejects where it can't answer, now and ever after. */
+  ownerOf(addresses: ConnectionAddresses): SocketOwner | Promise<SocketOwner>;
   /** Releases everything; what still waits is answered or rejected. Idempotent. */
   close(): Promise<void>;
 }
