@@ -74,6 +74,9 @@ describe("a forward", () => {
     const port = await open(host.forwards, service);
     const socket = await client(port);
     const peer = `127.0.0.1:${(socket.address() as net.AddressInfo).port}`;
+    await expect
+      .poll(() => host.named("relay.open"))
+      .toEqual([{ forwardId: "1", relayId: 1, peer, uid: self }]);
     socket.end("12345");
     await readAll(socket);
     await expect
@@ -81,7 +84,7 @@ describe("a forward", () => {
       .toMatchObject([
         { forwardId: "1", relayId: 1, peer, uid: self, bytesIn: 5, bytesOut: 5, reason: "end" },
       ]);
-    expect(host.named("relay.open")).toEqual([{ forwardId: "1", relayId: 1, peer, uid: self }]);
+    expect(host.named("relay.close")[0]).not.toHaveProperty("isWhole");
     expect(host.openCounts).toEqual([1, 0]);
     const counters = { openRelays: 0, totalRelays: 1, refusedRelays: 0, bytesIn: 5, bytesOut: 5 };
     expect(host.forwards.counters).toEqual([{ forwardId: "1", ...counters, state: { phase: "open" } }]);
