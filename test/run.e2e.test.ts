@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { JUMP, type Lab, startLab } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
+import { startEcho } from "./support/echo-service.ts";
 import { cliPath } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { CTRL_C, Terminal } from "./support/pty.ts";
@@ -22,7 +23,7 @@ describe("farside run", () => {
   let service: LabProcess;
   beforeAll(async () => {
     lab = await startLab();
-    service = await startEcho(lab);
+    service = await startEcho(lab.target, 4444);
     const keys = await lab.jump.readFile("/home/builder/.ssh/authorized_keys");
     await lab.jump.writeFile("/root/.ssh/authorized_keys", keys);
     await lab.jump.run([
@@ -418,13 +419,4 @@ async function descendantsOf(pid: number): Promise<number[]> {
 
 async function digest(host: Lab["jump"]): Promise<string> {
   return (await host.run(["sha256sum", "/dev/shm/payload"])).split(" ")[0] ?? "";
-}
-
-/** Gives each byte back until the client ends. */
-async function startEcho(lab: Lab): Promise<LabProcess> {
-  const script =
-    "net.createServer((s) => s.on(`error`, () => {}).pipe(s)).listen(4444, `127.0.0.1`, () => console.log(`listening`))";
-  const echo = lab.target.spawn(["node", "-e", script], { user: "signer" });
-  await waitFor(() => echo.stdout.includes("listening"), { what: "the echo service" });
-  return echo;
 }

@@ -3,6 +3,7 @@ import { type Lab, startLab } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
 import { holdConnection } from "./support/byte-traffic.ts";
 import { describeLab } from "./support/describe-lab.ts";
+import { startEcho } from "./support/echo-service.ts";
 import { cliPath, type FarsideRun, mainJob, runFarside } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { CTRL_C, Terminal } from "./support/pty.ts";
@@ -17,7 +18,7 @@ describeLab("nothing is left on the jump host", () => {
   let service: LabProcess;
   beforeAll(async () => {
     lab = await startLab();
-    service = await startEcho(lab);
+    service = await startEcho(lab.target, 4444);
   });
   afterAll(async () => {
     await service.kill();
@@ -175,15 +176,6 @@ describeLab("nothing is left on the jump host", () => {
     expect(await trace.stop()).toEqual([]);
   });
 });
-
-/** Answers each byte with a byte and stays open until the client ends. */
-async function startEcho(lab: Lab): Promise<LabProcess> {
-  const script =
-    "net.createServer((s) => s.on(`error`, () => {}).pipe(s)).listen(4444, `127.0.0.1`, () => console.log(`listening`))";
-  const echo = lab.target.spawn(["node", "-e", script], { user: "signer" });
-  await waitFor(() => echo.stdout.includes("listening"), { what: "the echo service" });
-  return echo;
-}
 
 /** Nothing of farside runs on the workstation: the card's process goes with it. */
 async function expectNoFarside(lab: Lab): Promise<void> {

@@ -24,11 +24,12 @@ export async function startByteService(
 export async function exchangeBytes(
   host: Host,
   where: string,
-  options: { bytes: number; streams: number; user?: string; timeoutMs?: number },
+  options: { bytes: number; streams: number; user?: string; timeoutMs?: number; bytesPerSecond?: number },
 ): Promise<StreamReport[]> {
-  const { bytes, streams, user = host.user, timeoutMs = 120_000 } = options;
+  const { bytes, streams, user = host.user, timeoutMs = 120_000, bytesPerSecond } = options;
   const program = await installProgram(host, "byte-client");
-  const argv = [...program, where, String(bytes), String(streams)];
+  const rate = bytesPerSecond === undefined ? [] : [String(bytesPerSecond)];
+  const argv = [...program, where, String(bytes), String(streams), ...rate];
   const { code, stdout, stderr } = await host.exec(argv, { user, timeoutMs });
   if (code !== 0) throw new Error(`byte-client: exit ${code}\n${stdout}${stderr}`);
   return reportsOf(stdout);

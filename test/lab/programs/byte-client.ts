@@ -1,11 +1,11 @@
 /**
- * `byte-client HOST:PORT|PATH BYTES STREAMS`: STREAMS connections at once, each sends BYTES while it reads all that
- * comes. Prints one JSON line a connection; exit 1 where one failed.
+ * `byte-client HOST:PORT|PATH BYTES STREAMS [RATE]`: STREAMS connections at once, each sends BYTES while it reads all that
+ * comes, at RATE bytes a second each way where it is given. Prints one JSON line a connection; exit 1 where one failed.
  */
 import { connect } from "node:net";
 import { exchange } from "./byte-stream.ts";
 
-const [where = "", bytes = "0", streams = "1"] = process.argv.slice(2);
+const [where = "", bytes = "0", streams = "1", rate] = process.argv.slice(2);
 const colon = where.lastIndexOf(":");
 const place = where.startsWith("/")
   ? { path: where }
@@ -16,7 +16,7 @@ void Promise.all(
     const socket = connect({ ...place, allowHalfOpen: true });
     socket.on("error", () => {});
     try {
-      const report = await exchange(socket, Number(bytes));
+      const report = await exchange(socket, Number(bytes), rate === undefined ? undefined : Number(rate));
       process.stdout.write(`${JSON.stringify(report)}\n`);
     } catch (error) {
       process.stdout.write(`${JSON.stringify({ error: (error as Error).message })}\n`);

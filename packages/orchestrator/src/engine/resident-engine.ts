@@ -37,10 +37,10 @@ export class ResidentEngine implements Engine {
     this.#options = options;
     this.#context = context;
     this.#memory = newLinkMemory(context.emit);
-    const third = options.hello.leaseMs / 3;
+    const { leaseMs } = options.hello;
     this.#heartbeat = {
-      intervalMs: Math.min(third, MAX_INTERVAL_MS),
-      silenceMs: Math.min(third, MAX_SILENCE_MS),
+      intervalMs: Math.min(leaseMs / 6, MAX_INTERVAL_MS),
+      silenceMs: Math.min(leaseMs / 3, MAX_SILENCE_MS),
     };
   }
 

@@ -1,0 +1,69 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { type Lab, startLab } from "./lab/lab.ts";
+import type { LabProcess } from "./lab/lab-process.ts";
+import { holdConnection } from "./support/byte-traffic.ts";
+import { describeLab } from "./support/describe-lab.ts";
+import { startEcho } from "./support/echo-service.ts";
+import { type FarsideOptions, type FarsideRun, JUMP_LOGIN, mainJob, runFarside } from "./support/farside.ts";
+import { killAtRandom } from "./support/kill-at-random.ts";
+import { expectNothingLeft } from "./support/leftovers.ts";
+
+describeLab("what outlives farside", () => {
+  let lab: Lab;
+  let service: LabProcess;
+  beforeAll(async () => {
+    lab = await startLab();
+    service = await startEcho(lab.target, 4444);
+  });
+  afterAll(async () => {
+    await service.kill();
+    await lab.close();
+  });
+  beforeEach(() => lab.jump.mark());
+
+  const run = async (args: readonly string[], options: FarsideOptions = {}): Promise<FarsideRun> => {
+    const farside = runFarside(lab, args, { json: false, ...options });
+    await farside.exit;
+    return farside;
+  };
+  const status = async (): Promise<unknown[]> => {
+    const { process } = await run(["status", "--json"], { pin: false });
+    return process.stdout
+      .split("\n")
+      .filter(Boolean)
+      .map((line) => JSON.parse(line));
+  };
+
+  test("--detach leaves a session that goes on, is shown, and ends by its name", async () => {
+    const started = await run([...mainJob(), "--detach", "--ttl", "5m", "--lease", "2", "--name", "left"]);
+    expect((await started.exit).code, started.transcript).toBe(0);
+    expect(started.process.stdout).toBe("left\n");
+    const client = await holdConnection(lab.jump, 4444);
+    await wait(2_500);
+    expect(client.hasEnded).toBe(false);
+    expect(await status()).toMatchObject([{ session: "left", phase: "detached", host: JUMP_LOGIN }]);
+    const ended = await run(["teardown", "left"]);
+    expect((await ended.exit).code, ended.transcript).toBe(0);
+    expect(ended.process.stderr).toContain("nothing left");
+    await client.exit;
+    expect(await status()).toEqual([]);
+    await expectNothingLeft(lab.jump, 1_000);
+  });
+
+  test("--detach without a ttl is a mistake; one that is not ready is no session", async () => {
+    const endless = await run([...mainJob(), "--detach"]);
+    expect((await endless.exit).code, endless.transcript).toBe(64);
+    const taken = await run(["forward", JUMP_LOGIN, "-L", "22:localhost:1", "--detach", "--ttl", "60"]);
+    expect((await taken.exit).code, taken.transcript).toBe(69);
+    expect(taken.process.stdout).toBe("");
+    await expectNothingLeft(lab.jump, 2_000);
+  });
+
+  test("teardown --all cleans up after sessions whose farside was killed at random moments", async () => {
+    const { problems } = await killAtRandom(lab, { sessions: 5, seed: Date.now() % 1_000_000, alongside: 5 });
+    expect(problems).toEqual([]);
+    expect(await status()).toEqual([]);
+    await expectNothingLeft(lab.jump, 1_000);
+  });
+});
