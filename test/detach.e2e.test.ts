@@ -60,6 +60,30 @@ describeLab("what outlives farside", () => {
     await expectNothingLeft(lab.jump, 2_000);
   });
 
+  test("teardown --host ends what any workstation has left on a host, and nothing that is installed there", async () => {
+    // What this workstation knows of it is nothing: the state is another's.
+    const elsewhere = { env: { XDG_STATE_HOME: "/root/elsewhere" }, json: true };
+    const farside = runFarside(lab, [...mainJob(), "--reattach", "--lease", "10m"], elsewhere);
+    await farside.ready();
+    const client = await holdConnection(lab.jump, 4444);
+    await farside.signal("SIGKILL");
+    await farside.exit;
+    const run32 = "0123456789abcdef0123456789abcdef";
+    const record = `mkdir -p .local/share/farside/x && echo '{"run":"${run32}"}' > .local/share/farside/x/install.json`;
+    await lab.jump.run(["sh", "-c", record], { user: "builder" });
+    const installed = lab.jump.spawn(["sleep", "60"], { user: "builder", env: { FARSIDE_RUN: run32 } });
+    const sweep = () => run(["teardown", "--host", JUMP_LOGIN, "--json"]);
+    for (const ended of [await sweep(), await sweep()]) {
+      expect((await ended.exit).code, ended.transcript).toBe(0);
+      expect(JSON.parse(ended.process.stdout)).toMatchObject({ session: "*", host: JUMP_LOGIN, clean: true });
+    }
+    await client.exit;
+    expect(installed.hasEnded).toBe(false);
+    await installed.kill();
+    await lab.jump.run(["rm", "-rf", "/home/builder/.local"]);
+    await expectNothingLeft(lab.jump, 1_000);
+  });
+
   test("teardown --all cleans up after sessions whose farside was killed at random moments", async () => {
     const { problems } = await killAtRandom(lab, { sessions: 5, seed: Date.now() % 1_000_000, alongside: 5 });
     expect(problems).toEqual([]);

@@ -8,9 +8,11 @@ import { faultsPart } from "./faults-part.ts";
 import { forgedPart } from "./forged-part.ts";
 import { fuzzPart } from "./fuzz-part.ts";
 import { hostilePart } from "./hostile-part.ts";
+import { killedPart } from "./killed-part.ts";
 import type { SoakPart } from "./part.ts";
 import { pinTriesPart } from "./pin-tries-part.ts";
 import { putOnPage } from "./put-on-page.ts";
+import { reattachPart } from "./reattach-part.ts";
 
 const parts: Readonly<Record<string, SoakPart>> = {
   conformance: conformancePart,
@@ -18,7 +20,9 @@ const parts: Readonly<Record<string, SoakPart>> = {
   forged: forgedPart,
   fuzz: fuzzPart,
   hostile: hostilePart,
+  killed: killedPart,
   "pin-tries": pinTriesPart,
+  reattach: reattachPart,
 };
 
 async function main(): Promise<void> {

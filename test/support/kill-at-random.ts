@@ -7,6 +7,8 @@ import { waitFor } from "./wait-for.ts";
 /** From the start of a session to long after it is ready. */
 const LATEST_MS = 4_000;
 const FIRST_PORT = 4600;
+/** Not the card: whoever dies with it resets it for the others, who then need the PIN again. */
+const KEY = "/root/killed-at-random";
 /** How soon a port must be free again. */
 const FREE_AGAIN_MS = 3_000;
 
@@ -19,31 +21,33 @@ export interface KillAtRandomOptions {
 }
 
 /**
- * Starts sessions of all kinds (in memory, `--reattach` with a long lease), ends each farside with SIGKILL at a random moment, and then
+ * Marks the jump host, starts sessions of all kinds (in memory, `--reattach` with a long lease), ends each farside with SIGKILL at a random moment, and then
  * runs `farside teardown --all` twice. Resolves with what is not as it must be.
  */
 export async function killAtRandom(
   lab: Lab,
   { sessions, alongside, seed }: KillAtRandomOptions,
 ): Promise<{ readonly problems: readonly string[]; readonly torn: number }> {
+  await makeKey(lab);
+  await lab.jump.mark();
   const random = new SeededRandom(seed);
   const plans = Array.from({ length: sessions }, (_, index) => ({
     port: FIRST_PORT + index,
     afterMs: random.below(LATEST_MS),
     options: index % 4 === 3 ? [] : ["--reattach", "--lease", "10m"],
   }));
-  for (let at = 0; at < plans.length; at += alongside) {
-    await Promise.all(plans.slice(at, at + alongside).map((plan) => killOne(lab, plan)));
-  }
   const problems: string[] = [];
+  for (let at = 0; at < plans.length; at += alongside) {
+    const killed = await Promise.all(plans.slice(at, at + alongside).map((plan) => killOne(lab, plan)));
+    problems.push(...killed.flatMap((problem) => problem ?? []).map((problem) => `seed ${seed}: ${problem}`));
+  }
   const first = await teardownAll(lab);
   const endedAt = performance.now();
   if (first.code !== 0) problems.push(`seed ${seed}: teardown --all ended with ${first.code}: ${first.text}`);
-  for (const { port } of plans) {
-    await waitFor(() => isFree(lab, port), { what: `port ${port}` }).catch((error: Error) =>
-      problems.push(`seed ${seed}: ${error.message}`),
-    );
-  }
+  const ports = plans.map(({ port }) => port);
+  await waitFor(() => areFree(lab, ports), { what: "the ports" }).catch((error: Error) =>
+    problems.push(`seed ${seed}: ${error.message}`),
+  );
   const freeAfterMs = performance.now() - endedAt;
   if (freeAfterMs > FREE_AGAIN_MS)
     problems.push(`seed ${seed}: ports were free after ${freeAfterMs} ms only`);
@@ -56,22 +60,32 @@ export async function killAtRandom(
 async function killOne(
   lab: Lab,
   { port, afterMs, options }: { port: number; afterMs: number; options: readonly string[] },
-): Promise<void> {
+): Promise<string | undefined> {
   const forward = ["forward", JUMP_LOGIN, "-L", `${port}:localhost:4444`, "--via", TARGET_LOGIN];
-  const farside = runFarside(lab, [...forward, ...options]);
+  const farside = runFarside(lab, [...forward, "--identity", KEY, ...options], { pin: false });
   await wait(afterMs);
+  if (farside.process.hasEnded) return `a session ended by itself: ${farside.transcript}`;
   await farside.signal("SIGKILL");
   await farside.exit;
+  return undefined;
 }
 
 async function teardownAll(lab: Lab): Promise<{ code: number | null; receipts: number; text: string }> {
-  const farside = runFarside(lab, ["teardown", "--all"]);
+  const farside = runFarside(lab, ["teardown", "--all"], { pin: false });
   const { code } = await farside.exit;
   const receipts = farside.process.stdout.split("\n").filter((line) => line.startsWith("{")).length;
   return { code, receipts, text: farside.transcript };
 }
 
-async function isFree({ jump }: Lab, port: number): Promise<boolean> {
-  const script = `net.createServer().on("error", () => process.exit(1)).listen(${port}, "127.0.0.1", () => process.exit(0))`;
+async function makeKey(lab: Lab): Promise<void> {
+  const { workstation } = lab;
+  await workstation.run(["sh", "-c", `[ -e ${KEY} ] || ssh-keygen -q -t ed25519 -N "" -f ${KEY}`]);
+  await lab.authorize((await workstation.readFile(`${KEY}.pub`)).trim());
+}
+
+async function areFree({ jump }: Lab, ports: readonly number[]): Promise<boolean> {
+  const script = `let left = ${ports.length};
+    for (const port of ${JSON.stringify(ports)}) net.createServer().on("error", () => process.exit(1))
+      .listen(port, "127.0.0.1", () => { left -= 1; if (left === 0) process.exit(0); });`;
   return (await jump.exec(["node", "-e", script], { user: jump.user })).code === 0;
 }

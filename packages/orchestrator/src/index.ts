@@ -57,4 +57,5 @@ export {
   type StoredSession,
   stateFolder,
 } from "./session-store.ts";
+export { type TeardownHostOptions, teardownHost } from "./teardown-host.ts";
 export { type TeardownOptions, teardownSession } from "./teardown-session.ts";

@@ -1,6 +1,6 @@
 import { abortable, CodedError, harmless } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
-import { halves, newNonce, shellCommand } from "./bootstrap.ts";
+import { halves, newNonce, RUN_VARIABLE, shellCommand } from "./bootstrap.ts";
 import { onOneLine } from "./loader.ts";
 import { markedLines, readMarked } from "./marked-output.ts";
 import {
@@ -11,9 +11,13 @@ import {
   UNFINISHED_PREFIX,
 } from "./runtime/runtime-ladder.ts";
 
+/** Instead of a session's mark and name: those of all. */
+export const EVERY_RUN = `${RUN_VARIABLE}=`;
+export const EVERY_SESSION = "%all";
+
 /** What a session made on a host, as far as it is known: what is looked for after its end. */
 export interface Traces {
-  /** Marks the processes; see `RUN_VARIABLE`. */
+  /** Marks the processes; see `RUN_VARIABLE`. Or EVERY_RUN, with EVERY_SESSION as the control sockets'. */
   readonly nonce: string;
   /** TCP ports that were listened on. */
   readonly ports: readonly number[];
@@ -41,7 +45,7 @@ export type LookMode = "look" | "end" | "kill";
 /**
  * `$1$2` marks the processes, `$3$4` this script's output, `$5` has the ports in hex, `$6` the mode, `$7` how many
  * paths there are (those come on stdin, where any character may stand), `$8` whether a runtime is looked for, `$9` the sessions whose control
- * sockets are. Processes are recognised by command line or environment, and only the login's own count:
+ * sockets are, or all. Then agents that are installed are let be: their marks stand in their records. Processes are recognised by command line or environment, and only the login's own count:
  * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself.
  */
 const SCRIPT = onOneLine(`
@@ -53,6 +57,10 @@ if [ -r /proc/self/environ ] && command -v grep >/dev/null; then
     case $seen in *" $p "*) continue ;; esac;
     seen="$seen$p ";
     [ -O "/proc/$p" ] || continue;
+    if [ "$9" = "${EVERY_SESSION}" ]; then
+      own=$(grep -oaE "$run[0-9a-f]{32}" "/proc/$p/environ"); own=\${own#"$run"};
+      if [ -n "$own" ] && grep -qsF "$own" "\${XDG_DATA_HOME:-$HOME/.local/share}"/farside/*/install.json; then continue; fi;
+    fi;
     name=; read -r name < "/proc/$p/comm";
     echo "$mark process $p $name";
     case $mode in end) kill -TERM "$p" ;; kill) kill -KILL "$p" ;; esac;
@@ -83,13 +91,15 @@ fi;
 for n in $9; do
   for d in "\${XDG_RUNTIME_DIR:-/run/user/$me}/farside" "/tmp/farside-$me" "$HOME/.local/state/farside/run"; do
     if [ -d "$d" ] && [ -O "$d" ]; then :; else continue; fi;
-    f=$d/$n.sock;
-    if [ "$mode" = kill ] && [ -S "$f" ] && [ -O "$f" ]; then
-      printf "%s" " $f" | grep -qsF -f - /proc/net/unix || rm -f -- "$f";
-    fi;
+    for f in "$d"/*.sock; do
+      if [ "$n" = "${EVERY_SESSION}" ] || [ "$f" = "$d/$n.sock" ]; then :; else continue; fi;
+      if [ "$mode" = kill ] && [ -S "$f" ] && [ -O "$f" ]; then
+        printf "%s" " $f" | grep -qsF -f - /proc/net/unix || rm -f -- "$f";
+      fi;
+      if [ -e "$f" ] || [ -L "$f" ]; then echo "$mark control $f"; fi;
+    done;
     if [ "$mode" = kill ]; then rmdir "$d" 2>/dev/null; fi;
-    if [ -e "$f" ] || [ -L "$f" ]; then echo "$mark control $f";
-    elif [ -d "$d" ] && [ -z "$(ls -A "$d")" ]; then echo "$mark control $d"; fi;
+    if [ -d "$d" ] && [ -z "$(ls -A "$d")" ]; then echo "$mark control $d"; fi;
   done;
 done;
 if [ "$7" = 0 ]; then echo "farside-look:$mark:end"; exit; fi;

@@ -6,6 +6,7 @@ import {
   jsonOption,
   logOption,
 } from "../options/definitions.ts";
+import { asText, repeated } from "../options/values.ts";
 
 /** `-p` and `-J` are what the session was started with. */
 const { p: _, J: __, ...sshOptions } = allSshOptions;
@@ -14,6 +15,12 @@ export const teardownOptions = {
   all: {
     type: "boolean",
     describe: "Every session of this workstation",
+  },
+  host: {
+    type: "string",
+    requiresArg: true,
+    describe: "Every agent of the login's user on that host, whoever started it, [user@]HOST; repeatable",
+    coerce: repeated("--host", asText),
   },
   ...identityOptions,
   ...sshOptions,

@@ -139,7 +139,8 @@ export function describeReceipt(receipt: Receipt): Description {
     times(files.length, "file", "files"),
   ].join(", ");
   if (clean) return done(`nothing left on ${host}: ${counts}`);
-  const hint = `Run farside teardown ${receipt.session}, or look at the host.`;
+  const again = receipt.session === "*" ? `--host ${host}` : receipt.session;
+  const hint = `Run farside teardown ${again}, or look at the host.`;
   const unknown = processes.find((item) => item.startsWith(UNKNOWN));
   if (unknown !== undefined || processes.length + listeners.length + files.length === 0) {
     const why = unknown?.slice(UNKNOWN.length) ?? `${host} could not be looked at`;

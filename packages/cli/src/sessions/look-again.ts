@@ -5,7 +5,7 @@ import {
   type TeardownOptions,
 } from "@farside/orchestrator";
 import type { SessionEvent } from "@farside/protocol";
-import type { Identity } from "@farside/ssh";
+import type { Identity, JumpChain } from "@farside/ssh";
 import { cardEvents } from "../card/card-events.ts";
 import type { CommandContext } from "../command-context.ts";
 import type { TeardownArguments } from "../commands/teardown.ts";
@@ -21,6 +21,8 @@ import { askHostKey, askKeyboardInteractive, askPassphrase } from "../prompt/que
 /** Logs in to the hosts of sessions whose orchestrator is dead. */
 export interface LookAgain {
   readonly connect: NonNullable<TeardownOptions["connect"]>;
+  /** Logs in to a host that no session is known of. */
+  readonly connectTo: (host: string, signal: AbortSignal) => Promise<JumpChain>;
   /** Closes what was opened to log in. */
   readonly close: () => Promise<void>;
 }
@@ -46,36 +48,38 @@ export function lookAgain(
   const source = pinSource({ origin, prompter, env });
   const identities = new Map<string, Promise<Identity>>();
   const emit = (event: object) => people.event({ ...event, at: new Date().toISOString() } as SessionEvent);
+  const connect = async (record: Pick<SessionRecord, "jump" | "login">, connectSignal: AbortSignal) => {
+    const login = await planJumpLogin(
+      {
+        ...loginOptionsOf(record, argv),
+        ...(prompter && {
+          askHostKey: (question, rest) => askHostKey(prompter, question, rest),
+          keyboardInteractive: (prompts, rest) => askKeyboardInteractive(prompter, prompts, rest),
+        }),
+        signal: connectSignal,
+      },
+      { onWarning: (text) => people.warn(text) },
+    );
+    const { configs, jump, isBatch } = login;
+    const wish = wishOf(record.login?.identity ?? {}, argv);
+    const choice = chooseIdentity(wish, jump, env);
+    const places =
+      choice.kind === "card" ? [] : configs.map((config) => [config.identityAgent, config.identityFiles]);
+    const name = JSON.stringify([choice, wish.token, wish.key, wish["pin-pad"], isBatch, places]);
+    const opening =
+      identities.get(name) ??
+      openIdentity({
+        ...{ choice, wish, configs, signal, cardEvents: cardEvents(emit) },
+        pinSource: isBatch ? withoutQuestions(source) : source,
+        passphrase:
+          prompter && !isBatch ? (file, options) => askPassphrase(prompter, file, options) : undefined,
+      });
+    identities.set(name, opening);
+    return login.connect(await opening, { signal: connectSignal });
+  };
   return {
-    connect: async ({ record }, connectSignal) => {
-      const login = await planJumpLogin(
-        {
-          ...loginOptionsOf(record, argv),
-          ...(prompter && {
-            askHostKey: (question, rest) => askHostKey(prompter, question, rest),
-            keyboardInteractive: (prompts, rest) => askKeyboardInteractive(prompter, prompts, rest),
-          }),
-          signal: connectSignal,
-        },
-        { onWarning: (text) => people.warn(text) },
-      );
-      const { configs, jump, isBatch } = login;
-      const wish = wishOf(record.login?.identity ?? {}, argv);
-      const choice = chooseIdentity(wish, jump, env);
-      const places =
-        choice.kind === "card" ? [] : configs.map((config) => [config.identityAgent, config.identityFiles]);
-      const name = JSON.stringify([choice, wish.token, wish.key, wish["pin-pad"], isBatch, places]);
-      const opening =
-        identities.get(name) ??
-        openIdentity({
-          ...{ choice, wish, configs, signal, cardEvents: cardEvents(emit) },
-          pinSource: isBatch ? withoutQuestions(source) : source,
-          passphrase:
-            prompter && !isBatch ? (file, options) => askPassphrase(prompter, file, options) : undefined,
-        });
-      identities.set(name, opening);
-      return login.connect(await opening, { signal: connectSignal });
-    },
+    connect: ({ record }, connectSignal) => connect(record, connectSignal),
+    connectTo: (jump, connectSignal) => connect({ jump, login: undefined }, connectSignal),
     close: async () => {
       for (const opening of identities.values()) await (await opening.catch(() => undefined))?.close();
     },
@@ -83,7 +87,10 @@ export function lookAgain(
 }
 
 /** How the session logged in; each option that is given now takes the place of the session's. */
-export function loginOptionsOf({ jump, login = {} }: SessionRecord, argv: TeardownArguments): LoginOptions {
+export function loginOptionsOf(
+  { jump, login = {} }: Pick<SessionRecord, "jump" | "login">,
+  argv: TeardownArguments,
+): LoginOptions {
   return {
     jump,
     jumps: login.jumps,

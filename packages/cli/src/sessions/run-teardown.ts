@@ -1,4 +1,10 @@
-import { listSessions, stateFolder, teardownSession } from "@farside/orchestrator";
+import {
+  listSessions,
+  parseHopSpec,
+  stateFolder,
+  teardownHost,
+  teardownSession,
+} from "@farside/orchestrator";
 import { isCodedError, type Receipt, toCodedError } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
 import type { TeardownArguments } from "../commands/teardown.ts";
@@ -8,15 +14,17 @@ import { LineSink } from "../output/line-sink.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
 import type { PeopleReporter } from "../output/people-reporter.ts";
 import { usageError } from "../usage-error.ts";
-import { lookAgain } from "./look-again.ts";
+import { type LookAgain, lookAgain } from "./look-again.ts";
 
 const LEFTOVERS_EXIT_CODE = 75;
 
 /** `farside teardown`: 0 when nothing is left, 75 and the list when something is, or when nobody could look. */
 export async function runTeardown(argv: TeardownArguments, context: CommandContext): Promise<number> {
   const names = new Set(argv.session ?? []);
-  if (names.size === 0 && argv.all !== true)
-    throw usageError("say which session to end, or --all", "farside status lists them.");
+  const hosts = [...new Set(argv.host ?? [])];
+  for (const host of hosts) parseHopSpec(host, "--host");
+  if (names.size === 0 && argv.all !== true && hosts.length === 0)
+    throw usageError("say which session to end, or --all, or --host HOST", "farside status lists them.");
   if (names.size > 0 && argv.all === true)
     throw usageError("sessions and --all do not go together", "Give one.");
   const people = peopleReporter(argv, context);
@@ -25,28 +33,35 @@ export async function runTeardown(argv: TeardownArguments, context: CommandConte
   const root = stateFolder(context.env);
   try {
     if (argv.all === true) for (const { record } of await listSessions(root)) names.add(record.name);
-    if (names.size > 0) people.step(`ending ${[...names].join(", ")}`);
+    const what = [...names, ...hosts.map((host) => `everything on ${host}`)];
+    if (what.length > 0) people.step(`ending ${what.join(", ")}`);
     const tell = (receipt: Receipt) => {
       if (argv.json === true) answer.write(jsonLine(receipt));
       people.event({ event: "receipt", at: now(), ...receipt });
     };
     const { connect } = connecting;
-    const codes = await Promise.all(
-      [...names].map((name) =>
-        endOne(
-          name,
-          { stateFolder: root, connect, signal: context.interrupts.signal },
-          tell,
-          people,
-          context,
-        ),
-      ),
+    const { signal } = context.interrupts;
+    const ended = await Promise.all(
+      [...names].map((name) => endOne(name, { stateFolder: root, connect, signal }, tell, people, context)),
     );
-    return Math.max(0, ...codes);
+    // What the sessions left goes with them; only then is a host asked for the rest.
+    const swept = await Promise.all(hosts.map((host) => sweepHost(host, connecting, signal, tell)));
+    return Math.max(0, ...ended, ...swept);
   } finally {
     await connecting.close();
     await Promise.all([people.close(), answer.flush(2000)]);
   }
+}
+
+async function sweepHost(
+  host: string,
+  { connectTo }: LookAgain,
+  signal: AbortSignal,
+  tell: (receipt: Receipt) => void,
+): Promise<number> {
+  const receipt = await teardownHost({ host, connect: (late) => connectTo(host, late), signal });
+  tell(receipt);
+  return receipt.clean ? 0 : LEFTOVERS_EXIT_CODE;
 }
 
 type TeardownOptions = Parameters<typeof teardownSession>[1];

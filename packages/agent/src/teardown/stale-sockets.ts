@@ -1,0 +1,27 @@
+import { lstat, readdir, unlink } from "node:fs/promises";
+import path from "node:path";
+import { answers } from "../control/control-server.ts";
+import { leaveRunDirectory, runDirectories } from "../control/run-directory.ts";
+
+export interface StaleSocketsOptions {
+  readonly uid: number;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Removes the control sockets of this user that nobody answers on, and their folders once they are empty. Resolves with what is still there. */
+export async function removeStaleSockets({ uid, environment }: StaleSocketsOptions): Promise<string[]> {
+  const left: string[] = [];
+  const facts = { uid, home: environment["HOME"], runtimeFolder: environment["XDG_RUNTIME_DIR"] };
+  for (const folder of runDirectories({ ...facts, isRuntimeFolderLasting: true })) {
+    const owner = await lstat(folder).catch(() => undefined);
+    if (owner?.isDirectory() !== true || owner.uid !== uid) continue;
+    for (const name of await readdir(folder).catch(() => [])) {
+      const file = path.join(folder, name);
+      const found = await lstat(file).catch(() => undefined);
+      if (found?.isSocket() === true && !(await answers(file))) await unlink(file).catch(() => undefined);
+      if ((await lstat(file).catch(() => undefined)) !== undefined) left.push(file);
+    }
+    await leaveRunDirectory(folder);
+  }
+  return left;
+}

@@ -1,0 +1,92 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { removeStaleSockets } from "./stale-sockets.ts";
+import { teardownHere } from "./teardown-here.ts";
+
+// Agents of other tests run as this user: a uid of its own keeps them apart.
+const uid = 61_000 + (process.pid % 1_000);
+const isRoot = process.getuid?.() === 0;
+let folder: string;
+let children: ChildProcess[];
+beforeEach(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), "fs-td-"));
+  children = [];
+});
+afterEach(async () => {
+  for (const child of children) child.kill("SIGKILL");
+  await rm(folder, { recursive: true, force: true });
+});
+
+const nonce = () => randomBytes(16).toString("hex");
+const here = () =>
+  teardownHere({
+    ...{ uid, installedRoot: `${folder}/farside` },
+    environment: { HOME: folder, XDG_RUNTIME_DIR: `${folder}/run` },
+  });
+async function start(script: string, run: string): Promise<ChildProcess> {
+  const child = spawn("/bin/sh", ["-c", `${script}; echo up; while :; do sleep 0.1; done`], {
+    ...{
+      uid,
+      gid: uid,
+      stdio: ["ignore", "pipe", "ignore"],
+      cwd: "/",
+      env: { PATH: "/usr/bin:/bin", FARSIDE_RUN: run },
+    },
+  });
+  children.push(child);
+  if (child.stdout !== null) await once(child.stdout, "data");
+  return child;
+}
+const hasEnded = ({ exitCode, signalCode }: ChildProcess) => exitCode !== null || signalCode !== null;
+
+describe.runIf(isRoot)("a teardown on the host itself", () => {
+  test("ends every agent of the user, also deaf ones, and nothing else; a second time there is nothing to do", async () => {
+    const plain = await start(":", nonce());
+    const deaf = await start("trap '' TERM", nonce());
+    const innocent = spawn("sleep", ["60"], { uid, gid: uid, stdio: "ignore", cwd: "/" });
+    children.push(innocent);
+    expect(await here()).toEqual({ processes: [], files: [] });
+    await expect.poll(() => [plain, deaf].map(hasEnded)).toEqual([true, true]);
+    expect(hasEnded(innocent)).toBe(false);
+    expect(await here()).toEqual({ processes: [], files: [] });
+  });
+
+  test("lets installed agents be", async () => {
+    const run = nonce();
+    await mkdir(`${folder}/farside/build`, { recursive: true });
+    await writeFile(`${folder}/farside/build/install.json`, JSON.stringify({ version: 1, run }));
+    const installed = await start(":", run);
+    const other = await start(":", nonce());
+    expect(await here()).toEqual({ processes: [], files: [] });
+    await expect.poll(() => hasEnded(other)).toBe(true);
+    expect(hasEnded(installed)).toBe(false);
+  });
+});
+
+describe("its control sockets", () => {
+  test("go where nobody answers, and stay and are told of where somebody does", async () => {
+    const own = process.getuid?.() ?? 0;
+    const sockets = `${folder}/run/farside`;
+    await mkdir(sockets, { recursive: true, mode: 0o700 });
+    const live = createServer().listen(`${sockets}/live.sock`);
+    await once(live, "listening");
+    const script = `net.createServer().listen(${JSON.stringify(`${sockets}/dead.sock`)}, () => process.kill(process.pid, "SIGKILL"))`;
+    await once(spawn(process.execPath, ["-e", script], { stdio: "ignore" }), "exit");
+    expect((await readdir(sockets)).sort()).toEqual(["dead.sock", "live.sock"]);
+    const environment = { HOME: folder, XDG_RUNTIME_DIR: `${folder}/run` };
+    // What other tests have in /tmp is theirs.
+    const left = async () =>
+      (await removeStaleSockets({ uid: own, environment })).filter((file) => file.startsWith(folder));
+    expect(await left()).toEqual([`${sockets}/live.sock`]);
+    live.close();
+    await once(live, "close");
+    expect(await left()).toEqual([]);
+    expect(await readdir(`${folder}/run`)).toEqual([]);
+  });
+});
