@@ -1,7 +1,10 @@
 import { once } from "node:events";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, rm, stat } from "node:fs/promises";
+import { createServer } from "node:http";
 import { connect, type Socket } from "node:net";
+import { agentHello, Peer, PROTOCOL_VERSIONS, WebSocketStream } from "@farside/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { WebSocketServer } from "ws";
 import { deployAndForward } from "./deploy-and-forward.ts";
 import { openIdentity } from "./identity-choice.ts";
 import { planJumpLogin } from "./jump-login.ts";
@@ -71,6 +74,35 @@ const isGone = (pid: number) =>
     () => true,
   );
 
+/** An agent's control socket, of one that says the right pid and another mark. */
+async function startImpostor(control: string, pid: number, digest: string) {
+  const webSockets = new WebSocketServer({ noServer: true });
+  const server = createServer();
+  const peers: Peer[] = [];
+  const facts = { ...{ agentVersion: "0.1.0", digest, capabilities: ["resident"], pid, node: "20.0.0" } };
+  server.on("upgrade", (request, socket, head) => {
+    webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const peer = new Peer(new WebSocketStream(webSocket));
+      peers.push(peer);
+      const place = { platform: "linux", hostname: "here", uid: 0, user: "root" };
+      const resident = { run: "0".repeat(32), control };
+      peer.emit(agentHello, { protocol: PROTOCOL_VERSIONS, ...facts, ...place, resident });
+    });
+  });
+  server.listen(control);
+  await once(server, "listening");
+  return {
+    get hellos() {
+      return peers.length;
+    },
+    async [Symbol.asyncDispose]() {
+      await Promise.all(peers.map((peer) => peer.close()));
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
 describe("a session that outlives its connection", () => {
   it("logs in again and goes on with its relays when the login is killed", async () => {
     await using service = await startEchoServer();
@@ -114,6 +146,28 @@ describe("a session that outlives its connection", () => {
     expect(failure).toMatchObject({ code: "agent.gone", leg: "jump" });
     expect(receipt).toMatchObject(clean);
   });
+
+  it("does not take another agent at its socket for its own", async () => {
+    await using other = await startJumpHost(agent.bundle);
+    const bundles = { residentBundle: agent.residentBundle, bridgeBundle: agent.bridgeBundle };
+    const given = other.options({ reattach: true, ...bundles, leaseMs: 60_000 });
+    await using session = await deployAndForward(given);
+    const [ready] = eventsNamed(given.events, "agent.ready");
+    const pid = ready?.pid ?? Number.NaN;
+    const control = `/tmp/farside-${process.getuid?.()}/${session.name}.sock`;
+    // Nobody gets in until the other one is there.
+    process.kill(other.sshd.pid, "SIGSTOP");
+    process.kill(pid, "SIGKILL");
+    await expect.poll(() => isGone(pid)).toBe(true);
+    await rm(control);
+    await using impostor = await startImpostor(control, pid, agent.residentBundle.digest);
+    process.kill(other.sshd.pid, "SIGCONT");
+    expect((await session.closed).failure).toMatchObject({
+      code: "agent.gone",
+      message: expect.stringContaining("another agent"),
+    });
+    expect(impostor.hellos).toBeGreaterThan(0);
+  }, 40_000);
 
   it("gives up when nobody can be reached for the lease, and its agent has ended by then", async () => {
     await using other = await startJumpHost(agent.bundle);

@@ -17,6 +17,7 @@ import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
 import { DEFAULTS } from "./forward-options.ts";
 import { LiveRecord } from "./live-record.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
+import { unspentBudget } from "./reattach/penalty-budget.ts";
 import { reattach } from "./reattach/reattach.ts";
 import { makeReceipt } from "./receipt.ts";
 import type { RemoteCommand, RunOptions } from "./remote-command.ts";
@@ -62,6 +63,7 @@ export class Session implements AsyncDisposable {
   #engine: Engine | undefined;
   #isHopGone = false;
   #wasReady = false;
+  readonly #penalties = { budget: unspentBudget };
   #startedAt = 0;
   #settleReady: { resolve: () => void; reject: (error: CodedError) => void } | undefined;
 
@@ -298,7 +300,7 @@ export class Session implements AsyncDisposable {
     const { leaseMs, connect } = this.#plan;
     try {
       await reattach({
-        ...{ host, leaseMs, attach, signal: this.#leaving.signal },
+        ...{ host, leaseMs, attach, penalties: this.#penalties, signal: this.#leaving.signal },
         connect: (options) => connect({ ...options, onConnected: this.#tellHop }),
         onConnected: (chain) => this.#adopt(chain),
       });

@@ -70,7 +70,8 @@ export async function checkPrivate(folder: string, uid: number): Promise<void> {
   }
 }
 
-async function makePrivate(folder: string, uid: number): Promise<void> {
+/** Makes `folder` where it is not there, and checks that it is private to `uid`. Rejects with why it can't be. */
+export async function makePrivate(folder: string, uid: number): Promise<void> {
   const parent = path.dirname(folder);
   // Below the home, the usual folders may not be there yet.
   if (!(await exists(parent)) && !parent.startsWith("/tmp"))

@@ -5,6 +5,7 @@ import {
   detachAgent,
   eventsDropped,
   handle,
+  isCodedError,
   type MessageStream,
   type OrchestratorHello,
   on,
@@ -18,13 +19,14 @@ import type { AgentEnd } from "../agent-end.ts";
 import { agentVersion } from "../agent-version.ts";
 import { answerRequests, type TakeOverRequest } from "../control/answer-requests.ts";
 import { ControlServer } from "../control/control-server.ts";
-import { leaveRunDirectory } from "../control/run-directory.ts";
+import { leaveRunDirectory, makePrivate } from "../control/run-directory.ts";
 import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
 import { Attachment } from "./attachment.ts";
 
 /** The orchestrator that started it is about to attach. */
 const FIRST_HELLO_TIMEOUT_MS = 30_000;
+const LISTEN_ATTEMPTS = 3;
 const CAPABILITIES = ["unix-listener", "uid-check", "hops", "resident"] as const;
 /** Requests that any process of the user may make; all others are the attached orchestrator's. */
 const OPEN_TO_ALL: ReadonlySet<string> = new Set(["agent.describe", "agent.stop"]);
@@ -103,16 +105,25 @@ export class ResidentAgent {
   }
 
   async #listen(): Promise<void> {
-    const { log, session } = this.#options;
-    this.#server = await ControlServer.open({
-      path: this.control,
-      onChannel: (stream) => this.#serve(stream),
-      onError: (error) => log.error("the control socket failed", { error: stackOf(error) }),
-      onRequest: answerRequests({
-        facts: () => this.#core.facts(session, this.#attachment.dropped),
-        onTakeOver: (request) => this.#giveWay(request),
-      }),
+    const { log, session, runDirectory, facts } = this.#options;
+    const onRequest = answerRequests({
+      facts: () => this.#core.facts(session, this.#attachment.dropped),
+      onTakeOver: (request) => this.#giveWay(request),
     });
+    for (let attempt = 1; this.#server === undefined; attempt += 1) {
+      try {
+        await makePrivate(runDirectory, facts.uid);
+        this.#server = await ControlServer.open({
+          ...{ path: this.control, onRequest },
+          onChannel: (stream) => this.#serve(stream),
+          onError: (error) => log.error("the control socket failed", { error: stackOf(error) }),
+        });
+      } catch (error) {
+        // Another agent that ends may just have removed the folder, which was empty.
+        const mayHaveGone = isCodedError(error) && error.code === "forward.bind-refused";
+        if (!mayHaveGone || attempt === LISTEN_ATTEMPTS) throw error;
+      }
+    }
   }
 
   /** Another session takes its place: a session's agent that has lost one of its ports has lost its reason. */

@@ -1,7 +1,7 @@
 import { lstat, readdir, unlink } from "node:fs/promises";
 import path from "node:path";
-import { answers } from "../control/control-server.ts";
 import { leaveRunDirectory, runDirectories } from "../control/run-directory.ts";
+import { answers } from "../takeover/stale-socket.ts";
 
 export interface StaleSocketsOptions {
   readonly uid: number;

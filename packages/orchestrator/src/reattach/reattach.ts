@@ -3,7 +3,7 @@ import { anySignal, CodedError, type ErrorCode, errorTable, toCodedError } from 
 import type { Hop, JumpChain } from "@farside/ssh";
 import { StartDeadline } from "../start-deadline.ts";
 import { backoffMs } from "./backoff.ts";
-import { type AttemptOutcome, charged, unspentBudget, waitMs } from "./penalty-budget.ts";
+import { type AttemptOutcome, charged, type PenaltyBudget, waitMs } from "./penalty-budget.ts";
 
 /** A host that can't be reached costs nothing but the try: it must be found soon after it is back. */
 const UNREACHABLE = { baseMs: 250, capMs: 1_000 };
@@ -36,6 +36,8 @@ export interface ReattachOptions {
   readonly onConnected: (chain: JumpChain) => void;
   /** Attaches to the agent there. Rejects with `agent.gone` where it is no longer there. */
   readonly attach: (hop: Hop, signal: AbortSignal) => Promise<void>;
+  /** What sshd there charges us; changed here, and kept from one time to the next. */
+  readonly penalties: { budget: PenaltyBudget };
   /** How long the agent waits for us at most, from now on. */
   readonly leaseMs: number;
   readonly signal: AbortSignal;
@@ -49,19 +51,21 @@ export interface ReattachOptions {
 export async function reattach(options: ReattachOptions): Promise<void> {
   const { host, signal, leaseMs } = options;
   const endsAt = performance.now() + leaseMs;
-  let budget = unspentBudget;
+  const { penalties } = options;
   let outcome: AttemptOutcome = "unreachable";
   for (let failures = 0; ; failures += 1) {
     const now = performance.now();
     const pauseMs = backoffMs(failures, outcome === "unreachable" ? UNREACHABLE : REFUSING);
-    await wait(Math.max(pauseMs, waitMs(budget, now)), undefined, { signal });
+    const waitingMs = Math.max(pauseMs, waitMs(penalties.budget, now));
+    await wait(Math.min(waitingMs, Math.max(0, endsAt - now)), undefined, { signal }).catch(() => {});
+    signal.throwIfAborted();
     if (performance.now() >= endsAt) throw tooLate(host, leaseMs);
     const failure = await attempt(options, failures);
     if (failure === undefined) return;
     signal.throwIfAborted();
     if (isFinal(failure)) throw failure;
     outcome = outcomeOf(failure);
-    budget = charged(budget, outcome, performance.now());
+    penalties.budget = charged(penalties.budget, outcome, performance.now());
   }
 }
 
