@@ -2,13 +2,11 @@ import {
   type AgentDescription,
   abortable,
   CodedError,
-  deadline,
   type Receipt,
   type SessionEvent,
   type SessionEventOf,
   toCodedError,
 } from "@farside/protocol";
-import { fingerprint, type JumpChain } from "@farside/ssh";
 import { commandEnvironment } from "./command-environment.ts";
 import { within } from "./end-agent.ts";
 import type { Engine } from "./engine/engine.ts";
@@ -17,11 +15,10 @@ import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
 import { DEFAULTS } from "./forward-options.ts";
 import { LiveRecord } from "./live-record.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
-import { unspentBudget } from "./reattach/penalty-budget.ts";
-import { reattach } from "./reattach/reattach.ts";
 import { makeReceipt } from "./receipt.ts";
 import type { RemoteCommand, RunOptions } from "./remote-command.ts";
 import { auditEvent } from "./session-audit.ts";
+import { SessionConnection } from "./session-connection.ts";
 import { failureOf, type SessionEnd } from "./session-end.ts";
 import { forwardFields, type OpenForward, type SessionPlan } from "./session-plan.ts";
 import { initialState, isRunning, next, type SessionState, type SessionTransition } from "./session-state.ts";
@@ -30,8 +27,6 @@ import { tracesOf } from "./traces.ts";
 
 /** How long closing an identity may take. */
 const RELEASE_TIMEOUT_MS = 5_000;
-/** How long a last login to a host that was lost may take. */
-const RECOVERY_TIMEOUT_MS = 10_000;
 
 export interface CloseOptions {
   /** What open relays get to finish, in ms; default 10 s. */
@@ -59,11 +54,9 @@ export class Session implements AsyncDisposable {
   readonly #escalated = new AbortController();
   readonly #killed = new AbortController();
   #state: SessionState = initialState;
-  #chain: JumpChain | undefined;
+  readonly #connection: SessionConnection;
   #engine: Engine | undefined;
-  #isHopGone = false;
   #wasReady = false;
-  readonly #penalties = { budget: unspentBudget };
   #startedAt = 0;
   #settleReady: { resolve: () => void; reject: (error: CodedError) => void } | undefined;
 
@@ -80,6 +73,10 @@ export class Session implements AsyncDisposable {
       forwardIds: () => new Set(this.#forwards.map(({ id }) => id)),
     });
     log.subscribe((event) => this.#live.hear(event));
+    this.#connection = new SessionConnection({
+      ...{ plan, emit: this.#emit },
+      onLost: (failure) => this.#lostLink(failure),
+    });
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
     });
@@ -164,7 +161,7 @@ export class Session implements AsyncDisposable {
     this.escalate();
     const reason = new CodedError("canceled", "the session was killed");
     this.#killed.abort(reason);
-    this.#chain?.last.abort(reason);
+    this.#connection.hop?.abort(reason);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -194,19 +191,13 @@ export class Session implements AsyncDisposable {
     this.#dispatch({ type: "agent-ended" });
     const receipt = await this.#look();
     this.#dispatch({ type: "looked", ...(receipt && { receipt }) });
-    await this.#chain?.close().catch(() => {});
+    await this.#connection.close();
     return this.#finish(receipt);
   }
 
   async #start(signal: AbortSignal): Promise<void> {
     const { plan, host, emit } = { plan: this.#plan, host: this.host, emit: this.#emit };
-    // People and cards may not notice that nobody waits for them any more.
-    const connecting = plan.connect({
-      signal,
-      onConnected: this.#tellHop,
-    });
-    const chain = await abortable(connecting, signal, (late) => void late.close());
-    this.#adopt(chain);
+    const hop = await this.#connection.open(signal);
     signal.throwIfAborted();
     const route = await abortable(plan.route(signal), signal);
     if (plan.respectSshdPolicy) {
@@ -215,11 +206,11 @@ export class Session implements AsyncDisposable {
         first === undefined
           ? plan.forwards.map(({ target }) => target)
           : [{ kind: "tcp" as const, host: first.host, port: first.port }];
-      await respectSshdPolicy({ hop: chain.last, host, destinations, signal });
+      await respectSshdPolicy({ hop, host, destinations, signal });
     }
     this.#dispatch({ type: "connected" });
     const engine = plan.engine({
-      ...{ session: this.name, host, hop: chain.last, route, emit },
+      ...{ session: this.name, host, hop, route, emit },
       onFailure: (failure) => this.#dispatch({ type: "failed", failure }),
       onLinkLost: (failure) => this.#lostLink(failure),
     });
@@ -261,23 +252,6 @@ export class Session implements AsyncDisposable {
     this.#dispatch({ type: "failed", failure });
   }
 
-  #adopt(chain: JumpChain): void {
-    const previous = this.#chain;
-    this.#chain = chain;
-    this.#isHopGone = false;
-    // Behind a dead link nobody says goodbye: in its own time.
-    void previous?.close().catch(() => {});
-    void chain.last.closed.then((error) => {
-      if (this.#chain === chain && !this.#isHopGone) this.#lostHop(error);
-    });
-  }
-
-  #lostHop(error: CodedError | undefined): void {
-    this.#isHopGone = true;
-    const message = `the connection to ${this.host} was closed`;
-    this.#lostLink(error ?? new CodedError("hop.lost", message, { leg: "jump" }));
-  }
-
   /** The way to the agent is lost, and with it what needs it, unless it can be found again. */
   #lostLink(failure: CodedError): void {
     const reattach = this.#engine?.reattach;
@@ -288,22 +262,15 @@ export class Session implements AsyncDisposable {
       this.#dispatch({ type: "failed", failure });
       return;
     }
-    this.#isHopGone = true;
-    this.#chain?.last.abort(failure);
+    this.#connection.giveUp(failure);
     this.#dispatch({ type: "link-lost" });
     this.#emit({ event: "warning", message: `${failure.message}; connecting again`, leg: "jump" });
     void this.#reattach(reattach);
   }
 
   async #reattach(attach: NonNullable<Engine["reattach"]>): Promise<void> {
-    const { host } = this;
-    const { leaseMs, connect } = this.#plan;
     try {
-      await reattach({
-        ...{ host, leaseMs, attach, penalties: this.#penalties, signal: this.#leaving.signal },
-        connect: (options) => connect({ ...options, onConnected: this.#tellHop }),
-        onConnected: (chain) => this.#adopt(chain),
-      });
+      await this.#connection.reattach(attach, this.#leaving.signal);
     } catch (error) {
       // A session that is ending makes a last attempt of its own.
       if (isRunning(this.#state)) this.#dispatch({ type: "failed", failure: toCodedError(error) });
@@ -312,26 +279,17 @@ export class Session implements AsyncDisposable {
     this.#dispatch({ type: "reattached" });
     this.#emit({ event: "reattached", session: this.name });
     // It was lost again before anybody could hear of it.
-    if (this.#isHopGone)
-      this.#lostLink(new CodedError("hop.lost", `the connection to ${host} was lost again`));
+    const again = `the connection to ${this.host} was lost again`;
+    if (this.#connection.isLost) this.#lostLink(new CodedError("hop.lost", again, { leg: "jump" }));
   }
 
-  /** One more login for the end, where the agent may go on without us. */
+  /** Where the agent may go on without us, and the host has not turned us away, it is told to end. */
   async #recover(): Promise<void> {
     const attach = this.#engine?.reattach;
-    if (!this.#isHopGone || !this.#wasReady || attach === undefined) return;
-    const limit = deadline(RECOVERY_TIMEOUT_MS, "connecting again took too long", {
-      signal: this.#killed.signal,
-    });
-    try {
-      const { connect } = this.#plan;
-      this.#adopt(await connect({ signal: limit.signal, onConnected: this.#tellHop }));
-      if (this.#chain !== undefined) await attach(this.#chain.last, limit.signal);
-    } catch {
-      // The receipt says what could not be looked at, the session's own failure why.
-    } finally {
-      limit.release();
-    }
+    if (!this.#connection.isLost || !this.#wasReady || attach === undefined) return;
+    const failure = "failure" in this.#state ? this.#state.failure : undefined;
+    if (failure !== undefined && /^(?:hop\.auth|host-key|card|identity)/.test(failure.code)) return;
+    await this.#connection.recover(attach, this.#killed.signal);
   }
 
   async #endEngine(): Promise<void> {
@@ -345,19 +303,19 @@ export class Session implements AsyncDisposable {
     const leaseS = this.#plan.leaseMs / 1000;
     return makeReceipt({
       ...{ session: this.name, host: this.host, traces, signal: this.#killed.signal },
-      ...(this.#isHopGone
+      ...(this.#connection.isLost
         ? {
             hop: undefined,
             whyNot: `the connection to it is gone; its agent ends when its lease of ${leaseS} s is over`,
           }
-        : { hop: this.#chain?.last }),
+        : { hop: this.#connection.hop }),
     });
   }
 
   /** The end of a session whose agent goes on. */
   async #leave(): Promise<SessionEnd> {
     const { plan, counters } = { plan: this.#plan, counters: this.counters };
-    await this.#chain?.close().catch(() => {});
+    await this.#connection.close();
     await within(RELEASE_TIMEOUT_MS, plan.release());
     const { refusedRelays: _, ...rest } = counters;
     const expiresAt = new Date(this.#startedAt + plan.ttlMs).toISOString();
@@ -406,11 +364,6 @@ export class Session implements AsyncDisposable {
     if (signal.aborted) return Promise.resolve();
     return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   }
-
-  readonly #tellHop: Parameters<SessionPlan["connect"]>[0]["onConnected"] = ({ user, host, port }, hop) => {
-    const hostKey = fingerprint(hop.serverHostKey);
-    this.#emit({ event: "hop.connected", leg: "jump", user, host, port, hostKey });
-  };
 
   readonly #emit = (event: SessionEventDraft): void => {
     this.#log.emit(event);
