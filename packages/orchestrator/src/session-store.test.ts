@@ -3,8 +3,8 @@ import { once } from "node:events";
 import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { processStart } from "@farside/protocol/process-start";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { processStart } from "./process-start.ts";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
 import { listSessions, readSession, SessionFolder, stateFolder } from "./session-store.ts";
 

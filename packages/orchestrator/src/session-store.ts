@@ -2,9 +2,9 @@ import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } fro
 import { homedir } from "node:os";
 import { isAbsolute, join } from "node:path";
 import { CodedError, receipt } from "@farside/protocol";
+import { isRunning, processStart } from "@farside/protocol/process-start";
 import * as v from "valibot";
 import { liveFacts } from "./live-facts.ts";
-import { isRunning, processStart } from "./process-start.ts";
 import { sessionLogin } from "./session-login.ts";
 import { checkSessionName } from "./session-name.ts";
 

@@ -88,6 +88,15 @@ export function nextHealth(health: ForwardHealth, event: ForwardEvent): ForwardH
   }
 }
 
+/** Why a port, or a socket, was taken over; see section 7c of docs/protocol.md. */
+export const takeoverReasons = [
+  "same-name",
+  "orchestrator-gone",
+  "lease-over",
+  "forced",
+  "stale-socket",
+] as const;
+
 /** What is told of `health`. */
 export function forwardStateOf({
   stage,

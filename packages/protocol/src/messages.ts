@@ -5,7 +5,7 @@
 import * as v from "valibot";
 import { commandInput, commandOutput, resizeCommand, runCommand, signalCommand } from "./command-messages.ts";
 import { type DataOf, defineEvent, defineRequest, type ParamsOf, type ResultOf } from "./define.ts";
-import { forwardState } from "./forward-state.ts";
+import { forwardState, takeoverReasons } from "./forward-state.ts";
 import {
   MAX_DESCRIBED_RELAYS,
   MAX_HOP_CONNECTIONS,
@@ -239,7 +239,7 @@ export const forwardTakenOver = defineEvent("forward.taken-over", {
     address: text,
     /** Whose it was; a socket that nobody listened on any more was nobody's. */
     from: v.optional(v.object({ session: name, pid: count })),
-    reason: v.picklist(["same-name", "orchestrator-gone", "lease-over", "forced", "stale-socket"]),
+    reason: v.picklist(takeoverReasons),
   }),
 });
 

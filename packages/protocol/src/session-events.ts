@@ -3,7 +3,7 @@
  * JSON Schema is published from these. Every event has `event` and `at` (ISO 8601, UTC).
  */
 import * as v from "valibot";
-import { forwardPhases } from "./forward-state.ts";
+import { forwardPhases, takeoverReasons } from "./forward-state.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const text = v.string();
@@ -109,7 +109,7 @@ export const sessionEvents = {
     /** Whose it was: the session, and the agent's pid. Missing for a socket that nobody listened on any more. */
     session: v.optional(text),
     pid: v.optional(count),
-    reason: v.picklist(["same-name", "orchestrator-gone", "lease-over", "forced", "stale-socket"]),
+    reason: v.picklist(takeoverReasons),
   }),
   "relay.open": event("relay.open", { forward: text, relay: count, peer: text, uid: v.number() }),
   "relay.close": event("relay.close", {

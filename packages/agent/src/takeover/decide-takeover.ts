@@ -1,3 +1,4 @@
+import type { takeoverReasons } from "@farside/protocol";
 import type { ProvenAgent } from "./proven-agent.ts";
 
 /** What whoever wants a port may take it from. */
@@ -11,7 +12,7 @@ export interface TakeoverRequest {
 }
 
 /** Why an agent's port is taken over. */
-export type TakeoverReason = "same-name" | "orchestrator-gone" | "lease-over" | "forced";
+export type TakeoverReason = Exclude<(typeof takeoverReasons)[number], "stale-socket">;
 
 /** An agent ends itself at the end of its lease: one that is still there so much later hangs or is stopped. */
 const LEASE_MARGIN_S = 2;

@@ -1,1 +1,0 @@
-export { isRunning, processStart } from "@farside/protocol/process-start";
