@@ -19,7 +19,7 @@ export interface Stage {
 }
 
 /** After one end's last word, how long the other may take to notice. */
-const NOTICE_MS = 3_000;
+const NOTICE_MS = 10_000;
 
 let lastRun = 0;
 

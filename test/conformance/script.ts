@@ -4,6 +4,8 @@ export type Step =
   | { readonly do: "send"; readonly bytes: number; readonly piece?: number }
   /** Sends and reads until it is held back for a while, notes that, and goes on. */
   | { readonly do: "fill" }
+  /** Sends until the connection is over. */
+  | { readonly do: "speak-on" }
   /** Ends its direction (FIN). */
   | { readonly do: "end" }
   /** Cuts the connection (RST). */

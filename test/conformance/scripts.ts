@@ -94,7 +94,7 @@ export function scriptsOf({ largeBytes, rapidConnections, silenceMs }: Size): re
         { do: "gate" },
         { do: "await-end" },
         { do: "gate" },
-        { do: "fill" },
+        { do: "speak-on" },
       ],
     },
     {
@@ -106,11 +106,11 @@ export function scriptsOf({ largeBytes, rapidConnections, silenceMs }: Size): re
         { do: "gate" },
         { do: "close" },
       ],
-      service: [{ do: "send", bytes: 300 * KIB }, { do: "gate" }, { do: "await-end" }, { do: "fill" }],
+      service: [{ do: "send", bytes: 300 * KIB }, { do: "gate" }, { do: "await-end" }, { do: "speak-on" }],
     },
     {
       name: "service goes away with a question unread",
-      client: [{ do: "send", bytes: 300 * KIB }, { do: "gate" }, { do: "await-end" }, { do: "fill" }],
+      client: [{ do: "send", bytes: 300 * KIB }, { do: "gate" }, { do: "await-end" }, { do: "speak-on" }],
       service: [
         { do: "receive", bytes: 1 },
         { do: "pause" },

@@ -5,7 +5,7 @@ import { installProgram } from "../lab/program.ts";
 import { describeLab } from "../support/describe-lab.ts";
 import { type FarsideRun, JUMP_LOGIN, runFarside } from "../support/farside.ts";
 import { expectNothingLeft } from "../support/leftovers.ts";
-import { waitFor } from "../support/wait-for.ts";
+import { waitFor, within } from "../support/wait-for.ts";
 
 const MIB = 1024 * 1024;
 const MOST_MORE = 80 * MIB;
@@ -72,7 +72,9 @@ describeLab("a target whose SSH server is hostile", () => {
           const seen = client(
             `s.on("data", () => {}); s.on("error", (e) => console.log(e.code)); s.on("end", () => console.log("end"));`,
           );
-          await seen.exit;
+          await within(seen.exit, 20_000, "the client's end").catch((error: Error) => {
+            throw new Error(`${error.message}\n${farside.transcript}\n${target.stdout}`);
+          });
           expect(seen.stdout.trim(), farside.transcript).toBe("ECONNRESET");
           await waitFor(() => farside.of("relay.close").length === count, { what: "the relay's end" });
         }
@@ -81,6 +83,7 @@ describeLab("a target whose SSH server is hostile", () => {
         expect(farside.of("error")).toEqual([]);
         expect((await farside.end()).exit.code, farside.transcript).toBe(0);
       } finally {
+        await farside.process.kill();
         await target.kill();
       }
       await expectNothingLeft(lab.jump);
@@ -102,6 +105,7 @@ describeLab("a target whose SSH server is hostile", () => {
       await waiting.exit;
       expect(waiting.stdout).toContain("closed");
     } finally {
+      await farside.process.kill();
       await target.kill();
     }
     await expectNothingLeft(lab.jump);
@@ -125,6 +129,7 @@ describeLab("a target whose SSH server is hostile", () => {
       expect((await agentMemory(farside)) - before).toBeLessThan(MOST_MORE);
       expect((await farside.end()).exit.code, farside.transcript).toBe(0);
     } finally {
+      await farside.process.kill();
       await target.kill();
     }
     await expectNothingLeft(lab.jump);
