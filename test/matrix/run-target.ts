@@ -20,9 +20,10 @@ export interface TargetOutcome {
 
 /** Forwards through `cell`'s server, on a lab of its own. Never rejects for what farside does. */
 export async function runTarget(cell: TargetCell): Promise<TargetOutcome> {
-  const { server, sshd = [], args = [], expect: expected } = cell;
+  const { server, sshd = [], jump: jumpServer, jumpSshd, args = [], expect: expected } = cell;
   const root = server.release === undefined ? {} : { targetRoot: await debianRoot(server.release) };
-  await using lab = await startLab({ card: false, ...root });
+  const jumpRoot = jumpServer?.release && { jumpRoot: await debianRoot(jumpServer.release) };
+  await using lab = await startLab({ card: false, ...root, ...jumpRoot });
   const { workstation, jump, target } = lab;
   await workstation.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", KEY]);
   const key = (await workstation.readFile(`${KEY}.pub`)).trim();
@@ -30,6 +31,10 @@ export async function runTarget(cell: TargetCell): Promise<TargetOutcome> {
   // AsyncSSH's server reads no other place.
   await target.writeFile(`/etc/ssh/matrix-keys/${target.user}`, `${key}\n`);
   await target.sshd.stop();
+  if (jumpSshd !== undefined) {
+    await jump.sshd.stop();
+    await jump.sshd.start(jumpSshd);
+  }
   const programs: LabProcess[] = [];
   if (server.program === "openssh") await target.sshd.start(sshd);
   else programs.push(await startOtherServer(target, server.program));

@@ -17,6 +17,9 @@ export interface BoundedText {
   readonly isTruncated: boolean;
 }
 
+/** Hears each chunk of stderr; no more is read until what it returns has settled. */
+export type OnStderr = (chunk: Buffer) => void | Promise<void>;
+
 /**
  * A running command: the Duplex is its stdin and stdout, `end()` is EOF on stdin, `destroy()` closes the channel (sshd
  * then sends no signal: a command should end on EOF).
@@ -31,7 +34,7 @@ export class ExecStream extends ChannelStream {
   #resolveEnded: (status: ExitStatus) => void = () => {};
   #status: ExitStatus = { code: null, signal: null };
 
-  constructor(channel: ClientChannel, onStderr?: (chunk: Buffer) => void) {
+  constructor(channel: ClientChannel, onStderr?: OnStderr) {
     super(channel);
     this.stderr = keepFirst(channel, onStderr);
     this.exit = new Promise((resolve) => {
@@ -54,7 +57,7 @@ export class ExecStream extends ChannelStream {
   }
 }
 
-function keepFirst(channel: ClientChannel, onStderr: ((chunk: Buffer) => void) | undefined): BoundedText {
+function keepFirst(channel: ClientChannel, onStderr: OnStderr | undefined): BoundedText {
   const chunks: Buffer[] = [];
   let kept = 0;
   let isTruncated = false;
@@ -63,7 +66,11 @@ function keepFirst(channel: ClientChannel, onStderr: ((chunk: Buffer) => void) |
     if (fitting.length > 0) chunks.push(Buffer.from(fitting));
     kept += fitting.length;
     isTruncated ||= fitting.length < chunk.length;
-    onStderr?.(chunk);
+    const taken = onStderr?.(chunk);
+    if (taken === undefined) return;
+    channel.stderr.pause();
+    const goOn = () => channel.stderr.resume();
+    taken.then(goOn, goOn);
   });
   return {
     text: () => Buffer.concat(chunks).toString("utf8"),

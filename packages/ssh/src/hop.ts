@@ -5,7 +5,7 @@ import { ChannelStream } from "./channel-stream.ts";
 import { DataPath } from "./data-path/data-path.ts";
 import { connectDataSocket } from "./data-path/data-socket.ts";
 import { asHopFailure, connectionFailure, dialFailure, execFailure, unreachable } from "./errors-of-ssh2.ts";
-import { ExecStream } from "./exec-stream.ts";
+import { ExecStream, type OnStderr } from "./exec-stream.ts";
 import type { HopOptions } from "./hop-options.ts";
 import { lendAgent } from "./lend-agent.ts";
 import { type Login, logIn } from "./login.ts";
@@ -25,7 +25,7 @@ export interface OpenOptions {
 
 export interface ExecOptions extends OpenOptions {
   /** Gets every chunk of stderr, also those beyond what `ExecStream.stderr` keeps. */
-  readonly onStderr?: ((chunk: Buffer) => void) | undefined;
+  readonly onStderr?: OnStderr | undefined;
   /**
    * Forwards an ssh-agent to the host (OpenSSH's PROTOCOL, 3.2), for as long as the connection lives: called for each
    * connection to it there with a stream of ssh-agent messages, which it owns; false refuses that one. Rejects with

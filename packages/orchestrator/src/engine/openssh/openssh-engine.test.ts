@@ -1,6 +1,8 @@
 import { once } from "node:events";
 import { readdir, readFile, stat } from "node:fs/promises";
 import { createServer } from "node:net";
+import { PassThrough, Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { CodedError } from "@farside/protocol";
 import { fingerprint, parsePublicKeyLine } from "@farside/ssh";
 import { type Sshd, startSshd } from "@farside/ssh/testing";
@@ -159,6 +161,73 @@ describe("a session with the OpenSSH engine", () => {
   });
 });
 
+describe("a command of such a session", () => {
+  const run = async (argv: string[], stdin = "") => {
+    await using session = await deployAndForward(optionsOf());
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    const command = session.run(argv, {
+      stdin: Readable.from([stdin]),
+      stdout,
+      stderr,
+      environment: { TWO: "a\nb" },
+    });
+    const exit = await command.ended.finally(() => [stdout, stderr].map((stream) => stream.end()));
+    const { receipt } = await session.close();
+    return {
+      exit,
+      stdout: await text(stdout),
+      stderr: await text(stderr),
+      port: boundPort(session),
+      receipt,
+    };
+  };
+
+  it("has its stdio, its variables and its exit code passed on", async () => {
+    const script = 'cat; printf "%s|" "$FARSIDE_PORT_1" "$TWO" "$1"; echo "it is $0" >&2; exit 7';
+    const { exit, stdout, stderr, port, receipt } = await run(["sh", "-c", script, "it's", "x\ny"], "in\n");
+    expect(exit).toEqual({ exitCode: 7 });
+    expect(stdout).toBe(`in\n${port}|a\nb|x\ny|`);
+    expect(stderr).toBe("it is it's\n");
+    expect(receipt).toMatchObject(clean);
+  });
+
+  it("is told from one that is not there, or can't be run", async () => {
+    await expect(run(["no-such-command"])).rejects.toMatchObject({ code: "command.not-found" });
+    await expect(run(["/etc/passwd"])).rejects.toMatchObject({ code: "command.not-runnable" });
+    await expect(run(["a\0b"])).rejects.toMatchObject({ code: "usage.invalid" });
+  });
+
+  it("gets signals as a group, and ends with its session, also what it has put behind itself", async () => {
+    await using session = await deployAndForward(optionsOf());
+    const command = session.run(["sh", "-c", "sleep 600 & sleep 600"]);
+    command.kill("SIGINT");
+    command.kill("SIGTERM");
+    expect(await command.ended).toMatchObject({ exitCode: expect.any(Number) });
+    const stubborn = session.run([
+      "sh",
+      "-c",
+      "trap '' TERM; (setsid sleep 600 &); while :; do sleep 0.1; done",
+    ]);
+    const lost = stubborn.ended.catch((error) => error);
+    expect(await session.close({ graceMs: 200 })).toMatchObject({ failure: undefined, receipt: clean });
+    await lost;
+  });
+
+  it("passes a lot of output on to a slow reader, unchanged", async () => {
+    await using session = await deployAndForward(optionsOf());
+    const stdout = new PassThrough({ highWaterMark: 1024 });
+    const command = session.run(["sh", "-c", "head -c 3000000 /dev/zero"], { stdout });
+    let bytes = 0;
+    const counted = (async () => {
+      for await (const chunk of stdout) bytes += chunk.length;
+    })();
+    expect(await command.ended).toEqual({ exitCode: 0 });
+    stdout.end();
+    await counted;
+    expect(bytes).toBe(3_000_000);
+  });
+});
+
 describe("a hop that the jump host's ssh can't log in to", () => {
   it("refuses the key", async () => {
     await using other = await startSshd();
@@ -212,7 +281,7 @@ describe("a jump host that can't lend the card", () => {
 });
 
 describe("a hop with a post-quantum key exchange only", () => {
-  it("is a typed error of ssh2 and works with the OpenSSH engine", async () => {
+  it("is logged in to by the OpenSSH engine", async () => {
     await using modern = await startSshd({
       authorizedKeys: [host.sshd.userKey.line],
       config: ["KexAlgorithms sntrup761x25519-sha512@openssh.com"],

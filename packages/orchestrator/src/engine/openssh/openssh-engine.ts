@@ -9,10 +9,11 @@ import type { ForwardSpec } from "../../forward-spec.ts";
 import type { RemoteCommand, RunOptions } from "../../remote-command.ts";
 import type { SessionFolder, UndoEntry } from "../../session-store.ts";
 import type { StartDeadline } from "../../start-deadline.ts";
-import type { Engine, EngineContext, OpenOptions } from "../engine.ts";
+import type { EndOptions, Engine, EngineContext, OpenOptions } from "../engine.ts";
 import { GuardedAgent } from "./guarded-agent.ts";
 import { checkHostReport, sshTooOld } from "./host-report.ts";
 import { type PlannedForward, planListeners } from "./plan-listeners.ts";
+import { ShellCommands } from "./shell-commands.ts";
 import { forwardWords, proxyWords, type SshHop } from "./ssh-command.ts";
 import { sshFailure } from "./ssh-failure.ts";
 import { type SshExit, Supervisor } from "./supervisor.ts";
@@ -58,6 +59,7 @@ export class OpensshEngine implements Engine {
   readonly #route: readonly SshHop[];
   readonly #agent: GuardedAgent;
   #supervisor: Supervisor | undefined;
+  #commands: ShellCommands | undefined;
   #wasListening = false;
   #isEnding = false;
   #failedConnections = 0;
@@ -100,7 +102,10 @@ export class OpensshEngine implements Engine {
         await folder.undone({ made: "agent", nonce });
       throw error;
     }
-    const { report } = this.#supervisor;
+    const supervisor = this.#supervisor;
+    const { report } = supervisor;
+    const signalGroup = (name: string, group: number) => supervisor.signalGroup(name, group);
+    this.#commands = new ShellCommands({ hop, host, nonce, signalGroup });
     checkHostReport(report, host);
     startDeadline.reached(undefined);
     const durationMs = Math.round(performance.now() - startedAt);
@@ -151,14 +156,16 @@ export class OpensshEngine implements Engine {
     });
   }
 
-  run(_argv: readonly string[], _options: RunOptions): RemoteCommand {
-    throw new CodedError("agent.unsupported-host", "there is no agent", { leg: "jump" });
+  run(argv: readonly string[], options: RunOptions): RemoteCommand {
+    if (this.#commands === undefined) throw new CodedError("agent.gone", "there is no ssh", { leg: "jump" });
+    return this.#commands.run(argv, options);
   }
 
-  async end(): Promise<void> {
+  async end({ graceMs, escalated }: EndOptions): Promise<void> {
     this.#isEnding = true;
     clearTimeout(this.#ttl);
     this.#agent.close();
+    await this.#commands?.end(graceMs, escalated);
     await this.#supervisor?.close();
   }
 

@@ -7,14 +7,7 @@ import { newNonce } from "../../bootstrap.ts";
 import { quoted, sshLine, supervisorStart } from "./supervisor-script.ts";
 
 /** What /bin/sh is on the hosts of this world. */
-const shells = [
-  ["/bin/dash"],
-  ["/bin/bash"],
-  ["/bin/busybox", "sh"],
-  ["/bin/ksh"],
-  ["/usr/bin/mksh"],
-  ["/usr/bin/yash"],
-];
+const shells = [["/bin/dash"], ["/bin/bash"], ["/bin/busybox", "sh"]];
 const present = shells.filter(([path = ""]) => existsSync(path));
 
 /** The supervisor in that shell, with a sleep for its ssh; its pid, and the words it has said. */

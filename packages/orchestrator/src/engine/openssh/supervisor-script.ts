@@ -18,7 +18,7 @@ eval "$script"
 
 /**
  * POSIX sh. First it tells what is there; then it gets one line, which sets the words of ssh(1) and is evaluated; then ssh
- * runs until it ends by itself, stdin ends or says anything but "beat", a signal comes, or no "beat" has come for
+ * runs until it ends by itself, stdin ends or says anything but "beat" or "kill SIGNAL GROUP", a signal comes, or no "beat" has come for
  * `$lease` seconds. Three processes watch each other: the shell waits for ssh, `listen` reads stdin, `watch` counts the
  * lease with a sleep that each beat starts anew. Whichever of them is killed, ssh ends.
  *
@@ -70,7 +70,13 @@ watch() {
   kill -ALRM $S || kill -TERM $c;
 };
 listen() {
-  while IFS= read -r line; do if [ "$line" != beat ] || ! kill -USR1 $w; then break; fi; done;
+  while IFS= read -r line; do 
+    case $line in
+      beat) kill -USR1 $w || break ;;
+      "kill "*) set -- $line; kill "-$2" "-$3" ;;
+      *) break ;;
+    esac;
+  done;
   kill -TERM $S || kill -TERM $c $w;
 };
 sweep() {

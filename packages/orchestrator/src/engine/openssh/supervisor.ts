@@ -112,6 +112,11 @@ export class Supervisor {
     void this.#ended.then(() => clearInterval(this.#heartbeat));
   }
 
+  /** Sends a signal (`TERM`) to a process group of the session. */
+  signalGroup(signal: string, group: number): void {
+    if (!this.#channel.destroyed) this.#channel.write(`kill ${signal} ${group}\n`);
+  }
+
   /** Ends ssh and whatever else the session has started there. Never rejects, takes some seconds at most. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
