@@ -5,7 +5,7 @@ import { type Lab, startLab, TARGET } from "@farside/test/lab/lab";
 import type { LabProcess } from "@farside/test/lab/lab-process";
 import { waitFor } from "@farside/test/support/wait-for";
 import { readProgram } from "./native.ts";
-import { makeNetworkOrdinary } from "./ordinary-network.ts";
+import { FIRST_PORT, makeNetworkOrdinary } from "./ordinary-network.ts";
 
 export const SERVICE_PORT = 5000;
 export const PROGRAMS = "/opt/bench";
@@ -20,7 +20,7 @@ export class BenchLab implements AsyncDisposable {
   /** On the jump host: the same for the forwarders that have to be there with a key of their own. */
   readonly jumpKey = "/home/builder/.ssh/bench_key";
   readonly #service: LabProcess;
-  #lastPort = 20_000;
+  #lastPort = FIRST_PORT - 1;
 
   static async start(): Promise<BenchLab> {
     await promisify(execFile)("prlimit", ["--pid", String(process.pid), `--nofile=${DESCRIPTORS}`]);
