@@ -5,6 +5,7 @@ import type { CommandContext } from "../command-context.ts";
 import type { DoctorArguments } from "../commands/doctor.ts";
 import { exitCodeOf } from "../exit-code.ts";
 import { sessionOptionsOf } from "../forward/forward-options.ts";
+import { runtimeFileOf } from "../forward/runtime-file.ts";
 import { decideIdentity } from "../identity/identity-decision.ts";
 import { sessionIdentity } from "../identity/session-identity.ts";
 import { describeCheck } from "../output/describe-check.ts";
@@ -64,7 +65,7 @@ export async function runDoctor(argv: DoctorArguments, context: CommandContext):
           passphrase: (file, rest) => askPassphrase(prompter, file, rest),
           keyboardInteractive: (prompts, rest) => askKeyboardInteractive(prompter, prompts, rest),
         }),
-        runtimeFile: options.runtimeFile ?? (env["FARSIDE_RUNTIME_FILE"] || undefined),
+        runtimeFile: runtimeFileOf(options, env),
         logLevel: argv["log-level"] ?? DEFAULTS.logLevel,
         onAgentLog: (line) => people.log("debug", `agent: ${line}`),
         onEvent: (event) => say(event, people),

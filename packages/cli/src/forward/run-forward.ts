@@ -18,6 +18,7 @@ import type { Prompter } from "../prompt/prompter.ts";
 import { askHostKey, askKeyboardInteractive, askPassphrase, askRuntime } from "../prompt/questions.ts";
 import { sessionOptionsOf } from "./forward-options.ts";
 import { leaveRunning } from "./leave-running.ts";
+import { runtimeFileOf } from "./runtime-file.ts";
 
 const LIVE_INTERVAL_MS = 1000;
 
@@ -71,7 +72,7 @@ export async function runForward(
     const session = await startSession({
       ...options,
       ...questions(prompter),
-      runtimeFile: options.runtimeFile ?? runtimeFileOf(env, options.runtime),
+      runtimeFile: runtimeFileOf(options, env),
       // With BatchMode nothing is asked, and nothing needs to be.
       askRuntime:
         prompter && !isBatch ? (shipment, signal) => askRuntime(prompter, shipment, signal) : undefined,
@@ -108,11 +109,6 @@ function questions(
     askHostKey: (question, { signal }) => askHostKey(prompter, question, { signal }),
     keyboardInteractive: (prompts, options) => askKeyboardInteractive(prompter, prompts, options),
   };
-}
-
-/** What the environment names counts only where something may be sent. */
-function runtimeFileOf(env: NodeJS.ProcessEnv, mode: ForwardOptions["runtime"]): string | undefined {
-  return mode === "never" ? undefined : env["FARSIDE_RUNTIME_FILE"] || undefined;
 }
 
 /** Tells each event, and what comes next, as long as it is on its way to ready. */
