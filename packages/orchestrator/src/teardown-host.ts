@@ -1,8 +1,10 @@
-import { type Receipt, toCodedError } from "@farside/protocol";
+import { deadline, type Receipt, toCodedError } from "@farside/protocol";
 import type { JumpChain } from "@farside/ssh";
 import { EVERY_RUN, EVERY_SESSION, type Traces } from "./leftovers.ts";
 import { makeReceipt, unverified } from "./receipt.ts";
+import { keptRuntimes } from "./runtime/kept-runtimes.ts";
 
+const LOOK_TIMEOUT_MS = 10_000;
 /** What the receipt of a whole host calls its session. */
 const ALL = "*";
 const EVERYTHING: Traces = { nonce: EVERY_RUN, ports: [], sockets: [], controls: [EVERY_SESSION] };
@@ -16,7 +18,7 @@ export interface TeardownHostOptions {
 }
 
 /**
- * Asks a host which agents of the login's user are there, whoever started them, ends them and says what is left. Agents that are installed
+ * Asks a host which agents of the login's user are there, whoever started them, ends them, removes the Node.js that `--keep-runtime` left, and says what is left. Agents that are installed
  * there stay. Never rejects: a host that can't be looked at gives a receipt that is not clean.
  */
 export async function teardownHost({ host, connect, signal }: TeardownHostOptions): Promise<Receipt> {
@@ -24,9 +26,14 @@ export async function teardownHost({ host, connect, signal }: TeardownHostOption
   try {
     chain = await connect(signal);
     const { last } = chain;
-    return await makeReceipt({
+    const receipt = await makeReceipt({
       ...{ session: ALL, host: last.name, hop: last, traces: EVERYTHING, endAtOnce: true, signal },
     });
+    // Now that nobody is there who would take it.
+    const limit = deadline(LOOK_TIMEOUT_MS, "looking for a Node.js that was kept took too long", { signal });
+    const { left } = await keptRuntimes(last, { remove: true, signal: limit.signal }).finally(limit.release);
+    if (left.length === 0) return receipt;
+    return { ...receipt, files: [...receipt.files, ...left], clean: false };
   } catch (error) {
     return unverified(ALL, host, toCodedError(error).message);
   } finally {
