@@ -25,6 +25,11 @@ export interface InstallerOptions {
   readonly bundle: Uint8Array;
 }
 
+async function removeInstalled(places: AgentPlaces, manager: ServiceManager): Promise<void> {
+  const record = await readInstallRecord(places);
+  if (record !== undefined) await removeAgentAt(places, record, manager);
+}
+
 /** One handler for each request that the installer answers. */
 export function installerService(options: InstallerOptions): RequestHandler[] {
   const { folders, manager, bundle, facts } = options;
@@ -43,7 +48,7 @@ export function installerService(options: InstallerOptions): RequestHandler[] {
   };
   return [
     handle(lookAtHost, ({ name }) => lookAt(name, options)),
-    handle(putAgent, async ({ config, run, supervisor }) => {
+    handle(putAgent, async ({ config, run, supervisor }, { signal }) => {
       const places = agentPlaces(config.name, folders);
       if ((await readInstallRecord(places)) !== undefined)
         throw new CodedError(
@@ -55,6 +60,8 @@ export function installerService(options: InstallerOptions): RequestHandler[] {
           },
         );
       const digest = await installAgent({ places, config, run, supervisor, bundle, facts, manager });
+      // Whoever asked is gone: nobody would know of it.
+      if (signal.aborted) await removeInstalled(places, manager);
       return { control: places.control, digest };
     }),
     handle(putBundle, async ({ name }) => {

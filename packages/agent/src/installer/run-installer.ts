@@ -9,6 +9,7 @@ import {
   on,
   Peer,
   PROTOCOL_VERSIONS,
+  type RequestHandler,
   resizeCommand,
 } from "@farside/protocol";
 import { stackOf } from "../agent-core.ts";
@@ -44,6 +45,7 @@ export async function runInstaller({
     throw new CodedError("agent.unsupported-host", "installing an agent: the login has no home", {
       leg: "jump",
     });
+  const underWay = new Set<Promise<unknown>>();
   const commands = new CommandTable({
     nonce: boot.nonce,
     request: (definition, params, options) => peer.request(definition, params, options),
@@ -53,12 +55,12 @@ export async function runInstaller({
   stdout.write(encodePreamble(boot.nonce, "agent"));
   const peer: Peer = new Peer(new FramedStream({ readable: stdin, writable: stdout }), {
     requests: [
-      ...installerService({
+      ...tracked(underWay, installerService({
         facts,
         folders: { home, dataHome: environment["XDG_DATA_HOME"], configHome: environment["XDG_CONFIG_HOME"] },
         manager: new ServiceManager(facts.uid, environment),
         bundle: brotliDecompressSync(boot.compressed),
-      }),
+      })),
       ...commands.handlers,
     ],
     events: [on(resizeCommand, (size) => commands.resize(size))],
@@ -73,4 +75,19 @@ export async function runInstaller({
   peer.emit(agentHello, { ...hello, ...facts }, { keep: true });
   await peer.closed;
   await commands.closeAll(0);
+  // What is half done would stay so.
+  await Promise.all(underWay);
+}
+
+/** `handlers`, each of whose answers is in `underWay` until it is there. */
+function tracked(underWay: Set<Promise<unknown>>, handlers: readonly RequestHandler[]): RequestHandler[] {
+  return handlers.map(({ name, accept }) => ({
+    name,
+    accept: (params, context) => {
+      const answer = accept(params, context);
+      const settled: Promise<unknown> = answer.catch(() => undefined).finally(() => underWay.delete(settled));
+      underWay.add(settled);
+      return answer;
+    },
+  }));
 }

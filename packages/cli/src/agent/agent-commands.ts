@@ -70,10 +70,16 @@ async function install(run: AgentRun): Promise<number> {
   const { argv, people, server, store, name, host, login, file, print, context } = run;
   const { signal } = context.interrupts;
   const config = await compile(run);
-  const look = await server.look(name);
-  if (look.installed.some((each) => each.name === name)) {
+  let look = await server.look(name);
+  const existing = look.installed.find((each) => each.name === name);
+  if (existing?.isRunning === true) {
     people.warn(`the agent ${name} is installed on ${host} already: it is brought up to date`);
     return (await applyTo(run, look, config)) || (await upgradeTo(run, look, config));
+  }
+  if (existing !== undefined) {
+    people.warn(`the agent ${name} on ${host} does not run (${existing.state}): it is installed anew`);
+    await uninstallAgent({ server, hop: login.chain.last, installation: existing, name, store, signal });
+    look = await server.look(name);
   }
   people.step(`installing the agent ${name}`);
   const { supervisor, digest, control, warnings } = await installAgent({

@@ -5,6 +5,8 @@ import { type Deployment, deploy } from "../deploy.ts";
 import { RemoteCommands } from "../remote-command.ts";
 import { HostPeer } from "./host-peer.ts";
 
+const CLOSE_TIMEOUT_MS = 5_000;
+
 export interface BuildServerOptions {
   /** A connection to it; borrowed. */
   readonly hop: Hop;
@@ -87,9 +89,15 @@ export class BuildServer implements AsyncDisposable {
     });
   }
 
+  /** Waits for the installer's end, unless it still finishes what it was asked for. */
   async close(): Promise<void> {
     await this.#installer.close();
-    await this.#deployment.ended;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
+    });
+    await Promise.race([this.#deployment.ended, late]);
+    clearTimeout(timer);
   }
 
   [Symbol.asyncDispose](): Promise<void> {

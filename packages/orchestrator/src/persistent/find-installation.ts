@@ -27,6 +27,6 @@ export function controlOf({ name, folder, isRunning, state }: Installation, host
   if (isRunning) return `${folder}/control.sock`;
   throw new CodedError("agent.gone", `talking to the agent ${name} on ${host}: it does not run (${state})`, {
     leg: "jump",
-    hint: `farside agent logs shows why. Its service manager starts it; installing it anew does, too.`,
+    hint: "farside agent logs shows why; farside agent install puts it there anew.",
   });
 }
