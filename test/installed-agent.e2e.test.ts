@@ -238,6 +238,20 @@ describeLab("an agent installed on a build server without systemd", () => {
       fileOf({ id: "login", listen: 4444, target: "localhost:22", via: TARGET_LOGIN }),
     );
     await lab.jump.mark();
+    const nothingLeft = async () => {
+      const isSo = async () => isNothing(await lab.jump.residue());
+      await waitFor(isSo, { what: "nothing left", withinMs: 30_000 }).catch(() => {});
+      expect(await lab.jump.residue()).toEqual({ processes: [], listeners: [], files: [] });
+    };
+    // Ctrl-C while it is being put there: nobody would know of what is left.
+    const interrupted = startFarsideAgent(lab, "install", ...key, "-f", FILE);
+    await waitFor(() => interrupted.stderr.includes("installing the agent"), {
+      ...{ what: "the installation", withinMs: 20_000 },
+      detail: () => interrupted.stderr,
+    });
+    await interrupted.signal("SIGINT");
+    expect((await interrupted.exit).code).toBe(130);
+    await nothingLeft();
     const installed = await run("install", "-f", FILE);
     expect(installed.code, installed.transcript).toBe(0);
     expect(installed.stderr).toContain("won't survive a reboot");
@@ -258,8 +272,17 @@ describeLab("an agent installed on a build server without systemd", () => {
       forwards: [{ id: "login", state: { phase: "open" } }],
     });
     expect((await run("logs")).stdout).toContain('"message":"agent ready"');
+    // A reboot, as far as it concerns an agent: its processes are gone, its files are there.
+    for (const lock of ["supervisor.lock", "agent.lock"]) {
+      const holder = JSON.parse(await lab.jump.readFile(`${FOLDER}/${lock}`)) as { pid: number };
+      await lab.jump.run(["kill", "-9", String(holder.pid)]);
+    }
+    const again = await run("install", "-f", FILE);
+    expect([again.code, again.stderr], again.transcript).toEqual([
+      0,
+      expect.stringContaining("installed anew"),
+    ]);
     expect((await run("uninstall")).code).toBe(0);
-    await waitFor(async () => isNothing(await lab.jump.residue()), { what: "nothing left" }).catch(() => {});
-    expect(await lab.jump.residue()).toEqual({ processes: [], listeners: [], files: [] });
+    await nothingLeft();
   });
 });

@@ -55,12 +55,19 @@ export async function runInstaller({
   stdout.write(encodePreamble(boot.nonce, "agent"));
   const peer: Peer = new Peer(new FramedStream({ readable: stdin, writable: stdout }), {
     requests: [
-      ...tracked(underWay, installerService({
-        facts,
-        folders: { home, dataHome: environment["XDG_DATA_HOME"], configHome: environment["XDG_CONFIG_HOME"] },
-        manager: new ServiceManager(facts.uid, environment),
-        bundle: brotliDecompressSync(boot.compressed),
-      })),
+      ...tracked(
+        underWay,
+        installerService({
+          facts,
+          folders: {
+            home,
+            dataHome: environment["XDG_DATA_HOME"],
+            configHome: environment["XDG_CONFIG_HOME"],
+          },
+          manager: new ServiceManager(facts.uid, environment),
+          bundle: brotliDecompressSync(boot.compressed),
+        }),
+      ),
       ...commands.handlers,
     ],
     events: [on(resizeCommand, (size) => commands.resize(size))],
