@@ -2,13 +2,11 @@ import { rename, rm } from "node:fs/promises";
 import {
   agentHello,
   applyConfig,
-  configDifference,
+  CodedError,
   describeInstalled,
-  type ForwardState,
   handle,
   type InstalledConfig,
   type InstalledDescription,
-  type KeptForwardState,
   lendIdentity,
   type MessageStream,
   type ParamsOf,
@@ -16,7 +14,6 @@ import {
   PROTOCOL_VERSIONS,
   type RequestHandler,
   type ResultOf,
-  toWire,
   upgradeInstalled,
 } from "@farside/protocol";
 import { AgentCore, stackOf } from "../agent-core.ts";
@@ -27,16 +24,14 @@ import { ControlServer } from "../control/control-server.ts";
 import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
 import type { FolderPlaces } from "./agent-folder.ts";
-import { connectKeptHop, keptHops } from "./connect-kept-hop.ts";
+import { connectKeptHop } from "./connect-kept-hop.ts";
 import { InstalledAudit } from "./installed-audit.ts";
-import { KeptForward } from "./kept-forward.ts";
+import { KeptForwards } from "./kept-forwards.ts";
 import { LentIdentities } from "./lent-identities.ts";
 import { logEvent } from "./log-event.ts";
 import { replaceFile } from "./replace-file.ts";
 import { startSuccessor } from "./successor.ts";
 
-/** How long starting listeners may hold up an answer; they go on. */
-const LISTEN_TIMEOUT_MS = 15_000;
 const CAPABILITIES = ["unix-listener", "uid-check", "hops", "installed"] as const;
 
 export interface InstalledAgentOptions {
@@ -68,12 +63,9 @@ export class InstalledAgent {
   readonly #audit: InstalledAudit;
   readonly #channels = new Set<Peer>();
   readonly #watchers = new Set<Peer>();
-  #config: InstalledConfig;
-  #kept: KeptForward[] = [];
-  #hops: ReturnType<typeof keptHops>;
+  readonly #kept: KeptForwards;
   #server: ControlServer | undefined;
   #isHandingOver = false;
-  #applying: Promise<unknown> = Promise.resolve();
 
   /** Listens on its control socket, and begins to open its forwards. Rejects as `ControlServer.open` does. */
   static async start(options: InstalledAgentOptions): Promise<InstalledAgent> {
@@ -86,15 +78,13 @@ export class InstalledAgent {
       await agent.ended;
       throw error;
     }
-    agent.#keep(options.config, options.inherited);
+    agent.#kept.open(options.inherited);
     return agent;
   }
 
   private constructor(options: InstalledAgentOptions) {
     this.#options = options;
     const { run, facts, log, places, home } = options;
-    this.#config = options.config;
-    this.#hops = keptHops(options.config.forwards);
     this.control = options.inherited === undefined ? places.control : `${places.control}.next`;
     this.#audit = new InstalledAudit(places.folder, (error) =>
       log.warn("the audit log can't be written", { error: stackOf(error) }),
@@ -108,7 +98,7 @@ export class InstalledAgent {
       },
       request: () => Promise.reject(new Error("an installed agent asks who has lent")),
       connectHop: connectKeptHop({
-        ...{ lent: this.#lent, home, hop: (hopId) => this.#hops.get(hopId) },
+        ...{ lent: this.#lent, home, hop: (hopId) => this.#kept.hop(hopId) },
         onWaiting: ({ user, host }, isWaiting) =>
           log.info(isWaiting ? "hop waits for somebody to attach" : "hop no longer waits", {
             hop: `${user}@${host}`,
@@ -120,13 +110,17 @@ export class InstalledAgent {
       onEnding: ({ reason }) => this.#audit.close(reason),
       closeControl: () => this.#closeControl(),
     });
+    this.#kept = new KeptForwards({
+      ...{ config: options.config, table: this.#core.forwards, home, log },
+      save: (config) => replaceFile(places.config, `${JSON.stringify(config)}\n`),
+    });
     this.ending = this.#core.ending;
     this.ended = this.#core.ended;
   }
 
   /** Resolves when every listener is open or has failed to be, at the latest after 15 s. */
-  async listened(): Promise<void> {
-    await within(LISTEN_TIMEOUT_MS, Promise.all(this.#kept.map(({ listened }) => listened)));
+  listened(): Promise<void> {
+    return this.#kept.listened();
   }
 
   /**
@@ -134,85 +128,28 @@ export class InstalledAgent {
    * far as it gets without their hops, and its control socket is where the predecessor's was.
    */
   async takeOver(timeoutMs: number): Promise<void> {
-    await within(timeoutMs, Promise.all(this.#kept.map(({ settled }) => settled)));
-    for (const forward of this.#kept) forward.listenNow();
-    await this.listened();
+    await this.#kept.served(timeoutMs);
     const { control } = this.#options.places;
     await rename(this.control, control);
     this.control = control;
   }
 
   end(reason: AgentEnd): void {
-    for (const forward of this.#kept.splice(0)) void forward.retire(0);
+    this.#kept.end();
     this.#core.end(reason);
   }
 
-  #keep(config: InstalledConfig, inherited?: ReadonlyMap<string, readonly number[]>): void {
-    const { home, log } = this.#options;
-    const kept = new Map(this.#kept.map((forward) => [forward.config.id, forward]));
-    this.#config = config;
-    this.#hops = keptHops(config.forwards);
-    this.#kept = config.forwards.map(
-      (forward) =>
-        kept.get(forward.id) ??
-        new KeptForward({
-          ...{
-            config: forward,
-            table: this.#core.forwards,
-            home,
-            log,
-            inherited: inherited?.get(forward.id),
-          },
-        }),
-    );
-  }
-
-  /** One after the other; the file first, for it is what a restart goes by. */
   #apply(params: ParamsOf<typeof applyConfig>): Promise<ResultOf<typeof applyConfig>> {
-    const applying = this.#applying.catch(() => undefined).then(() => this.#applyNow(params));
-    this.#applying = applying;
-    return applying;
-  }
-
-  async #applyNow({ config, graceMs }: ParamsOf<typeof applyConfig>): Promise<ResultOf<typeof applyConfig>> {
-    const { places, log } = this.#options;
-    const { forwards } = configDifference(this.#config, config);
-    await replaceFile(places.config, `${JSON.stringify(config)}\n`);
-    const isKept = (id: string) => forwards.some((each) => each.id === id && each.change === "unchanged");
-    for (const forward of this.#kept) if (!isKept(forward.config.id)) void forward.retire(graceMs);
-    this.#kept = this.#kept.filter(({ config: { id } }) => isKept(id));
-    this.#keep(config);
-    log.info("configuration applied", {
-      changes: forwards.filter(({ change }) => change !== "unchanged").length,
-    });
-    const failures = new Map<string, unknown>();
-    await within(
-      LISTEN_TIMEOUT_MS,
-      Promise.all(
-        this.#kept.map(async ({ config: { id }, listened }) => {
-          const error = await listened;
-          if (error !== undefined && !isKept(id)) failures.set(id, error);
-        }),
-      ),
-    );
-    return {
-      changes: forwards.map(({ id, change }) => ({
-        ...{ id, change },
-        ...(failures.has(id) && { error: toWire(failures.get(id)) }),
-      })),
-    };
+    if (!this.#isHandingOver) return this.#kept.apply(params);
+    const message = "applying a configuration: the agent is handing over to a new one";
+    throw new CodedError("timeout", message, { leg: "jump", hint: "Try again when the upgrade is done." });
   }
 
   get #description(): InstalledDescription {
     const { head } = this.#audit;
-    const counters = new Map(this.#core.forwards.counters.map((each) => [each.forwardId, each]));
     return {
-      config: this.#config,
-      forwards: this.#kept.map((forward): KeptForwardState => {
-        const { id } = forward.config;
-        const { openRelays = 0, totalRelays = 0, state } = counters.get(id) ?? {};
-        return { id, openRelays, totalRelays, ...stateOf(forward, state) };
-      }),
+      config: this.#kept.config,
+      forwards: this.#kept.states,
       isServing: this.control === this.#options.places.control,
       ...{ waitingHops: this.#lent.waitingHops, lenders: this.#lent.lenders },
       ...(head && { audit: head }),
@@ -227,13 +164,9 @@ export class InstalledAgent {
     const { places, log } = this.#options;
     this.#isHandingOver = true;
     try {
-      const heirlooms = this.#kept.flatMap(({ config: { id } }) => {
-        const descriptors = this.#core.forwards.listenerOf(id)?.descriptors ?? [];
-        return descriptors.length === 0 || descriptors.includes(-1) ? [] : [{ forwardId: id, descriptors }];
-      });
       const { pid, control, ready } = await startSuccessor({
         command: [bundle, "serve", places.folder],
-        heirlooms,
+        heirlooms: this.#kept.heirlooms,
       });
       void ready.then(
         () => this.#retire(graceMs),
@@ -256,6 +189,7 @@ export class InstalledAgent {
       openRelays: forwards.openRelays,
       graceMs,
     });
+    this.#kept.giveUpWaiting();
     await forwards.releaseAll();
     await forwards.closeAll(graceMs);
     this.#core.end({ reason: "stopped" });
@@ -325,37 +259,4 @@ export class InstalledAgent {
     // A successor's is there instead.
     if (!this.#isHandingOver) await rm(this.control, { force: true });
   }
-}
-
-/** What the table knows of a forward, and else what keeps it out of the table. */
-function stateOf(
-  { state }: KeptForward,
-  inTable: ForwardState | undefined,
-): Pick<KeptForwardState, "bound" | "state"> {
-  switch (state.phase) {
-    case "opening":
-    case "open":
-      return { bound: [...state.bound], state: inTable ?? { phase: "opening" } };
-    case "waiting": {
-      const retryInMs = Math.max(0, state.retryAt - Date.now());
-      return {
-        bound: [],
-        state: { phase: "opening", waitsFor: "the next try", retryInMs, lastError: toWire(state.lastError) },
-      };
-    }
-    case "failed":
-      return { bound: [], state: { phase: "closed", lastError: toWire(state.lastError) } };
-    case "closed":
-      return { bound: [], state: { phase: "closed" } };
-  }
-}
-
-/** `promise`, or just the time. */
-async function within(ms: number, promise: Promise<unknown>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, ms);
-  });
-  await Promise.race([promise, late]);
-  clearTimeout(timer);
 }

@@ -1,5 +1,5 @@
-import { readFileSync, writeFileSync } from "node:fs";
-import { rm } from "node:fs/promises";
+import { readFile, rm, writeFile } from "node:fs/promises";
+import { isRunning, processStart } from "@farside/protocol/process-start";
 import { replaceFile } from "./replace-file.ts";
 
 /** A process, told from any other that has or had its pid. */
@@ -9,11 +9,11 @@ export interface LockHolder {
 }
 
 /** The live process that holds the lock; undefined where it is free or its holder is gone. */
-export function lockHolder(file: string): LockHolder | undefined {
+export async function lockHolder(file: string): Promise<LockHolder | undefined> {
   try {
-    const { pid, start } = JSON.parse(readFileSync(file, "utf8")) as Partial<LockHolder>;
+    const { pid, start } = JSON.parse(await readFile(file, "utf8")) as Partial<LockHolder>;
     if (typeof pid !== "number" || pid < 1 || typeof start !== "string") return undefined;
-    return processStart(pid) === start ? { pid, start } : undefined;
+    return (await isRunning({ pid, start })) ? { pid, start } : undefined;
   } catch {
     return undefined;
   }
@@ -21,17 +21,17 @@ export function lockHolder(file: string): LockHolder | undefined {
 
 /** Takes the lock for this process, unless another holds it. Whether it did. */
 export async function takeLock(file: string): Promise<boolean> {
-  const text = lockText();
+  const text = await lockText();
   try {
-    writeFileSync(file, text, { flag: "wx", mode: 0o600 });
+    await writeFile(file, text, { flag: "wx", mode: 0o600 });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
   }
-  if (lockHolder(file) !== undefined) return false;
+  if ((await lockHolder(file)) !== undefined) return false;
   await rm(file, { force: true });
   try {
-    writeFileSync(file, text, { flag: "wx", mode: 0o600 });
+    await writeFile(file, text, { flag: "wx", mode: 0o600 });
     return true;
   } catch {
     return false;
@@ -39,21 +39,10 @@ export async function takeLock(file: string): Promise<boolean> {
 }
 
 /** Makes this process the holder, whoever was: a successor takes over from a live one. */
-export function passLock(file: string): Promise<void> {
-  return replaceFile(file, lockText());
+export async function passLock(file: string): Promise<void> {
+  await replaceFile(file, await lockText());
 }
 
-function lockText(): string {
-  return JSON.stringify({ pid: process.pid, start: processStart(process.pid) ?? "" });
-}
-
-/** In clock ticks since the boot; undefined for a process that is gone or a zombie. */
-function processStart(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return fields[0] === "Z" || fields[0] === "X" ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
+async function lockText(): Promise<string> {
+  return JSON.stringify({ pid: process.pid, start: (await processStart(process.pid)) ?? "" });
 }

@@ -5,7 +5,7 @@ import path from "node:path";
 import { CodedError, type InstalledConfig, installedConfig, toCodedError } from "@farside/protocol";
 import * as v from "valibot";
 import { exitCodeOf } from "../agent-end.ts";
-import { liveAs, prepareProcess, setTitle } from "../agent-process.ts";
+import { liveAs, prepareProcess } from "../agent-process.ts";
 import { readHostFacts } from "../host-facts.ts";
 import { Log } from "../log.ts";
 import { type FolderPlaces, placesIn } from "./agent-folder.ts";
@@ -24,7 +24,8 @@ export async function serve(folder: string): Promise<void> {
   const places = placesIn(folder);
   const log = new Log(process.stderr);
   prepareProcess(log);
-  setTitle(places.name);
+  // Not as an agent of a session is called: what has that name may be told to give its port up.
+  process.title = `farside-installed ${places.name}`;
   const inherited = inherit(process.env[LISTENERS_VARIABLE]);
   delete process.env[LISTENERS_VARIABLE];
   try {

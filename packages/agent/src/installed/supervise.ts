@@ -29,10 +29,9 @@ export async function supervise(folder: string): Promise<void> {
   const starts: number[] = [];
   let child: ChildProcess | undefined;
   while (!stopping.signal.aborted) {
-    if (
-      lockHolder(places.agentLock) === undefined &&
-      (child === undefined || child.exitCode !== null || child.signalCode !== null)
-    ) {
+    const isDown =
+      (await lockHolder(places.agentLock)) === undefined && (child === undefined || hasEnded(child));
+    if (isDown) {
       if (child?.exitCode === NOT_AGAIN) break;
       if (!mayStart(starts, Date.now())) {
         log.error("the agent was started too often; it stays down");
@@ -63,20 +62,23 @@ async function pause(ms: number, signal: AbortSignal, child?: ChildProcess): Pro
   child?.off("exit", end);
 }
 
+/** The process that serves, whoever started it; one that has not come so far is ours. */
 async function stop(lock: string, child: ChildProcess | undefined): Promise<void> {
+  const running = async (): Promise<number | undefined> =>
+    (await lockHolder(lock))?.pid ?? (child === undefined || hasEnded(child) ? undefined : child.pid);
   const until = Date.now() + STOP_TIMEOUT_MS;
   for (const signal of ["SIGTERM", "SIGKILL"] as const) {
-    const holder = lockHolder(lock);
-    const pid = holder?.pid ?? (child?.exitCode === null ? child.pid : undefined);
+    const pid = await running();
     if (pid === undefined) return;
     try {
       process.kill(pid, signal);
     } catch {
       return;
     }
-    while (Date.now() < until && (lockHolder(lock) !== undefined || child?.exitCode === null)) {
-      if (child?.signalCode !== null && lockHolder(lock) === undefined) return;
-      await wait(50);
-    }
+    while (Date.now() < until && (await running()) !== undefined) await wait(50);
   }
+}
+
+function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode !== null || signalCode !== null;
 }

@@ -85,7 +85,8 @@ async function stateOf(
     const state = await manager.state(unitName(places.name));
     return { state, isRunning: state === "active" };
   }
-  const [supervised, agent] = [lockHolder(places.supervisorLock), lockHolder(places.agentLock)];
+  const supervised = await lockHolder(places.supervisorLock);
+  const agent = await lockHolder(places.agentLock);
   const isRunning = agent !== undefined;
   const state =
     supervised === undefined ? (isRunning ? "running, without its supervisor" : "stopped") : "running";

@@ -38,7 +38,7 @@ async function endHolder(lock: string): Promise<void> {
     ["SIGTERM", STOP_TIMEOUT_MS],
     ["SIGKILL", 2_000],
   ] as const) {
-    const holder = lockHolder(lock);
+    const holder = await lockHolder(lock);
     if (holder === undefined) return;
     try {
       process.kill(holder.pid, signal);
@@ -46,6 +46,6 @@ async function endHolder(lock: string): Promise<void> {
       return;
     }
     const until = performance.now() + ms;
-    while (lockHolder(lock) !== undefined && performance.now() < until) await wait(20);
+    while ((await lockHolder(lock)) !== undefined && performance.now() < until) await wait(20);
   }
 }
