@@ -2,6 +2,7 @@ import { isCodedError } from "@farside/protocol";
 import { describe, expect, test } from "vitest";
 import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
+import { agentOptions } from "./commands/agent.ts";
 import { allForwardOptions } from "./commands/forward.ts";
 import { allRunOptions } from "./commands/run.ts";
 import { statusOptions } from "./commands/status.ts";
@@ -78,6 +79,15 @@ describe("a mistake on the command line", () => {
       ["forward", "x", "-L", "1:b:2", "--events", "3"],
       'usage.invalid: --events: "3" is not fd:N | Example: --events fd:3 3>events.jsonl',
     ],
+    [["agent", "instal", "x"], "usage.invalid: unknown command agent instal | Did you mean install?"],
+    [
+      ["agent", "install"],
+      "usage.invalid: the build server is missing | farside agent install --help shows what there is.",
+    ],
+    [
+      ["agent", "status", "x", "--once"],
+      "usage.invalid: unknown option --once | farside agent status --help shows what there is.",
+    ],
   ])("%j is explained", async (words, said) => {
     expect(await mistake(...words)).toBe(said);
   });
@@ -88,7 +98,13 @@ describe("a mistake on the command line", () => {
   });
 
   test("every flag that is given a value is one, also =yes, which would be read as no", async () => {
-    const flags = { ...allForwardOptions, ...allRunOptions, ...teardownOptions, ...statusOptions };
+    const flags = {
+      ...allForwardOptions,
+      ...allRunOptions,
+      ...teardownOptions,
+      ...statusOptions,
+      ...agentOptions,
+    };
     const names = Object.entries(flags).flatMap(([name, option]) =>
       "type" in option && option.type === "boolean" ? [name] : [],
     );

@@ -4,7 +4,7 @@ import { usageError } from "./usage-error.ts";
 
 /** Options that take no value: `--json=no` would be read as `--json` left out. */
 const FLAGS =
-  /^--(here|tty|json|pin-pad|allow-any-user|respect-sshd-policy|take-over|keep-runtime|reattach|detach|all|watch|help|version)=/;
+  /^--(here|tty|json|pin-pad|allow-any-user|respect-sshd-policy|take-over|keep-runtime|reattach|detach|all|watch|dry-run|once|follow|help|version)=/;
 
 /** Refuses what yargs would take without a word: a value for a flag, and arguments behind `--`. */
 export function checkWords(words: readonly string[]): void {
@@ -37,12 +37,15 @@ export function explainMistake(said: string, words: readonly string[]): CodedErr
     const names = missing.split(", ").map((name) => dashed(name, words));
     return usageError(`${names.join(", ")} is missing`, hint);
   }
-  if (text.startsWith("Not enough non-option arguments")) return usageError("the jump host is missing", hint);
+  if (text.startsWith("Not enough non-option arguments")) {
+    const host = words[0] === "agent" ? "the build server" : "the jump host";
+    return usageError(`${host} is missing`, hint);
+  }
   return usageError(text, hint);
 }
 
 function hintFor(words: readonly string[]): string {
-  const command = words[0] === undefined || words[0].startsWith("-") ? "" : ` ${words[0]}`;
+  const command = words[0] === undefined || words[0].startsWith("-") ? "" : ` ${commandOf(words)}`;
   const known = [
     "forward",
     "deploy-and-forward",
@@ -51,6 +54,7 @@ function hintFor(words: readonly string[]): string {
     "status",
     "doctor",
     "card",
+    "agent",
     "audit",
   ].includes(words[0] ?? "");
   return `farside${known ? command : ""} --help shows what there is.`;
@@ -74,5 +78,11 @@ function dashed(name: string, words: readonly string[]): string {
 }
 
 function lastCommandWord(words: readonly string[]): string {
-  return words.slice(0, words[0] === "card" ? 2 : 1).join(" ");
+  return words.slice(0, ["card", "agent"].includes(words[0] ?? "") ? 2 : 1).join(" ");
+}
+
+/** As far as its help is one of its own. */
+function commandOf(words: readonly string[]): string {
+  const [first = "", second = "-"] = words;
+  return first === "agent" && !second.startsWith("-") ? `${first} ${second}` : first;
 }
