@@ -211,10 +211,8 @@ export class InstalledAgent {
   /** Somebody takes one of its ports with --take-over: that forward stays closed until the agent is restarted. */
   async #giveWay({ by, address }: TakeOverRequest): Promise<boolean> {
     const id = this.#core.forwards.at(address);
-    const forward = this.#kept.find(({ config }) => config.id === id);
-    if (forward === undefined) return false;
-    this.#options.log.warn("a port was taken over", { by, address, forward: forward.config.id });
-    await forward.retire(0);
+    if (id === undefined || !(await this.#kept.close(id))) return false;
+    this.#options.log.warn("a port was taken over", { by, address, forward: id });
     return true;
   }
 
