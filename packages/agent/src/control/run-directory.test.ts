@@ -53,7 +53,13 @@ describe("the folder of the control sockets", () => {
   });
 
   test.each([
-    ["a symbolic link", async () => symlink(os.tmpdir(), `${folder}/farside`)],
+    [
+      "a symbolic link, also to a private folder of ours",
+      async () => {
+        await mkdir(`${folder}/private`, { mode: 0o700 });
+        await symlink(`${folder}/private`, `${folder}/farside`);
+      },
+    ],
     ["a file", async () => writeFile(`${folder}/farside`, "")],
     [
       "a folder that others may write to",

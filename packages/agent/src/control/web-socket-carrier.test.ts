@@ -79,6 +79,24 @@ describe("a stream over a WebSocket", () => {
     expect(await failureOf(pair)).toMatchObject({ code: "protocol.bad-message" });
   });
 
+  test("stops reading the socket while nobody reads its messages, and goes on when somebody does", async () => {
+    await using pair = await webSockets();
+    const [from, to] = [new WebSocketStream(pair.client), new WebSocketStream(pair.server)];
+    const count = 60;
+    const sending = (async () => {
+      for (let index = 0; index < count; index += 1) await from.send({ index });
+    })();
+    await expect.poll(() => pair.server.isPaused).toBe(true);
+    let received = 0;
+    for await (const message of to.messages) {
+      expect(message).toEqual({ index: received });
+      received += 1;
+      if (received === count) break;
+    }
+    await sending;
+    expect(pair.server.isPaused).toBe(false);
+  });
+
   test("fails with agent.gone where the socket breaks without a goodbye", async () => {
     await using pair = await webSockets();
     const failure = failureOf(pair);

@@ -57,9 +57,10 @@ export async function reattach(options: ReattachOptions): Promise<void> {
     const now = performance.now();
     const pauseMs = backoffMs(failures, outcome === "unreachable" ? UNREACHABLE : REFUSING);
     const waitingMs = Math.max(pauseMs, waitMs(penalties.budget, now));
-    await wait(Math.min(waitingMs, Math.max(0, endsAt - now)), undefined, { signal }).catch(() => {});
+    const isLast = now + waitingMs >= endsAt;
+    await wait(isLast ? Math.max(0, endsAt - now) : waitingMs, undefined, { signal }).catch(() => {});
     signal.throwIfAborted();
-    if (performance.now() >= endsAt) throw tooLate(host, leaseMs);
+    if (isLast) throw tooLate(host, leaseMs);
     const failure = await attempt(options, failures);
     if (failure === undefined) return;
     signal.throwIfAborted();
