@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { CodedError } from "@farside/protocol";
+// The barrel itself would be wrapped whole in every bundle that has this dynamic import in reach, the agent's too.
+import { CodedError } from "@farside/protocol/errors";
 import sshConfig from "ssh-config";
 import type { ConfigValues } from "./config-values.ts";
 import type { ResolveOptions } from "./resolve-host.ts";
