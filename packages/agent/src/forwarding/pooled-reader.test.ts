@@ -86,6 +86,23 @@ describe("the pooled reads of a socket", () => {
     expect(fresh.equals(sink.written.at(-1) ?? Buffer.alloc(0))).toBe(false);
   });
 
+  test("leave their small buffer to the next connection, but not while a write still refers to it", async () => {
+    const { pool, reader, sink, read } = reading();
+    const small = (reader.onread.buffer as () => Buffer)();
+    sink.isHolding = true;
+    read(10);
+    reader.release();
+    expect(pool.takeSmall() === small).toBe(false);
+    const next = reading();
+    const free = (next.reader.onread.buffer as () => Buffer)();
+    next.read(10);
+    await new Promise(setImmediate);
+    next.reader.release();
+    next.reader.release();
+    expect([next.pool.takeSmall() === free, next.pool.takeSmall() === free]).toEqual([true, false]);
+    expect((next.reader.onread.buffer as () => Buffer)().length).toBe(0);
+  });
+
   test("refuse to lose bytes that are read before there is anybody to read for", () => {
     const reader = new PooledReader(new ReadPool());
     expect(() => reader.onread.callback(1, Buffer.alloc(1))).toThrow("before the reader was started");

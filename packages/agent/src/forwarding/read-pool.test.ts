@@ -15,6 +15,18 @@ describe("the read pool", () => {
     expect(pool.lent).toBe(2);
   });
 
+  test("hands small buffers on to the next connections, a bounded number of them", () => {
+    const pool = new ReadPool();
+    const first = pool.takeSmall();
+    pool.giveSmall(first);
+    expect(pool.takeSmall() === first).toBe(true);
+    expect(pool.takeSmall() === first).toBe(false);
+    const many = Array.from({ length: 2000 }, () => pool.takeSmall());
+    for (const buffer of many) pool.giveSmall(buffer);
+    const again = Array.from({ length: 2000 }, () => pool.takeSmall());
+    expect(again.filter((buffer) => many.includes(buffer))).toHaveLength(512);
+  });
+
   test("lends a bounded number of big buffers and small ones beyond", () => {
     const pool = new ReadPool();
     const taken = Array.from({ length: 300 }, () => pool.take());
