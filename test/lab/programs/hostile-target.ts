@@ -1,6 +1,6 @@
 /**
  * `hostile-target ADDRESS PORT MODE HOST_KEY_FILE`: an SSH server with the right host key that takes any signature, and misbehaves on
- * the connections that are forwarded: `window-flood` sends twice the window, `closed-channel` goes on after its
+ * the connections that are forwarded: `window-flood` sends more than the window and all buffers on the way, `closed-channel` goes on after its
  * close, `silent` never answers, `rekey-storm` echoes, and starts a key exchange as soon as the one before it is over.
  * Says `channel` for each connection, and `rekeyed` for each hundredth exchange.
  */
@@ -20,13 +20,14 @@ interface Protocol {
 }
 
 const WINDOW = 2 ** 21;
+const MORE = 2 ** 25;
 
 const byHand: Readonly<Record<string, (protocol: Protocol, sender: number, window: number) => void>> = {
   silent: () => {},
   "window-flood": (protocol, sender, window) => {
     protocol.channelOpenConfirm(sender, sender, WINDOW, 32_768);
     const piece = Buffer.alloc(32_000);
-    for (let sent = 0; sent <= 2 * window; sent += piece.length) protocol.channelData(sender, piece);
+    for (let sent = 0; sent <= window + MORE; sent += piece.length) protocol.channelData(sender, piece);
   },
   "closed-channel": (protocol, sender) => {
     protocol.channelOpenConfirm(sender, sender, WINDOW, 32_768);
