@@ -69,9 +69,9 @@ describeLab("a target whose SSH server is hostile", () => {
       try {
         const before = await agentMemory(farside);
         for (let count = 1; count <= 2; count += 1) {
-          // It reads nothing until the relay is over: what is taken may be sent again.
+          // It reads nothing until the relay is over: what is taken may be sent again. libuv shows a reset behind data as an end: a write tells.
           await using seen = client(
-            `s.pause(); process.stdin.once("data", () => s.resume()); s.on("data", () => {}); s.on("error", (e) => console.log(e.code)); s.on("end", () => console.log("end")); s.on("close", () => process.exit());`,
+            `s.pause(); process.stdin.once("data", () => s.resume()); s.on("data", () => {}); s.on("error", (e) => console.log(e.code)); s.allowHalfOpen = true; s.on("end", () => s.write("x")); s.on("close", () => process.exit());`,
           );
           await waitFor(() => farside.of("relay.close").length === count, {
             ...{
@@ -82,7 +82,7 @@ describeLab("a target whose SSH server is hostile", () => {
           });
           seen.stdin.write("read\n");
           await seen.exit;
-          expect(seen.stdout.trim(), farside.transcript).toBe("ECONNRESET");
+          expect(seen.stdout.trim(), farside.transcript).toMatch(/^(?:ECONNRESET|EPIPE)$/);
         }
         expect(target.stdout.split("channel").length - 1).toBe(2);
         expect((await agentMemory(farside)) - before).toBeLessThan(MOST_MORE);
