@@ -14,10 +14,8 @@ const sample: readonly (readonly [Phase, string])[] = [
   ["opening", "agent: SIGTERM"],
   ["opening", "workstation's network: packets dropped for longer than the lease"],
   ["signed", "workstation's connections: reset"],
-  ["relaying", "agent: stopped for longer than the lease"],
   ["relaying", "laptop asleep for longer than the lease"],
   ["ready", "workstation's clock: a day ahead, then back"],
-  ["draining", "workstation's cable: out for longer than the lease"],
   ["verifying", "jump host's sshd: SIGKILL"],
 ];
 

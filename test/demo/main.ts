@@ -1,4 +1,5 @@
 /** `scripts/demo`: the main job on real hosts. Exit 0 only where everything was as promised. */
+import { endInterrupted } from "./interrupt.ts";
 import { labDemo } from "./lab-demo.ts";
 import { plainDemo } from "./plain-demo.ts";
 import { say } from "./show.ts";
@@ -10,8 +11,10 @@ for (const [signal, code] of [
   ["SIGHUP", 143],
 ] as const) {
   process.once(signal, () => {
-    say("\nStopped; nothing of it stays.");
-    process.exit(code);
+    void endInterrupted().finally(() => {
+      say("\nStopped; nothing of it stays.");
+      process.exit(code);
+    });
   });
 }
 

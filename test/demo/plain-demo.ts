@@ -7,6 +7,7 @@ import { listenersOf } from "../lab/proc-net.ts";
 import { programText } from "../lab/program.ts";
 import { cliPath } from "../support/farside.ts";
 import { waitFor, within } from "../support/wait-for.ts";
+import { whenInterrupted } from "./interrupt.ts";
 import { CheckList, dim, heading, say, Transcript } from "./show.ts";
 import { PIN, startPlainPlace } from "./without-root.ts";
 
@@ -56,6 +57,11 @@ export async function plainDemo(): Promise<boolean> {
       transcript.take(text);
     });
     const ended = once(farside, "close") as Promise<[number | null]>;
+    // What it writes while it ends must not come behind the removal of its folder.
+    whenInterrupted(async () => {
+      farside.kill("SIGTERM");
+      await within(ended, 10_000, "the end of farside");
+    });
     await Promise.race([waitFor(() => /\bready\b/i.test(said), { what: "ready", withinMs: 30_000 }), ended]);
     const agentPid = /process (\d+)/.exec(said)?.[1];
     const list = new CheckList();

@@ -177,6 +177,10 @@ async function killOwner(options: readonly string[]): Promise<void> {
   await once(owner, "exit");
   await waitFor(() => pids.every((pid) => !existsSync(`/proc/${pid}`)), { what: "the end of the hosts" });
   expect(readFileSync("/proc/self/mounts", "utf8")).not.toContain(facts.shared.replace("/shared", ""));
+  await waitFor(() => processesIn(namespaces).length === 0, {
+    what: "the end of every process in them",
+    detail: () => processesIn(namespaces).join(),
+  });
   expect(processesIn(namespaces)).toEqual([]);
   const labName = basename(dirname(facts.shared));
   await waitFor(() => controlGroupsNamed(labName).length === 0, { what: "the end of its control groups" });
