@@ -78,6 +78,8 @@ export async function load({
   if (rest.length > 0) child.stdout.unshift(rest);
   const carrier = Duplex.from({ readable: child.stdout, writable: child.stdin });
   carrier.on("error", () => undefined);
+  // As an SSH channel closes. A joined stream whose reading half has ended may wait for its writing half for ever.
+  child.once("close", () => carrier.destroy());
   return { child, status, carrier };
 }
 
