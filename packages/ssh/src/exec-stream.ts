@@ -2,6 +2,8 @@ import type { ClientChannel } from "ssh2";
 import { ChannelStream } from "./channel-stream.ts";
 
 const maxStderrBytes = 32 * 1024;
+/** For a command that has closed its output and goes on. */
+const EXIT_STATUS_WAIT_MS = 2_000;
 
 export interface ExitStatus {
   /** Null where a signal ended the command, or the connection ended first. */
@@ -52,8 +54,19 @@ export class ExecStream extends ChannelStream {
   }
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
-    this.#resolveExit(this.#status);
-    super._destroy(error, done);
+    let isFinished = false;
+    const finish = () => {
+      clearTimeout(timer);
+      if (isFinished) return;
+      isFinished = true;
+      this.#resolveExit(this.#status);
+      super._destroy(error, done);
+    };
+    // A stream that was read and written to its ends destroys itself; how the command ended comes right behind (RFC 4254, 6.10).
+    const isOver = error === null && this.readableEnded && this.writableFinished;
+    const timer = isOver ? setTimeout(finish, EXIT_STATUS_WAIT_MS) : undefined;
+    if (isOver) void this.ended.then(finish);
+    else finish();
   }
 }
 
