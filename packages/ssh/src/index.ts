@@ -32,6 +32,7 @@ export {
 } from "./public-key.ts";
 export { type ResolveOptions, resolveHost } from "./resolve-host.ts";
 export { SshAgentIdentity, type SshAgentOptions } from "./ssh-agent-identity.ts";
+export { agentMessage } from "./ssh-agent-message.ts";
 export {
   ecdsaValue,
   isSignatureAlgorithmOf,

@@ -2,6 +2,7 @@ import { connect, type Socket } from "node:net";
 import { CodedError, isCodedError } from "@farside/protocol";
 import type { PublicKey } from "./identity.ts";
 import type { KeyExchangeProof } from "./kex-proof.ts";
+import { agentMessage } from "./ssh-agent-message.ts";
 import { encodeString, encodeUint32, WireReader } from "./wire.ts";
 
 /** As in OpenSSH. */
@@ -9,16 +10,6 @@ const maxMessageBytes = 256 * 1024;
 const maxKeys = 2048;
 const answerTimeoutMs = 10_000;
 
-/** draft-ietf-sshm-ssh-agent, and OpenSSH's PROTOCOL.agent for the extension. */
-const message = {
-  failure: 5,
-  success: 6,
-  list: 11,
-  keys: 12,
-  sign: 13,
-  signature: 14,
-  extension: 27,
-} as const;
 const signFlags: Readonly<Record<string, number>> = { "rsa-sha2-256": 2, "rsa-sha2-512": 4 };
 
 /** One connection to an ssh-agent; requests are answered in order. Whoever opens it closes it. */
@@ -52,8 +43,8 @@ export class SshAgentClient {
 
   /** The agent's keys; those of types that are not supported are left out. */
   async keys(signal: AbortSignal | undefined, isWanted: (blob: Uint8Array) => boolean): Promise<PublicKey[]> {
-    const answer = await this.#exchange(Buffer.of(message.list), answerTimeoutMs, signal);
-    return this.#parse(answer, message.keys, "list its keys", (reader) => {
+    const answer = await this.#exchange(Buffer.of(agentMessage.list), answerTimeoutMs, signal);
+    return this.#parse(answer, agentMessage.keys, "list its keys", (reader) => {
       const count = reader.uint32();
       if (count > maxKeys) throw new RangeError(`${count} keys`);
       return Array.from({ length: count }, () => {
@@ -71,7 +62,7 @@ export class SshAgentClient {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const request = Buffer.concat([
-      Buffer.of(message.extension),
+      Buffer.of(agentMessage.extension),
       encodeString("session-bind@openssh.com"),
       encodeString(proof.hostKey),
       encodeString(sessionId),
@@ -89,13 +80,13 @@ export class SshAgentClient {
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
     const request = Buffer.concat([
-      Buffer.of(message.sign),
+      Buffer.of(agentMessage.sign),
       encodeString(blob),
       encodeString(data),
       encodeUint32(signFlags[algorithm] ?? 0),
     ]);
     const answer = await this.#exchange(request, undefined, signal);
-    return this.#parse(answer, message.signature, "sign", (reader) => {
+    return this.#parse(answer, agentMessage.signature, "sign", (reader) => {
       const signature = new WireReader(reader.string());
       const used = signature.name();
       if (used !== algorithm) throw this.#error(`it signed with ${used} instead of ${algorithm}`);

@@ -1,15 +1,6 @@
+import { agentMessage } from "@farside/ssh";
 import { encodeString, encodeUint32, WireReader } from "@farside/ssh/wire";
 
-/** Messages of draft-ietf-sshm-ssh-agent that are answered with more than a failure, and the answers. */
-const message = {
-  failure: 5,
-  success: 6,
-  list: 11,
-  keys: 12,
-  sign: 13,
-  signature: 14,
-  extension: 27,
-} as const;
 const SESSION_BIND = "session-bind@openssh.com";
 
 /** What asks for something that a lent card never does, by its number, as events name it. */
@@ -55,11 +46,11 @@ export function parseAgentRequest(body: Uint8Array): AgentRequest {
 }
 
 function read(type: number, reader: WireReader): AgentRequest {
-  if (type === message.list) return { kind: "list" };
-  if (type === message.sign) {
+  if (type === agentMessage.list) return { kind: "list" };
+  if (type === agentMessage.sign) {
     return { kind: "sign", key: reader.string(), data: reader.string(), flags: reader.uint32() };
   }
-  if (type !== message.extension) return { kind: "other", what: refusedRequests[type] ?? "request" };
+  if (type !== agentMessage.extension) return { kind: "other", what: refusedRequests[type] ?? "request" };
   if (!reader.string().equals(Buffer.from(SESSION_BIND))) return { kind: "other", what: "extension" };
   const [hostKey, sessionId, signature] = [reader.string(), reader.string(), reader.string()];
   const flag = reader.byte();
@@ -69,19 +60,19 @@ function read(type: number, reader: WireReader): AgentRequest {
 
 /** Answers, with their length in front. */
 export const agentAnswer = {
-  failure: () => encodeString(Buffer.of(message.failure)),
-  success: () => encodeString(Buffer.of(message.success)),
+  failure: () => encodeString(Buffer.of(agentMessage.failure)),
+  success: () => encodeString(Buffer.of(agentMessage.success)),
   keys: (keys: readonly { readonly blob: Uint8Array; readonly comment: string }[]) =>
     encodeString(
       Buffer.concat([
-        Buffer.of(message.keys),
+        Buffer.of(agentMessage.keys),
         encodeUint32(keys.length),
         ...keys.flatMap(({ blob, comment }) => [encodeString(blob), encodeString(comment)]),
       ]),
     ),
   /** `signature`: algorithm name and value (RFC 4253, 6.6). */
   signature: (signature: Uint8Array) =>
-    encodeString(Buffer.concat([Buffer.of(message.signature), encodeString(signature)])),
+    encodeString(Buffer.concat([Buffer.of(agentMessage.signature), encodeString(signature)])),
 } as const;
 
 /** The algorithm that an RSA key is asked for by the flags of a request; other keys have no choice. Undefined: none that is made here. */
