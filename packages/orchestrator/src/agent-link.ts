@@ -5,7 +5,6 @@ import {
   agentHello,
   type BindAddress,
   CodedError,
-  deadline,
   describeAgent,
   describeHost,
   detachAgent,
@@ -29,33 +28,13 @@ import {
 } from "@farside/protocol";
 import type { Identity } from "@farside/ssh";
 import { agentEvents } from "./agent-events.ts";
-import { delegatedSigning, signEvent } from "./delegated-signing.ts";
-import { type DeclaredHop, DestinationGuard } from "./destination-guard.ts";
+import { delegatedSigning } from "./delegated-signing.ts";
+import type { DeclaredHop } from "./destination-guard.ts";
 import type { SessionEventDraft } from "./event-log.ts";
 import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
+import { Heart, type Heartbeat } from "./heart.ts";
+import { type LinkMemory, newLinkMemory } from "./link-memory.ts";
 import { type RemoteCommand, RemoteCommands, type RunOptions } from "./remote-command.ts";
-
-/** Heartbeats within one lease: two may be lost. */
-const HEARTBEATS_PER_LEASE = 3;
-
-/** How a channel is found to be dead. */
-export interface Heartbeat {
-  readonly intervalMs: number;
-  /** Without an answer for so long, it is. */
-  readonly silenceMs: number;
-}
-
-/** What has to be known of an agent over all channels to it: what it was asked for, and what was signed for it. */
-export interface LinkMemory {
-  readonly guard: DestinationGuard;
-  readonly hops: Map<string, DeclaredHop>;
-  readonly counters: Map<string, ForwardCounters>;
-}
-
-export function newLinkMemory(emit: AgentLinkOptions["emit"]): LinkMemory {
-  const guard = new DestinationGuard({ onDecision: (decision) => emit(signEvent(decision)) });
-  return { guard, hops: new Map(), counters: new Map() };
-}
 
 export interface AgentLinkOptions {
   /** Owned by the link. */
@@ -94,8 +73,6 @@ export class AgentLink implements AsyncDisposable {
   readonly #commands: RemoteCommands;
   readonly #facts: LinkFacts;
   readonly #host: string;
-  readonly #heartbeat: Heartbeat;
-  #timer: NodeJS.Timeout | undefined;
 
   /** Says hello both ways. Rejects with `protocol.*`, `agent.digest-mismatch`, `agent.gone` or the signal's reason. */
   static async connect(options: AgentLinkOptions): Promise<AgentLink> {
@@ -151,13 +128,13 @@ export class AgentLink implements AsyncDisposable {
     this.#host = options.host;
     this.hello = hello;
     this.closed = peer.closed.then((error) => this.#endReason(error));
-    void this.closed.then(() => clearTimeout(this.#timer));
-    const { leaseMs } = options.hello;
-    this.#heartbeat = options.heartbeat ?? {
-      intervalMs: leaseMs / HEARTBEATS_PER_LEASE,
-      silenceMs: leaseMs,
-    };
-    this.#beatLater();
+    const heart = new Heart({
+      host: options.host,
+      heartbeat: options.heartbeat ?? Heart.heartbeatOf(options.hello.leaseMs),
+      renew: (signal) => this.renewLease(signal),
+      onSilence: (error) => fail(facts, peer, error),
+    });
+    void this.closed.then(() => heart[Symbol.dispose]());
   }
 
   /** The channel is lost, as far as is known, not the agent: it has said nothing of an end, and nothing that can't be. */
@@ -263,28 +240,6 @@ export class AgentLink implements AsyncDisposable {
       hostKeys: [...hostKeys],
       publicKeys: publicKeys.map(({ blob }) => blob),
     }));
-  }
-
-  #beatLater(): void {
-    this.#timer = setTimeout(() => void this.#beat(), this.#heartbeat.intervalMs);
-  }
-
-  async #beat(): Promise<void> {
-    const { silenceMs } = this.#heartbeat;
-    const missed = () =>
-      new CodedError("agent.gone", `the agent on ${this.#host} did not answer for ${silenceMs / 1000} s`, {
-        leg: "jump",
-      });
-    const limit = deadline(silenceMs, missed);
-    try {
-      await this.renewLease(limit.signal);
-      if (!this.#peer.isClosed) this.#beatLater();
-    } catch (error) {
-      // A closed peer has its own reason.
-      if (limit.signal.aborted) fail(this.#facts, this.#peer, error as CodedError);
-    } finally {
-      limit.release();
-    }
   }
 
   #endReason(error: CodedError | undefined): CodedError | undefined {

@@ -8,25 +8,25 @@ import {
   toCodedError,
 } from "@farside/protocol";
 import { commandEnvironment } from "./command-environment.ts";
-import { within } from "./end-agent.ts";
 import type { Engine } from "./engine/engine.ts";
 import type { EventLog, SessionEventDraft, SessionEventListener } from "./event-log.ts";
+import { finishSession } from "./finish-session.ts";
 import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
 import { DEFAULTS } from "./forward-options.ts";
+import { leaveSession } from "./leave-session.ts";
 import { LiveRecord } from "./live-record.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
 import { makeReceipt } from "./receipt.ts";
 import type { RemoteCommand, RunOptions } from "./remote-command.ts";
 import { auditEvent } from "./session-audit.ts";
 import { SessionConnection } from "./session-connection.ts";
-import { failureOf, type SessionEnd } from "./session-end.ts";
+import type { SessionEnd } from "./session-end.ts";
+import { SessionLink } from "./session-link.ts";
 import { forwardFields, type OpenForward, type SessionPlan } from "./session-plan.ts";
-import { initialState, isRunning, next, type SessionState, type SessionTransition } from "./session-state.ts";
+import { SessionProgress } from "./session-progress.ts";
+import { isRunning, type SessionState } from "./session-state.ts";
 import { respectSshdPolicy } from "./sshd-policy.ts";
 import { tracesOf } from "./traces.ts";
-
-/** How long closing an identity may take. */
-const RELEASE_TIMEOUT_MS = 5_000;
 
 export interface CloseOptions {
   /** What open relays get to finish, in ms; default 10 s. */
@@ -48,13 +48,11 @@ export class Session implements AsyncDisposable {
   readonly #plan: SessionPlan;
   readonly #log: EventLog;
   readonly #forwards: OpenForward[] = [];
-  /** Each aborts when the session goes on to what its name says. */
-  readonly #leaving = new AbortController();
+  readonly #progress: SessionProgress;
   readonly #live: LiveRecord;
-  readonly #escalated = new AbortController();
   readonly #killed = new AbortController();
-  #state: SessionState = initialState;
   readonly #connection: SessionConnection;
+  readonly #link: SessionLink;
   #engine: Engine | undefined;
   #wasReady = false;
   #startedAt = 0;
@@ -66,6 +64,7 @@ export class Session implements AsyncDisposable {
     this.#log = log;
     this.name = plan.name;
     this.host = plan.host;
+    this.#progress = new SessionProgress(({ phase }) => plan.folder.update({ phase }));
     log.subscribe((event) => auditEvent(plan.audit, this, event));
     this.#live = new LiveRecord({
       describe: (signal) => this.describe({ signal }),
@@ -75,7 +74,11 @@ export class Session implements AsyncDisposable {
     log.subscribe((event) => this.#live.hear(event));
     this.#connection = new SessionConnection({
       ...{ plan, emit: this.#emit },
-      onLost: (failure) => this.#lostLink(failure),
+      onLost: (failure) => this.#link.lost(failure),
+    });
+    this.#link = new SessionLink({
+      ...{ plan, emit: this.#emit, progress: this.#progress, connection: this.#connection },
+      reattach: () => this.#engine?.reattach,
     });
     this.ready = new Promise((resolve, reject) => {
       this.#settleReady = { resolve, reject };
@@ -87,7 +90,7 @@ export class Session implements AsyncDisposable {
   }
 
   get state(): SessionState {
-    return this.#state;
+    return this.#progress.state;
   }
 
   /** The forwards that are open so far. */
@@ -111,7 +114,7 @@ export class Session implements AsyncDisposable {
    * session at the latest. Throws `usage.invalid`, and `agent.gone` where the session is not ready.
    */
   run(argv: readonly string[], options: RunOptions = {}): RemoteCommand {
-    if (this.#engine === undefined || this.#state.phase !== "ready")
+    if (this.#engine === undefined || this.state.phase !== "ready")
       throw new CodedError("agent.gone", "running a command: the session is not ready", { leg: "jump" });
     const environment = { ...commandEnvironment(this.name, this.#forwards), ...options.environment };
     return this.#engine.run(argv, { ...options, environment });
@@ -132,7 +135,7 @@ export class Session implements AsyncDisposable {
    * how it ended. Idempotent: the first call's grace counts, unless `escalate` ends it.
    */
   close({ graceMs = DEFAULTS.graceMs }: CloseOptions = {}): Promise<SessionEnd> {
-    this.#dispatch({ type: "stop", graceMs });
+    this.#progress.dispatch({ type: "stop", graceMs });
     return this.closed;
   }
 
@@ -142,18 +145,18 @@ export class Session implements AsyncDisposable {
    */
   async detach({ signal }: { readonly signal: AbortSignal }): Promise<void> {
     const detach = this.#engine?.detach;
-    if (detach === undefined || this.#state.phase !== "ready")
+    if (detach === undefined || this.state.phase !== "ready")
       throw new CodedError("agent.gone", "leaving the agent to itself: the session is not ready for it", {
         leg: "jump",
       });
     await detach(signal);
-    this.#dispatch({ type: "detached" });
+    this.#progress.dispatch({ type: "detached" });
     await this.closed;
   }
 
   /** Ends the session without grace, also one that is in its grace now. */
   escalate(): void {
-    this.#dispatch({ type: "escalate" });
+    this.#progress.dispatch({ type: "escalate" });
   }
 
   /** Drops everything at once. The receipt says that nobody looked. */
@@ -172,27 +175,36 @@ export class Session implements AsyncDisposable {
     // After the constructor, so that its caller can subscribe.
     await Promise.resolve();
     const late = this.#plan.startDeadline.signal;
-    late.addEventListener("abort", () => this.#dispatch({ type: "failed", failure: late.reason }), {
+    late.addEventListener("abort", () => this.#progress.dispatch({ type: "failed", failure: late.reason }), {
       once: true,
     });
     try {
-      await this.#start(this.#leaving.signal);
+      await this.#start(this.#progress.leaving);
       this.#becomeReady();
     } catch (error) {
-      if (isRunning(this.#state)) this.#dispatch({ type: "failed", failure: toCodedError(error) });
+      if (isRunning(this.state)) this.#progress.dispatch({ type: "failed", failure: toCodedError(error) });
     }
-    await this.#left();
+    await this.#progress.left();
     this.#live[Symbol.dispose]();
     this.#plan.startDeadline[Symbol.dispose]();
     await removeReadyFile(this.#plan.readyFile);
-    if (this.#state.phase === "detached") return this.#leave();
-    await this.#recover();
+    if (this.state.phase === "detached") {
+      const { counters } = this;
+      await this.#connection.close();
+      return leaveSession({ plan: this.#plan, log: this.#log, counters, startedAt: this.#startedAt });
+    }
+    if (this.#wasReady) await this.#link.recover(this.#killed.signal);
     await this.#endEngine();
-    this.#dispatch({ type: "agent-ended" });
+    this.#progress.dispatch({ type: "agent-ended" });
     const receipt = await this.#look();
-    this.#dispatch({ type: "looked", ...(receipt && { receipt }) });
+    this.#progress.dispatch({ type: "looked", ...(receipt && { receipt }) });
     await this.#connection.close();
-    return this.#finish(receipt);
+    const { state, counters } = this;
+    const ended = { plan: this.#plan, log: this.#log, state, counters, wasReady: this.#wasReady, receipt };
+    const end = await finishSession(ended);
+    if (end.failure !== undefined) this.#settleReady?.reject(end.failure);
+    this.#log.end();
+    return end;
   }
 
   async #start(signal: AbortSignal): Promise<void> {
@@ -208,16 +220,16 @@ export class Session implements AsyncDisposable {
           : [{ kind: "tcp" as const, host: first.host, port: first.port }];
       await respectSshdPolicy({ hop, host, destinations, signal });
     }
-    this.#dispatch({ type: "connected" });
+    this.#progress.dispatch({ type: "connected" });
     const engine = plan.engine({
       ...{ session: this.name, host, hop, route, emit },
-      onFailure: (failure) => this.#dispatch({ type: "failed", failure }),
-      onLinkLost: (failure) => this.#lostLink(failure),
+      onFailure: (failure) => this.#progress.dispatch({ type: "failed", failure }),
+      onLinkLost: (failure) => this.#link.lost(failure),
     });
     this.#engine = engine;
     await engine.start(signal);
     this.#startedAt = Date.now();
-    this.#dispatch({ type: "agent-answered", forwards: plan.forwards.length });
+    this.#progress.dispatch({ type: "agent-answered", forwards: plan.forwards.length });
     await engine.open({ signal, onOpen: (forward) => this.#opened(forward) });
     signal.throwIfAborted();
     if (plan.readyFile !== undefined) {
@@ -232,7 +244,7 @@ export class Session implements AsyncDisposable {
     const fields = forwardFields(forward);
     this.#plan.folder.update({ forwards: this.#forwards.map(forwardFields) });
     this.#emit({ event: "forward.open", ...fields });
-    this.#dispatch({ type: "forward-opened" });
+    this.#progress.dispatch({ type: "forward-opened" });
   }
 
   #becomeReady(): void {
@@ -249,52 +261,12 @@ export class Session implements AsyncDisposable {
       leg: "card",
       hint: "That is what --on-card-removal close asks for.",
     });
-    this.#dispatch({ type: "failed", failure });
-  }
-
-  /** The way to the agent is lost, and with it what needs it, unless it can be found again. */
-  #lostLink(failure: CodedError): void {
-    const reattach = this.#engine?.reattach;
-    if (this.#state.phase === "reattaching") return;
-    // It is ending, and the receipt says what of it could not be done.
-    if (reattach !== undefined && !isRunning(this.#state)) return;
-    if (this.#state.phase !== "ready" || reattach === undefined) {
-      this.#dispatch({ type: "failed", failure });
-      return;
-    }
-    this.#connection.giveUp(failure);
-    this.#dispatch({ type: "link-lost" });
-    this.#emit({ event: "warning", message: `${failure.message}; connecting again`, leg: "jump" });
-    void this.#reattach(reattach);
-  }
-
-  async #reattach(attach: NonNullable<Engine["reattach"]>): Promise<void> {
-    try {
-      await this.#connection.reattach(attach, this.#leaving.signal);
-    } catch (error) {
-      // A session that is ending makes a last attempt of its own.
-      if (isRunning(this.#state)) this.#dispatch({ type: "failed", failure: toCodedError(error) });
-      return;
-    }
-    this.#dispatch({ type: "reattached" });
-    this.#emit({ event: "reattached", session: this.name });
-    // It was lost again before anybody could hear of it.
-    const again = `the connection to ${this.host} was lost again`;
-    if (this.#connection.isLost) this.#lostLink(new CodedError("hop.lost", again, { leg: "jump" }));
-  }
-
-  /** Where the agent may go on without us, and the host has not turned us away, it is told to end. */
-  async #recover(): Promise<void> {
-    const attach = this.#engine?.reattach;
-    if (!this.#connection.isLost || !this.#wasReady || attach === undefined) return;
-    const failure = "failure" in this.#state ? this.#state.failure : undefined;
-    if (failure !== undefined && /^(?:hop\.auth|host-key|card|identity)/.test(failure.code)) return;
-    await this.#connection.recover(attach, this.#killed.signal);
+    this.#progress.dispatch({ type: "failed", failure });
   }
 
   async #endEngine(): Promise<void> {
-    const graceMs = this.#state.phase === "draining" ? this.#state.graceMs : 0;
-    await this.#engine?.end({ graceMs, escalated: this.#escalated.signal });
+    const graceMs = this.state.phase === "draining" ? this.state.graceMs : 0;
+    await this.#engine?.end({ graceMs, escalated: this.#progress.escalated });
   }
 
   async #look(): Promise<Receipt | undefined> {
@@ -310,59 +282,6 @@ export class Session implements AsyncDisposable {
           }
         : { hop: this.#connection.hop }),
     });
-  }
-
-  /** The end of a session whose agent goes on. */
-  async #leave(): Promise<SessionEnd> {
-    const { plan, counters } = { plan: this.#plan, counters: this.counters };
-    await this.#connection.close();
-    await within(RELEASE_TIMEOUT_MS, plan.release());
-    const { refusedRelays: _, ...rest } = counters;
-    const expiresAt = new Date(this.#startedAt + plan.ttlMs).toISOString();
-    await plan.folder.finish({ phase: "detached", expiresAt, ...rest }, false);
-    this.#emit({ event: "detached", session: this.name, host: this.host, expiresAt });
-    await plan.audit.close();
-    this.#log.end();
-    return { failure: undefined, receipt: undefined };
-  }
-
-  async #finish(receipt: Receipt | undefined): Promise<SessionEnd> {
-    const { name, host } = this;
-    const failure = failureOf({ name, host, state: this.#state, wasReady: this.#wasReady, receipt });
-    await within(RELEASE_TIMEOUT_MS, this.#plan.release());
-    const { openRelays: _, refusedRelays: __, ...counters } = this.counters;
-    const isClean = receipt?.clean !== false;
-    await this.#plan.folder.finish(
-      { phase: "closed", openRelays: 0, ...counters, ...(receipt && !isClean && { receipt }) },
-      isClean,
-    );
-    if (receipt !== undefined) this.#emit({ event: "receipt", ...receipt });
-    if (failure !== undefined) {
-      const { code, message, hint, leg } = failure;
-      this.#emit({ event: "error", code, message, ...(hint !== undefined && { hint }), ...(leg && { leg }) });
-    }
-    const lost = await this.#plan.audit.close();
-    if (lost > 0)
-      this.#emit({ event: "warning", message: `${lost} lines of the audit log were not written` });
-    if (failure !== undefined) this.#settleReady?.reject(failure);
-    this.#log.end();
-    return { failure, receipt };
-  }
-
-  #dispatch(transition: SessionTransition): void {
-    this.#state = next(this.#state, transition);
-    this.#plan.folder.update({ phase: this.#state.phase });
-    if (isRunning(this.#state)) return;
-    if (this.#state.phase === "draining" && this.#state.graceMs === 0) this.#escalated.abort();
-    const reason = "failure" in this.#state ? this.#state.failure : undefined;
-    this.#leaving.abort(reason ?? new CodedError("canceled", "the session was stopped"));
-  }
-
-  /** Resolves when the session is no longer on its way to ready, or there. */
-  #left(): Promise<void> {
-    const { signal } = this.#leaving;
-    if (signal.aborted) return Promise.resolve();
-    return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
   }
 
   readonly #emit = (event: SessionEventDraft): void => {

@@ -1,9 +1,11 @@
 import { type AgentDescription, abortable, CodedError } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
-import { AgentLink, type Heartbeat, type LinkMemory, newLinkMemory } from "../agent-link.ts";
+import { AgentLink } from "../agent-link.ts";
 import { type AgentBundle, type Deployment, deploy } from "../deploy.ts";
 import { endAgent } from "../end-agent.ts";
 import { type ForwardCounters, sumCounters } from "../forward-counters.ts";
+import type { Heartbeat } from "../heart.ts";
+import { type LinkMemory, newLinkMemory } from "../link-memory.ts";
 import { openForwards } from "../open-forwards.ts";
 import type { RemoteCommand } from "../remote-command.ts";
 import { runtimeFor } from "../runtime/runtime-choice.ts";

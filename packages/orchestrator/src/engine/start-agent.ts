@@ -1,6 +1,8 @@
 import { agentReady } from "../agent-events.ts";
-import { AgentLink, type Heartbeat, type LinkMemory } from "../agent-link.ts";
+import { AgentLink } from "../agent-link.ts";
 import { type AgentBundle, type Deployment, deploy } from "../deploy.ts";
+import type { Heartbeat } from "../heart.ts";
+import type { LinkMemory } from "../link-memory.ts";
 import { LogLines } from "../log-lines.ts";
 import { runtimeFor } from "../runtime/runtime-choice.ts";
 import { deployEntry } from "../session-audit.ts";

@@ -1,0 +1,16 @@
+import { signEvent } from "./delegated-signing.ts";
+import { type DeclaredHop, DestinationGuard } from "./destination-guard.ts";
+import type { SessionEventDraft } from "./event-log.ts";
+import type { ForwardCounters } from "./forward-counters.ts";
+
+/** What has to be known of an agent over all channels to it: what it was asked for, and what was signed for it. */
+export interface LinkMemory {
+  readonly guard: DestinationGuard;
+  readonly hops: Map<string, DeclaredHop>;
+  readonly counters: Map<string, ForwardCounters>;
+}
+
+export function newLinkMemory(emit: (event: SessionEventDraft) => void): LinkMemory {
+  const guard = new DestinationGuard({ onDecision: (decision) => emit(signEvent(decision)) });
+  return { guard, hops: new Map(), counters: new Map() };
+}
