@@ -1,16 +1,17 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
-import { Duplex } from "node:stream";
+import { Duplex, PassThrough } from "node:stream";
 import { CodedError } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newNonce, RUN_VARIABLE } from "./bootstrap.ts";
 import { type LookMode, lookForLeftovers, parseLook, type Traces } from "./leftovers.ts";
-import { makeReceipt } from "./receipt.ts";
+import { LOOK_TIMEOUT_MS, makeReceipt } from "./receipt.ts";
 
 let home: string;
 let children: ChildProcess[];
@@ -23,26 +24,30 @@ afterEach(async () => {
   await rm(home, { recursive: true, force: true });
 });
 
-/** Runs commands here, as sshd would for a login with this shell. */
-function here(shell = "/bin/sh"): Pick<Hop, "exec"> {
+/** Runs commands here, as sshd would for a login with this shell, on a host whose /bin/sh is `sh`. */
+function here(shell = "/bin/sh", sh: readonly string[] = ["/bin/sh"]): Pick<Hop, "exec"> {
   return {
     exec: async (command) => {
-      const child = spawn(shell, ["-c", command], {
+      const child = spawn(shell, ["-c", command.replaceAll("/bin/sh", sh.join(" "))], {
         cwd: home,
         env: { PATH: process.env["PATH"], HOME: home },
       });
-      const channel = Duplex.from({ readable: child.stdout, writable: child.stdin });
+      // As sshd does: what a command that has ended does not read any more breaks nothing.
+      const input = new PassThrough();
+      child.stdin.on("error", () => input.resume());
+      input.pipe(child.stdin);
+      const channel = Duplex.from({ readable: child.stdout, writable: input });
       return channel as unknown as Awaited<ReturnType<Hop["exec"]>>;
     },
   };
 }
 
-const look = (traces: Partial<Traces> = {}, mode: LookMode = "look", hop = here()) =>
+const look = (traces: Partial<Traces> = {}, mode: LookMode = "look", hop = here(), withinMs = 10_000) =>
   lookForLeftovers(
     hop,
     { nonce: newNonce(), ports: [], sockets: [], ...traces },
     mode,
-    AbortSignal.timeout(10_000),
+    AbortSignal.timeout(withinMs),
   );
 
 const nothing = { processes: [], listeners: [], files: [] };
@@ -65,6 +70,17 @@ async function listen(address: string | { path: string }) {
   else server.listen(address.path);
   await once(server, "listening");
   return server;
+}
+
+/** As many connections to a port of this host, two rows each in its table; a hundred at a time, for the listener's queue. */
+async function connectMany(port: number, count: number): Promise<Socket[]> {
+  const clients: Socket[] = [];
+  while (clients.length < count) {
+    const some = Array.from({ length: 100 }, () => connect(port, "127.0.0.1"));
+    clients.push(...some);
+    await Promise.all(some.map((client) => once(client, "connect")));
+  }
+  return clients;
 }
 
 describe("the look at a host", () => {
@@ -106,6 +122,31 @@ describe("the look at a host", () => {
     const { listeners } = await look({ ports: ports.slice(0, 2) });
     for (const server of servers) server.close();
     expect(listeners).toEqual([`127.0.0.1:${ports[0]}`, `[::1]:${ports[1]}`]);
+  });
+
+  it("is over in time on a host with thousands of connections, whatever its /bin/sh is", async () => {
+    const server = await listen("127.0.0.1");
+    const { port } = server.address() as AddressInfo;
+    const clients = await connectMany(port, 1_200);
+    const shells = [
+      ["dash"],
+      ["bash"],
+      ["busybox", "sh"],
+      ["ksh93"],
+      ["mksh"],
+      ["yash"],
+      ["zsh", "--emulate", "sh"],
+    ];
+    try {
+      for (const shell of shells.filter(([name]) => existsSync(`/bin/${name}`))) {
+        const hop = here("/bin/sh", [`/bin/${shell.join(" ")}`]);
+        const { listeners } = await look({ ports: [1, port] }, "look", hop, LOOK_TIMEOUT_MS);
+        expect(listeners, shell[0]).toEqual([`127.0.0.1:${port}`]);
+      }
+    } finally {
+      for (const client of clients) client.destroy();
+      server.close();
+    }
   });
 
   it("finds sockets with any name, also one that is a dangling link", async () => {

@@ -43,13 +43,14 @@ export interface Leftovers {
 export type LookMode = "look" | "end" | "kill";
 
 /**
- * `$1$2` marks the processes, `$3$4` this script's output, `$5` has the ports in hex, `$6` the mode, `$7` how many
+ * `$1$2` marks the processes, `$3$4` this script's output, `$5` has the ports in hex, as alternatives, `$6` the mode, `$7` how many
  * paths there are (those come on stdin, where any character may stand), `$8` whether a runtime is looked for, `$9` the sessions whose control
  * sockets are, or all. Then agents that are installed are let be: their marks stand in their records. Processes are recognised by command line or environment, and only the login's own count:
- * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself.
+ * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself. It also
+ * reads the tables of connections: a shell that does (bash) goes back for each line of thousands, which takes it minutes.
  */
 const SCRIPT = onOneLine(`
-PATH=\${PATH:+$PATH:}/usr/bin:/bin; run=$1$2; mark=$3$4; ports=" $5 "; mode=$6; me=$(id -u); seen=" ";
+PATH=\${PATH:+$PATH:}/usr/bin:/bin; run=$1$2; mark=$3$4; ports=$5; mode=$6; me=$(id -u); seen=" ";
 echo "farside-look:$mark:begin";
 if [ -r /proc/self/environ ] && command -v grep >/dev/null; then
   for f in $(echo "$run" | grep -lsF -f - /proc/[0-9]*/cmdline /proc/[0-9]*/environ); do
@@ -70,11 +71,10 @@ else
 fi;
 for t in /proc/net/tcp /proc/net/tcp6; do
   if [ -r "$t" ]; then
+    if [ -n "$ports" ]; then grep -E "^ *[0-9]+: [0-9A-F]+:($ports) [0-9A-F]+:[0-9A-F]+ 0A " "$t"; fi |
     while read -r n local remote state queue timer retries uid rest; do
-      if [ "$state" = 0A ] && [ "$uid" = "$me" ]; then
-        case $ports in *" \${local##*:} "*) echo "$mark listener $local" ;; esac;
-      fi;
-    done < "$t";
+      if [ "$uid" = "$me" ]; then echo "$mark listener $local"; fi;
+    done;
   elif [ "$t" = /proc/net/tcp ]; then
     echo "$mark unknown listeners";
   fi;
@@ -134,7 +134,7 @@ export async function lookForLeftovers(
   const args = [
     ...halves(traces.nonce),
     ...halves(mark),
-    ports.join(" "),
+    ports.join("|"),
     mode,
     String(traces.sockets.length),
     traces.mayHaveRuntime === true ? "runtime" : "",

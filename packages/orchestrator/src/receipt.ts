@@ -4,7 +4,7 @@ import type { Hop } from "@farside/ssh";
 import { type Leftovers, type LookMode, lookForLeftovers, type Traces } from "./leftovers.ts";
 
 /** How long one look may take. */
-const LOOK_TIMEOUT_MS = 5_000;
+export const LOOK_TIMEOUT_MS = 5_000;
 /** When each look is made, counted from the first, and whether it only looks: an agent that ends by itself needs a moment. */
 const LOOKS: readonly { readonly afterMs: number; readonly mode: LookMode }[] = [
   { afterMs: 0, mode: "look" },
