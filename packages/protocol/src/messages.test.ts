@@ -5,15 +5,17 @@ import type { RequestDefinition } from "./define.ts";
 import { openEnvelope } from "./envelope.ts";
 import { FrameDecoder } from "./frame.ts";
 import { receive } from "./handlers.ts";
-import { installedRequests, installerRequests } from "./installed/installed-messages.ts";
+import * as installed from "./installed/installed-messages.ts";
 import * as messages from "./messages.ts";
 import { comparable } from "./testing/arbitrary.ts";
 import { frozenMessages } from "./testing/frames-v1/messages.ts";
 
+const { installedRequests, installerRequests } = installed;
 const FRAMES = new URL("./testing/frames-v1/", import.meta.url);
 const DOC = readFileSync(new URL("../../../docs/protocol.md", import.meta.url), "utf8");
 
 const requests = [...messages.requestsToAgent, ...messages.requestsToOrchestrator];
+const allRequests = [...requests, ...installedRequests, ...installerRequests];
 const events = [...messages.eventsToOrchestrator, ...messages.eventsToAgent];
 const frames = readdirSync(FRAMES)
   .filter((file) => file.endsWith(".hex"))
@@ -21,24 +23,34 @@ const frames = readdirSync(FRAMES)
 
 describe("the table of messages", () => {
   test("names each message once and lists it with the side that must take it", () => {
-    const names = [...requests, ...events].map(({ name }) => name);
+    const names = [...allRequests, ...events].map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
+    expect([...installedRequests, ...installerRequests].every(({ asker }) => asker === "orchestrator")).toBe(
+      true,
+    );
     expect(messages.requestsToAgent.every(({ asker }) => asker === "orchestrator")).toBe(true);
     expect(messages.requestsToOrchestrator.every(({ asker }) => asker === "agent")).toBe(true);
     expect(messages.eventsToOrchestrator.every(({ sender }) => sender === "agent")).toBe(true);
     expect(messages.eventsToAgent.every(({ sender }) => sender === "orchestrator")).toBe(true);
   });
 
-  test("has every definition that messages.ts exports", () => {
-    const exported = Object.values<unknown>(messages).filter(
+  test.each([
+    { file: "messages.ts", exports: messages, wanted: [...requests, ...events] },
+    {
+      file: "installed-messages.ts",
+      exports: installed,
+      wanted: [...installedRequests, ...installerRequests],
+    },
+  ])("has every definition that $file exports", ({ exports, wanted }) => {
+    const exported = Object.values<unknown>(exports).filter(
       (value) => typeof value === "object" && value !== null && "since" in value,
     );
-    expect(new Set(exported)).toEqual(new Set([...requests, ...events]));
+    expect(new Set(exported)).toEqual(new Set<unknown>(wanted));
   });
 
   test("has a frozen frame for every message", () => {
     const wanted = [
-      ...requests.flatMap(({ name }) => [`request.${name}`, `response.${name}`]),
+      ...allRequests.flatMap(({ name }) => [`request.${name}`, `response.${name}`]),
       ...events.map(({ name }) => `event.${name}`),
       "failure",
       "cancel",
@@ -59,7 +71,7 @@ describe("the table of messages", () => {
 /** Validates as the receiver does. */
 function take(name: string, message: unknown): unknown {
   const envelope = openEnvelope(message);
-  const definition = [...requests, ...events].find((one) => name.endsWith(`.${one.name}`));
+  const definition = [...allRequests, ...events].find((one) => name.endsWith(`.${one.name}`));
   if (envelope.kind === "request" && definition?.kind === "request") {
     return receive(definition.params, envelope.params, name);
   }

@@ -1,7 +1,8 @@
 /** What each frozen frame of this folder says. Never change one; a new message gets a new entry and `freeze-frames.ts`. */
-import type { DataOf, EventDefinition, ParamsOf, RequestDefinition, ResultOf } from "../../define.ts";
 import type { WireValue } from "../../message-stream.ts";
 import * as messages from "../../messages.ts";
+import { frozen } from "./frozen.ts";
+import { installedMessages } from "./installed-messages.ts";
 
 const key = new Uint8Array([0, 0, 0, 11, 115, 115, 104, 45, 101, 100, 50, 53, 53, 49, 57, 0, 0, 0, 1, 255]);
 const error = {
@@ -11,17 +12,7 @@ const error = {
   leg: "hop" as const,
 };
 
-let lastId = 0;
-function exchange<D extends RequestDefinition>(definition: D, params: ParamsOf<D>, result: ResultOf<D>) {
-  lastId += 1;
-  return {
-    [`request.${definition.name}`]: { kind: "request", id: lastId, name: definition.name, params },
-    [`response.${definition.name}`]: { kind: "response", id: lastId, result },
-  };
-}
-function event<D extends EventDefinition>(definition: D, data: DataOf<D>) {
-  return { [`event.${definition.name}`]: { kind: "event", name: definition.name, data } };
-}
+const { exchange, event } = frozen();
 
 export const frozenMessages = {
   ...exchange(
@@ -175,4 +166,5 @@ export const frozenMessages = {
   ...exchange(messages.describeHost, {}, { openFiles: 1024, killsUserProcesses: true, lingers: false }),
   failure: { kind: "failure", id: 1, error },
   cancel: { kind: "cancel", id: 1 },
+  ...installedMessages,
 } as Readonly<Record<string, WireValue>>;
