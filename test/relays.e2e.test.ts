@@ -60,7 +60,7 @@ describeLab("an open forward", () => {
 
   test("holds back a sender while the other side does not read", async () => {
     await using service = await serve(`s.pause(); setTimeout(() => {}, 1e9);`);
-    await using farside = runFarside(lab, mainJob());
+    await using farside = runFarside(lab, [...mainJob(), "--grace", "1"]);
     await farside.ready();
     // Writes until it is held back, and says how much went.
     const script = `const b = Buffer.alloc(1 << 20); let n = 0, last = 0;
@@ -72,6 +72,22 @@ describeLab("an open forward", () => {
     expect((await farside.end()).exit.code).toBe(0);
     await service.kill();
     await expectNothingLeft(lab.jump);
+  });
+
+  test("waits, when it is stopped, until a slow service has all that its sshd still holds for it", async () => {
+    const bytes = 16 * 1024 * 1024;
+    await using service = await serve(
+      `s.end("bye"); (async () => { let n = 0; for await (const d of s) { n += d.length; await new Promise((r) => setTimeout(r, 2)); }
+        console.log("got " + n); })();`,
+    );
+    await using farside = runFarside(lab, mainJob());
+    await farside.ready();
+    await connect(`s.resume(); s.end(Buffer.alloc(${bytes}));`);
+    expect((await farside.end()).exit.code).toBe(0);
+    expect(farside.of("relay.close")).toMatchObject([{ bytesIn: bytes, bytesOut: 3, reason: "end" }]);
+    await waitFor(() => service.stdout.includes("got"), { what: "the service's count" });
+    expect(service.stdout).toBe(`listening\ngot ${bytes}\n`);
+    await service.kill();
   });
 
   test("goes on over a hop that was lost, for one signature more and no PIN", async () => {

@@ -8,7 +8,11 @@ const PROBE_TIMEOUT_MS = 10_000;
 
 export interface SshdPolicyOptions {
   /** The jump host; borrowed. */
-  readonly hop: Pick<Hop, "dial" | "dialUnix">;
+  readonly hop: {
+    readonly [Method in "dial" | "dialUnix"]: (
+      ...args: Parameters<Hop[Method]>
+    ) => Promise<{ destroy(): unknown }>;
+  };
   /** `user@host`, for messages. */
   readonly host: string;
   /** What the agent will dial from the jump host: the first hop of the route, else each target. */

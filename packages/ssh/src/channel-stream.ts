@@ -9,6 +9,8 @@ const readAheadBytes = 256 * 1024;
  * stream closes. A lost connection destroys it with `hop.lost`, so that it is never taken for an EOF.
  */
 export class ChannelStream extends Duplex {
+  /** Resolves when the host has handed on what it had for the target and closed the channel, or the connection is gone. */
+  readonly letGo: Promise<void>;
   readonly #channel: Channel;
   #isClosedByHost = false;
   #pendingWrite: ((error?: Error | null) => void) | undefined;
@@ -20,7 +22,12 @@ export class ChannelStream extends Duplex {
       if (!this.push(chunk)) channel.pause();
     });
     channel.on("end", () => this.push(null));
-    channel.on("close", () => this.#closedByHost());
+    this.letGo = new Promise((resolve) => {
+      channel.on("close", () => {
+        resolve();
+        this.#closedByHost();
+      });
+    });
     channel.on("error", (error: Error) => this.destroy(error));
     // Once the host has closed the channel and its last byte is read, nothing can happen here any more.
     this.on("end", () => {

@@ -113,7 +113,7 @@ export class Hop implements AsyncDisposable {
    * A TCP connection from the host to `host:port`, named as the host sees it. Rejects with `target.forbidden`,
    * `target.unreachable`, `hop.channel-refused`, `hop.lost` or `timeout`.
    */
-  dial(host: string, port: number, options: OpenOptions = {}): Promise<Duplex> {
+  dial(host: string, port: number, options: OpenOptions = {}): Promise<ChannelStream> {
     const target = `${host.includes(":") ? `[${host}]` : host}:${port}`;
     return this.#openTarget(target, options, (done) =>
       this.#client.forwardOut("127.0.0.1", 0, host, port, done),
@@ -121,7 +121,7 @@ export class Hop implements AsyncDisposable {
   }
 
   /** A connection from the host to a unix socket there; rejects as `dial` does. */
-  dialUnix(path: string, options: OpenOptions = {}): Promise<Duplex> {
+  dialUnix(path: string, options: OpenOptions = {}): Promise<ChannelStream> {
     return this.#openTarget(path, options, (done) => this.#client.openssh_forwardOutStreamLocal(path, done));
   }
 
@@ -185,7 +185,7 @@ export class Hop implements AsyncDisposable {
     this.#dependents.clear();
   }
 
-  #openTarget(target: string, options: OpenOptions, open: OpenChannel): Promise<Duplex> {
+  #openTarget(target: string, options: OpenOptions, open: OpenChannel): Promise<ChannelStream> {
     return this.#open(
       `dialling ${target} from ${this.name}`,
       "target",

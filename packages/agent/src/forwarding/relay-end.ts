@@ -10,6 +10,8 @@ import { readPool } from "./read-pool.ts";
 export interface RelayEnd {
   readonly stream: Duplex;
   readonly reader?: PooledReader | undefined;
+  /** Settles when what was written can't be lost any more by what the stream goes through; without it, the kernel sees to that. */
+  readonly letGo?: Promise<unknown> | undefined;
 }
 
 /** A target whose network is gone is noticed within some minutes of silence. */

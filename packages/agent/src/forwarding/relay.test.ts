@@ -174,6 +174,28 @@ describe("a relay to a stream that is no socket", () => {
     expect([client.writableFinished, client.destroyed]).toEqual([true, true]);
   });
 
+  test("is over when what the stream leads through has let go, or when it is cut", async () => {
+    for (const how of ["let go", "cut"] as const) {
+      let letGo = () => {};
+      const going = new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+      const [client, farClient] = streamPair();
+      const [target, farTarget] = streamPair();
+      const relay = new Relay({ stream: client }, { stream: target, letGo: going });
+      const order: string[] = [];
+      const closed = relay.closed.then(({ reason }) => order.push(reason));
+      for (const far of [farClient, farTarget]) far.resume().end();
+      await once(target, "close");
+      await new Promise(setImmediate);
+      order.push(how);
+      if (how === "cut") relay.cut();
+      else letGo();
+      await closed;
+      expect(order).toEqual([how, how === "cut" ? "closed" : "end"]);
+    }
+  });
+
   test("tells the error that the stream was destroyed with", async () => {
     const [end] = streamPair();
     await using server = await serveTcp();

@@ -17,7 +17,7 @@ const RESET_CODES: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE", "ECONNA
 export class Relay {
   /** Client to target, and back. */
   readonly bytes = { in: 0, out: 0 };
-  /** Settles once, when both streams are destroyed; never rejects. */
+  /** Settles once, when both streams are destroyed and, after a clean end, what they led through has let go; never rejects. */
   readonly closed: Promise<RelayOutcome>;
   readonly #client: RelayEnd;
   readonly #target: RelayEnd;
@@ -44,7 +44,9 @@ export class Relay {
 
   /** Ends both sides now. Idempotent. */
   cut(): void {
-    this.#finish({ reason: "closed" });
+    const outcome = { reason: "closed" } as const;
+    this.#finish(outcome);
+    this.#resolve(outcome);
   }
 
   #watch(side: "client" | "target", stream: Duplex): void {
@@ -99,6 +101,9 @@ export class Relay {
       else resetStream(stream);
       reader?.release();
     }
-    this.#resolve(outcome);
+    // What a host still holds for its target would be lost with the connection to it.
+    const letGo = outcome.reason === "end" ? this.#target.letGo : undefined;
+    if (letGo === undefined) this.#resolve(outcome);
+    else void letGo.then(() => this.#resolve(outcome));
   }
 }

@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { CodedError, type HopDeclaration, type OpenForwardParams } from "@farside/protocol";
 import { Hop } from "@farside/ssh";
 import {
@@ -207,6 +208,38 @@ describe("a target behind hops", () => {
     expect(events).toEqual(["connected 1", "lost 1 hop.lost"]);
     expect((await exchange(behind, "again")).toString()).toBe("again");
     expect(delegate.asked).toHaveLength(2);
+  });
+});
+
+describe.each(["data path", "slow way"])("an upload to a slow service (%s)", (way) => {
+  test("is over when the host has handed all of it on: then the hop may go", async () => {
+    if (way === "slow way") {
+      vi.spyOn(Hop.prototype, "dataPath", "get").mockReturnValue(undefined);
+      onTestFinished(() => void vi.restoreAllMocks());
+    }
+    let received = 0;
+    await using service = await serveTcp((socket) => socket.end("bye"));
+    await using delegate = await delegateTo(key.path);
+    const { pool, target } = session(delegate);
+    await using _pool = pool;
+    const behind = target({ kind: "tcp", host: "127.0.0.1", port: service.port }, hopTo(blobsOf(sshd)));
+    await using front = await serveTcp((socket) => socket.pause());
+    const client = await connect({ host: "127.0.0.1", port: front.port });
+    const relay = (await behind.dial(never)).join(await front.first);
+    const readSlowly = async () => {
+      for await (const chunk of await service.first) {
+        received += chunk.length;
+        await setTimeout(2);
+      }
+    };
+    const reading = readSlowly();
+    const sent = 16 * 1024 * 1024;
+    client.end(Buffer.alloc(sent));
+    expect((await readAll(client)).toString()).toBe("bye");
+    expect(await relay.closed).toEqual({ reason: "end" });
+    await pool.close();
+    await reading;
+    expect([relay.bytes, received]).toEqual([{ in: sent, out: 3 }, sent]);
   });
 });
 

@@ -77,7 +77,7 @@ async function dialFrom(
     address.kind === "unix"
       ? await hop.dialUnix(address.path, options)
       : await hop.dial(address.host, address.port, options);
-  return dialledStream({ stream });
+  return dialledStream({ stream, letGo: stream.letGo });
 }
 
 function dialError(error: unknown, label: string, hop: string): CodedError {

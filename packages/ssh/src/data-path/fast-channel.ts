@@ -37,6 +37,7 @@ export class FastChannel implements ChannelSlot {
   #isCloseSent = false;
   /** Why the relay ends, where it is not that both sides are done. The first reason counts. */
   #cause: RelayEnd | undefined;
+  #isLocalClosed = false;
   #isOver = false;
   #resolveEnd: (end: RelayEnd) => void = () => {};
   readonly #end: Promise<RelayEnd>;
@@ -165,7 +166,7 @@ export class FastChannel implements ChannelSlot {
     this.#upload.stop();
     if (!this.#isEofReceived) this.#cause ??= { reason: "reset", by: "target" };
     this.#download.finish();
-    this.#endWhenOver();
+    if (this.#isLocalClosed) this.#over();
   }
 
   /** Everything that came is with the kernel, and nothing more will come: the client's turn. */
@@ -192,8 +193,11 @@ export class FastChannel implements ChannelSlot {
   #localClosed(): void {
     const isDone = this.#upload.isEofSent && this.#isEofReceived;
     if (!isDone && !this.#isCloseReceived) this.#cause ??= { reason: "reset", by: "client" };
+    this.#isLocalClosed = true;
     this.#sendClose();
-    this.#over();
+    this.#receiveWindow.release();
+    // After a clean end the server may still hold bytes for its target. It closes when it has handed them on.
+    if (this.#cause !== undefined || this.#isCloseReceived) this.#over();
   }
 
   #endWith(cause: RelayEnd): void {
@@ -204,12 +208,8 @@ export class FastChannel implements ChannelSlot {
     this.#cause ??= cause;
     this.#sendClose();
     this.#download.discard();
-    if (this.#local === undefined) this.#over();
+    if (this.#local === undefined || this.#isLocalClosed) this.#over();
     else reset(this.#local);
-  }
-
-  #endWhenOver(): void {
-    if (this.#local?.destroyed === true) this.#over();
   }
 
   #sendClose(): void {

@@ -11,7 +11,7 @@ import {
   sendPayload,
   startScriptedServer,
 } from "./testing/scripted-server.ts";
-import { dial, until } from "./testing/tcp.ts";
+import { dial, listen, until } from "./testing/tcp.ts";
 import { WindowBudget } from "./window-budget.ts";
 
 const target = { host: "target", port: 1 };
@@ -284,6 +284,36 @@ describe("a server that breaks the protocol", { timeout: 60_000 }, () => {
     answer?.();
     await until(() => closes.length === 1, "the channel was closed");
     expect(closes).toEqual([remoteId]);
+  });
+
+  it.each([
+    ["the relay is cut", { reason: "closed" }],
+    ["the connection is gone", { reason: "error", error: expect.objectContaining({ code: "hop.lost" }) }],
+  ])("that never lets go of a channel which has ended keeps the relay open until %s", async (how, end) => {
+    let asked = 0;
+    await using server = await startScriptedServer((protocol, request) => {
+      protocol._handlers["CHANNEL_CLOSE"] = () => {
+        asked += 1;
+      };
+      confirm(protocol, request);
+      protocol.channelEOF(request.sender);
+    });
+    await using connection = await connectTo(server);
+    await using listener = await listen(() => {}, { pauseOnConnect: true });
+    const accepted = once(listener.server, "connection");
+    const client = await dial(listener.port);
+    const [socket] = await accepted;
+    const relay = (await connection.path.open(target)).join(socket);
+    const ends: unknown[] = [];
+    const ended = relay.closed.then((reason) => ends.push(reason));
+    client.resume().end("all of it");
+    await once(client, "close");
+    await until(() => asked === 1, "the channel was closed");
+    expect(ends).toEqual([]);
+    if (how === "the relay is cut") relay.cut();
+    else server.socket().destroy();
+    await ended;
+    expect([ends, relay.bytes]).toEqual([[end], { in: 9, out: 0 }]);
   });
 
   it("that asks without reading the answers loses its connection", async () => {

@@ -11,7 +11,10 @@ export type RelayEnd =
 export interface FastRelay {
   /** Client to target, and back, so far. */
   readonly bytes: { readonly in: number; readonly out: number };
-  /** Settles once, when the client's socket is released; never rejects. */
+  /**
+   * Settles once, when the client's socket is released and, where both sides ended, the server has handed on what it had
+   * for the target; never rejects.
+   */
   readonly closed: Promise<RelayEnd>;
   /** Ends it now: the client sees a reset, the target a closed channel. Idempotent. */
   cut(): void;

@@ -88,8 +88,9 @@ export class Upload implements LocalReader {
 
   /** Sends what was kept and goes on reading, as far as that is possible now. */
   pump(): void {
-    if (this.#isStopped || this.#isHeldUp()) return;
-    if (this.#kept !== undefined && !this.#sendKept(this.#kept)) return;
+    if (this.#isStopped) return;
+    if (this.#kept !== undefined && (this.#isHeldUp() || !this.#sendKept(this.#kept))) return;
+    // During a key exchange this message waits by itself; the client may be closed before that is over.
     if (this.#isLocalEnded) {
       this.#sendEof();
       return;
