@@ -12,6 +12,7 @@ import { plotSuite } from "./report/plot.ts";
 import { report } from "./report/report.ts";
 import { plotPath, suiteSection } from "./report/suite-section.ts";
 import {
+  BUDGET_MINUTES,
   mergeResults,
   QUIET_SHARE,
   type Results,
@@ -25,12 +26,14 @@ import type { Suite } from "./suites/suite.ts";
 const USAGE = `npm run bench -- [--quick] [--rounds N] [SUITE…]
 
 Suites: ${suites.map(({ id }) => id).join(", ")}; a first word (bulk) takes all of its kind.
---quick prints small measurements in under two minutes and writes nothing; a full run takes some twenty and writes
+--quick prints small measurements in under ${BUDGET_MINUTES.quick} minutes and writes nothing; a whole run takes less than ${BUDGET_MINUTES.whole} and writes
 bench/results.md, bench/results.json, bench/plots/ and the table in docs/performance.md.`;
 
 const options = readOptions();
 const chosen = suites.filter(({ id }) => options.suites.length === 0 || options.suites.includes(id));
 const progress = new Progress();
+const startedAt = new Date().toISOString();
+const resultsPath = join(checkout, "bench/results.json");
 await compilePrograms();
 const commit = await describeCommit();
 const results: Record<string, SuiteResult> = {};
@@ -41,21 +44,38 @@ for (const suite of chosen) {
   try {
     const result = await runSuite(suite);
     results[suite.id] = result;
+    // What comes after it may end the whole run.
+    if (!options.isQuick) await keepResults({});
     progress.say(`${suite.id}: ${result.seconds} s`);
     console.log(`${suiteSection(suite, result, false)}\n`);
   } catch (error) {
     failures.push(suite.id);
     // Whatever it left is not to be in the next one's way.
-    await bench?.close();
-    bench = undefined;
+    await closeLab();
     progress.say(`${suite.id} failed: ${error instanceof Error ? error.stack : String(error)}`);
   }
 }
 
-await bench?.close();
-if (!options.isQuick) await writeReport({ machine: await describeMachine(), suites: results });
+await closeLab();
+const seconds = Math.round(performance.now() / 1000);
+if (!options.isQuick) await writeReport(seconds);
 if (failures.length > 0) progress.say(`failed: ${failures.join(", ")}`);
+progress.say(`${chosen.length} suites in ${describeTime(seconds)}`);
 process.exit(failures.length > 0 ? 1 : 0);
+
+/** With the budget, where the run is one that has one. */
+function describeTime(total: number): string {
+  const minutes = (total / 60).toFixed(1);
+  if (chosen.length < suites.length || options.rounds !== undefined) return `${minutes} minutes`;
+  const budget = options.isQuick ? BUDGET_MINUTES.quick : BUDGET_MINUTES.whole;
+  return `${minutes} of ${budget} minutes${total > budget * 60 ? ": too long" : ""}`;
+}
+
+async function closeLab(): Promise<void> {
+  const closing = bench?.close();
+  bench = undefined;
+  await closing?.catch((error: unknown) => progress.say(`the lab did not close: ${String(error)}`));
+}
 
 async function runSuite(suite: Suite): Promise<SuiteResult> {
   const busyBefore = await busyShare();
@@ -86,10 +106,20 @@ function readOptions() {
   }
 }
 
-async function writeReport(now: Results): Promise<void> {
+/** Puts what was measured so far into the file. */
+async function keepResults(more: Pick<Results, "wholeRun">): Promise<Results> {
+  const now = { machine: await describeMachine(), suites: results, ...more };
+  const all = mergeResults(await readResults(resultsPath), now);
+  await writeResults(resultsPath, all);
+  return all;
+}
+
+async function writeReport(total: number): Promise<void> {
   const folder = join(checkout, "bench");
-  const all = mergeResults(await readResults(join(folder, "results.json")), now);
-  await writeResults(join(folder, "results.json"), all);
+  const isWhole = chosen.length === suites.length && options.rounds === undefined;
+  const all = await keepResults(
+    isWhole ? { wholeRun: { at: startedAt, seconds: total, failed: failures } } : {},
+  );
   await rm(join(folder, "plots"), { recursive: true, force: true });
   await mkdir(join(folder, "plots"));
   for (const suite of suites) {

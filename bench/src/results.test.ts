@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { mergeResults, readResults, writeResults } from "./results.ts";
 import { madeUpResult, madeUpResults, madeUpSamples } from "./testing/made-up-results.ts";
 
+const wholeRun = { at: "2026-01-02T03:04:05.678Z", seconds: 1_000, failed: [] };
 let folder = "";
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "farside-bench-"));
@@ -36,8 +37,20 @@ describe("results", () => {
     expect(merged.suites["bulk-ssh"]?.samples).toEqual(samples);
   });
 
-  test("of another machine are not kept", () => {
+  test("of another machine are not kept, but told of until they are measured again", () => {
+    const old = madeUpResults({ far: madeUpResult([]), "bulk-ssh": madeUpResult([]) }, "Another CPU");
     const now = madeUpResults({ "bulk-ssh": madeUpResult([]) });
-    expect(mergeResults(madeUpResults({ far: madeUpResult([]) }, "Another CPU"), now)).toEqual(now);
+    const merged = mergeResults({ ...old, wholeRun }, now);
+    expect(merged).toEqual({ ...now, dropped: { machine: old.machine, suites: ["far"] } });
+    expect(mergeResults(merged, now)).toEqual(merged);
+    expect(mergeResults(merged, madeUpResults({ far: madeUpResult([]) })).dropped).toBeUndefined();
+  });
+
+  test("keep the last whole run", () => {
+    const old = { ...madeUpResults({ far: madeUpResult([]) }), wholeRun };
+    const now = madeUpResults({ far: madeUpResult(samples) });
+    expect(mergeResults(old, now).wholeRun).toEqual(wholeRun);
+    const later = { ...wholeRun, seconds: 1 };
+    expect(mergeResults(old, { ...now, wholeRun: later }).wholeRun).toEqual(later);
   });
 });

@@ -32,6 +32,25 @@ describe("the report", () => {
     expect(text).toContain("# Benchmark, 2026-01-02\n");
     expect(text).toContain("2 cores of Some CPU, 8 GB, Debian, Linux 6.1. Node 20.");
     expect(text).not.toContain("Never");
+    expect(text).toMatch(/budget is 20 minutes .* no whole run .* bulk-ssh 61 s; 1\.0 minutes together/);
+  });
+
+  test("says how long a whole run took, that it was too long, and what failed in it", () => {
+    const of = (seconds: number, failed: readonly string[]) =>
+      report([madeUpSuite], {
+        ...madeUpResults({ "bulk-ssh": madeUpResult(samples) }),
+        wholeRun: { at: "2026-01-02T03:04:05.678Z", seconds, failed },
+      });
+    expect(of(1_140, [])).toContain("2026-01-02 03:04 UTC, took 19.0 minutes. The suites");
+    expect(of(1_260, ["far"])).toContain("took 21.0 minutes: **too long**. **Failed in it: far**");
+  });
+
+  test("says which figures of another machine are no longer there", () => {
+    const results = madeUpResults({ "bulk-ssh": madeUpResult(samples) });
+    const machine = { ...results.machine, kernel: "5.10" };
+    const text = report([madeUpSuite], { ...results, dropped: { machine, suites: ["far", "idle-ssh"] } });
+    expect(text).toMatch(/\*\*Not on this page: far, idle-ssh\.\*\* .*Linux 5\.10/);
+    expect(report([madeUpSuite], results)).not.toContain("Not on this page");
   });
 
   test("shows a dash for what was not measured and no spread for one round", () => {

@@ -84,6 +84,6 @@ export const bulkTcp = bulkSuite(
   "bulk-tcp",
   "Bulk, TCP target",
   [farsideTcp, socat, socatBig, haproxy, haproxySplice, naivePipe, direct],
-  4,
+  3,
 );
-export const bulkSsh = bulkSuite("bulk-ssh", "Bulk, SSH target", [farsideSsh, ssh, sshGcm, asyncSsh], 5);
+export const bulkSsh = bulkSuite("bulk-ssh", "Bulk, SSH target", [farsideSsh, ssh, sshGcm, asyncSsh], 4);

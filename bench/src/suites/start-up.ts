@@ -83,7 +83,7 @@ export const startUp: Suite = {
 kernel shows the listener. ${FAR}: between workstation and jump host.`,
   ways,
   metrics: ["startMs"],
-  rounds: 5,
+  rounds: 7,
   run: async ({ bench, rounds, isQuick, progress }) => {
     const { workstation } = bench.lab;
     await workstation.writeFile(ASKPASS, `#!/bin/sh\necho ${bench.lab.card.pin}\n`);
