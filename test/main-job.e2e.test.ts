@@ -90,6 +90,8 @@ describeLab("the main job", () => {
     await farside.ready();
     const client = await exchangeBytes(lab.jump, "127.0.0.1:4444", { bytes: 5000, streams: 3 });
     expect(client).toHaveLength(3);
+    // The service tells of a connection after the client has read the last of it.
+    await waitFor(() => reportsOf(service.stdout).length === 3, { what: "the service's reports" });
     expect(receivedBy(reportsOf(service.stdout))).toEqual(sentBy(client));
     const { exit } = await farside.end();
     expect(exit.code).toBe(0);
