@@ -11,16 +11,13 @@ import {
   type HostDescription,
   isCodedError,
   type MessageStream,
-  negotiate,
-  type OpenForwardParams,
-  type OrchestratorHello,
   on,
   openForward,
   orchestratorHello,
   Peer,
-  PROTOCOL_VERSIONS,
   probeBind,
   probeRoute,
+  type RequestOptions,
   type ResultOf,
   renewLease,
   stopAgent,
@@ -28,12 +25,14 @@ import {
 } from "@farside/protocol";
 import type { Identity } from "@farside/ssh";
 import { agentEvents } from "./agent-events.ts";
+import { checkHello, goneBeforeHello, named } from "./agent-hello.ts";
 import { delegatedSigning } from "./delegated-signing.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
 import type { SessionEventDraft } from "./event-log.ts";
 import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
+import { declarations, type ForwardRequest, forwardParams, type OurHello } from "./forward-request.ts";
 import { Heart, type Heartbeat } from "./heart.ts";
-import { type LinkMemory, newLinkMemory } from "./link-memory.ts";
+import { declare, type LinkMemory, newLinkMemory } from "./link-memory.ts";
 import { type RemoteCommand, RemoteCommands, type RunOptions } from "./remote-command.ts";
 
 export interface AgentLinkOptions {
@@ -44,7 +43,7 @@ export interface AgentLinkOptions {
   /** SHA-256 that the agent must name as its own. */
   readonly digest: string;
   /** What the agent is told once it has said hello. */
-  readonly hello: Omit<OrchestratorHello, "protocol" | "capabilities">;
+  readonly hello: OurHello;
   /** Borrowed: asked only for what the destination guard accepts. */
   readonly identity: Pick<Identity, "sign">;
   readonly emit: (event: SessionEventDraft) => void;
@@ -52,13 +51,12 @@ export interface AgentLinkOptions {
   readonly memory?: LinkMemory | undefined;
   /** Default: every third of the lease, and a whole one. */
   readonly heartbeat?: Heartbeat | undefined;
-  /** Bounds the wait for the agent's hello. */
+  /** What the agent was told and asked already, behind its bundle: our hello and this forward; see `encodeOpening`. */
+  readonly opening?: ForwardRequest | undefined;
+  /** Hears of the agent once its hello has been checked, and before anything else of it. */
+  readonly onHello?: ((hello: AgentHello) => void) | undefined;
+  /** Bounds the wait for the agent's hello, and for the answer to what was asked already. */
   readonly signal: AbortSignal;
-}
-
-/** A forward as the agent is asked for it, with hops as the guard knows them. */
-export interface ForwardRequest extends Omit<OpenForwardParams, "route"> {
-  readonly route: readonly DeclaredHop[];
 }
 
 /**
@@ -73,24 +71,46 @@ export class AgentLink implements AsyncDisposable {
   readonly #commands: RemoteCommands;
   readonly #facts: LinkFacts;
   readonly #host: string;
+  #asked: Greeting["asked"];
 
   /** Says hello both ways. Rejects with `protocol.*`, `agent.digest-mismatch`, `agent.gone` or the signal's reason. */
   static async connect(options: AgentLinkOptions): Promise<AgentLink> {
-    const { emit, host } = options;
+    const { emit, host, opening, signal } = options;
     const memory = options.memory ?? newLinkMemory(emit);
     const { guard, hops, counters } = memory;
     const facts: LinkFacts = { ...memory, isStopping: false, hasEnded: false, failure: undefined };
-    let greet: (hello: AgentHello) => void = () => {};
-    let giveUp: (error: CodedError) => void = () => {};
-    const greeting = new Promise<AgentHello>((resolve, reject) => {
+    let greet: (greeting: Greeting) => void = () => {};
+    let giveUp: (error: unknown) => void = () => {};
+    const greeting = new Promise<Greeting>((resolve, reject) => {
       greet = resolve;
       giveUp = reject;
     });
+    // Within the event, so that no message behind the hello is looked at before the hello was, and none is refused behind a good one.
+    let hasMet = false;
+    const meet = (hello: AgentHello) => {
+      if (hasMet) return;
+      hasMet = true;
+      try {
+        const protocol = checkHello(hello, options);
+        options.onHello?.(hello);
+        if (opening === undefined) {
+          peer.emit(orchestratorHello, { ...options.hello, protocol, capabilities: [] }, { keep: true });
+          greet({ hello });
+          return;
+        }
+        const bound = ask(peer, facts, opening, { signal, isSent: true });
+        bound.catch(() => {});
+        greet({ hello, asked: { forwardId: opening.forwardId, bound } });
+      } catch (error) {
+        giveUp(error);
+        void peer.close();
+      }
+    };
     const commands = new RemoteCommands(() => peer);
     const peer = new Peer(options.stream, {
       requests: [delegatedSigning(guard, options.identity), commands.handler],
       events: [
-        on(agentHello, greet),
+        on(agentHello, meet),
         ...agentEvents({
           host,
           emit,
@@ -106,19 +126,16 @@ export class AgentLink implements AsyncDisposable {
     });
     void peer.closed.then((error) => giveUp(facts.failure ?? named(error, host) ?? goneBeforeHello(host)));
     try {
-      const hello = await abortable(greeting, options.signal);
-      const protocol = checkHello(hello, options);
-      peer.emit(orchestratorHello, { ...options.hello, protocol, capabilities: [] }, { keep: true });
-      return new AgentLink({ peer, commands }, hello, facts, options);
+      return new AgentLink({ peer, commands }, await abortable(greeting, signal), facts, options);
     } catch (error) {
       await peer.close();
-      throw isCodedError(error) && !options.signal.aborted ? named(error, host) : error;
+      throw isCodedError(error) && !signal.aborted ? named(error, host) : error;
     }
   }
 
   private constructor(
     { peer, commands }: { peer: Peer; commands: RemoteCommands },
-    hello: AgentHello,
+    { hello, asked }: Greeting,
     facts: LinkFacts,
     options: AgentLinkOptions,
   ) {
@@ -127,6 +144,7 @@ export class AgentLink implements AsyncDisposable {
     this.#facts = facts;
     this.#host = options.host;
     this.hello = hello;
+    this.#asked = asked;
     this.closed = peer.closed.then((error) => this.#endReason(error));
     const heart = new Heart({
       host: options.host,
@@ -149,15 +167,15 @@ export class AgentLink implements AsyncDisposable {
   }
 
   /**
-   * Opens a listener and the hops of its route, and resolves with what is bound. From now on the guard accepts
-   * signatures for these hops. Rejects with what the agent says, or the signal's reason.
+   * Opens a listener and the hops of its route, and resolves with what is bound; of the forward that was asked with the hello, it is the
+   * first time the answer to that. From now on the guard accepts signatures for these hops. Rejects with what the agent says, or the signal's reason.
    */
   async openForward(forward: ForwardRequest, signal: AbortSignal): Promise<readonly BindAddress[]> {
-    const route = this.#declare(forward.route);
-    this.#facts.counters.set(forward.forwardId, zeroCounters());
+    const asked = this.#asked;
+    this.#asked = undefined;
     try {
-      const { bound } = await this.#peer.request(openForward, { ...forward, route }, { signal });
-      return bound;
+      if (asked?.forwardId === forward.forwardId) return await abortable(asked.bound, signal);
+      return await ask(this.#peer, this.#facts, forward, { signal });
     } catch (error) {
       // An agent that ends, or a channel that breaks, rejects what waits on it; what it was is known when the channel is closed.
       const isOfEnd = isCodedError(error) && /^(protocol\.|agent\.gone$|canceled$)/.test(error.code);
@@ -180,7 +198,8 @@ export class AgentLink implements AsyncDisposable {
     targets: readonly TargetAddress[],
     signal: AbortSignal,
   ): Promise<ResultOf<typeof probeRoute>["targets"]> {
-    const params = { route: this.#declare(route), targets: [...targets] };
+    declare(this.#facts, route);
+    const params = { route: declarations(route), targets: [...targets] };
     return (await this.#peer.request(probeRoute, params, { signal })).targets;
   }
 
@@ -229,19 +248,6 @@ export class AgentLink implements AsyncDisposable {
     await this.close();
   }
 
-  /** `route` as the agent is told it; what it then asks to sign for is known. */
-  #declare(route: readonly DeclaredHop[]): OpenForwardParams["route"] {
-    for (const hop of route) {
-      this.#facts.hops.set(hop.hopId, hop);
-      this.#facts.guard.declare(hop);
-    }
-    return route.map(({ hopId, user, host, port, hostKeys, publicKeys }) => ({
-      ...{ hopId, user, host, port },
-      hostKeys: [...hostKeys],
-      publicKeys: publicKeys.map(({ blob }) => blob),
-    }));
-  }
-
   #endReason(error: CodedError | undefined): CodedError | undefined {
     const { failure, isStopping } = this.#facts;
     if (isStopping) return undefined;
@@ -261,39 +267,25 @@ interface LinkFacts extends LinkMemory {
   failure: CodedError | undefined;
 }
 
+/** What an agent's hello makes known. */
+interface Greeting {
+  readonly hello: AgentHello;
+  /** The answer to the forward that was asked with our hello. */
+  readonly asked?: { readonly forwardId: string; readonly bound: Promise<readonly BindAddress[]> };
+}
+
+async function ask(
+  peer: Peer,
+  facts: LinkFacts,
+  forward: ForwardRequest,
+  options: RequestOptions,
+): Promise<readonly BindAddress[]> {
+  declare(facts, forward.route);
+  facts.counters.set(forward.forwardId, zeroCounters());
+  return (await peer.request(openForward, forwardParams(forward), options)).bound;
+}
+
 function fail(facts: LinkFacts, peer: Peer, error: CodedError): void {
   facts.failure ??= error;
   void peer.close();
-}
-
-function checkHello(hello: AgentHello, { digest, host }: AgentLinkOptions): number {
-  const protocol = negotiate(PROTOCOL_VERSIONS, hello.protocol);
-  if (hello.digest === digest) return protocol;
-  throw new CodedError(
-    "agent.digest-mismatch",
-    `the agent on ${host} says that it is another bundle than was sent`,
-    {
-      leg: "jump",
-    },
-  );
-}
-
-/** `error` of a peer, which does not know whose it is, as one of the agent's. */
-function named(error: CodedError | undefined, host: string): CodedError | undefined {
-  if (error === undefined || error.leg !== undefined) return error;
-  return new CodedError(error.code, `talking to the agent on ${host}: ${error.message}`, {
-    leg: "jump",
-    hint: error.hint,
-    cause: error,
-  });
-}
-
-function goneBeforeHello(host: string): CodedError {
-  return new CodedError(
-    "agent.start-failed",
-    `starting the agent on ${host}: it ended before it said hello`,
-    {
-      leg: "jump",
-    },
-  );
 }

@@ -289,6 +289,23 @@ describe("the search for a node", () => {
     expect((await run({ remoteNode: nearly })).preamble).toBe(`node-too-old:18.17.9=${nearly}`);
   });
 
+  it("without one, reads away the bundle and what goes with it, byte by byte, and then does as it is ordered", async () => {
+    // Were a byte of it left, it would stand before the order and be read as one.
+    const opening = Buffer.from(`\ntouch ${join(home, "read")}\n`.repeat(2_000));
+    const options = { compressed, digest, remoteNode: "/nonexistent/node", opening };
+    const made = bootstrap({ ...options, withoutNode: "wait" });
+    const child = spawn("/bin/sh", ["-c", made.command], { env: { PATH: "/usr/bin:/bin", HOME: home } });
+    const chunks: Buffer[] = [];
+    child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
+    child.stdin.write(made.upload);
+    child.stdin.end(`echo "ordered $nonce"; exit 7\n`);
+    const status = await new Promise((resolve) => child.on("close", resolve));
+    expect(Buffer.concat(chunks).toString()).toMatch(
+      new RegExp(`farside-preamble:${made.nonce}:waiting:no-node\nordered ${made.nonce}\n$`),
+    );
+    expect([status, await readdir(home)]).toEqual([7, []]);
+  });
+
   it("takes a chosen node from a path, below the home folder, or by name", async () => {
     await mkdir(join(home, "bin dir"));
     await symlink(process.execPath, join(home, "bin dir/node"));
@@ -336,6 +353,17 @@ describe("the loader", () => {
     const result = await run({ upload, frames });
     expect(result.preamble).toMatch(preamble);
     expect(result.status).toBe(70);
+  });
+
+  it("leaves the agent what goes with its bundle", async () => {
+    const made = bootstrap({ compressed, digest, opening: Buffer.from("opening ") });
+    const child = spawn("/bin/sh", ["-c", made.command], {
+      env: { PATH: `${nodeFolder}:/usr/bin:/bin`, HOME: home },
+    });
+    child.stdin.end(Buffer.concat([made.upload, Buffer.from("frames")]));
+    const chunks: Buffer[] = [];
+    for await (const chunk of child.stdout) chunks.push(chunk as Buffer);
+    expect(Buffer.concat(chunks).toString()).toMatch(/\nopening frames$/);
   });
 
   it("writes nothing", async () => {

@@ -35,7 +35,7 @@ const SOCKET_FOR_AGENT = [
  * Finds a Node.js and becomes it: `$1$2` is the nonce (in halves, so that a shell that echoes the command line prints
  * no preamble), `$3` the bundle's digest, `$4` a path that the operator chose or nothing, `$5` the loader, `$7` the argument for the bundle or nothing. A node on
  * PATH that is new enough is taken; else the newest that version managers and usual folders have. `exec` keeps sshd
- * the agent's parent. `$6` is what to do without one: nothing, or `wait` for an order on stdin behind the bundle, which is thrown away
+ * the agent's parent. `$6` is what to do without one: nothing, or `wait` for an order on stdin behind the bundle and what was sent with it, which is thrown away
  * (see runtime-scripts.ts); with `order` nothing is looked for. Same characters as the loader, for the same reason.
  */
 const SCRIPT = onOneLine(`
@@ -49,7 +49,7 @@ none() {
   if [ -z "$more" ]; then say "$1" 69; fi;
   case $(echo abc | head -c 2 2>/dev/null) in ab) ;; *) say "$1" 69 ;; esac;
   while IFS= read -r line; do case $line in "farside-bundle $nonce "*) break ;; esac; done;
-  line=\${line#"farside-bundle $nonce "}; head -c "\${line%% *}" >/dev/null 2>&1;
+  line=\${line#"farside-bundle $nonce "}; head -c $((\${line%% *} + \${line##* })) >/dev/null 2>&1;
   echo "farside-preamble:$nonce:waiting:$1";
 };
 look() {
@@ -120,6 +120,8 @@ export interface BootstrapOptions {
   readonly digest: string;
   /** Path of the node to use on the jump host (`~/` is the login's home), or its name on PATH. Default: search. */
   readonly remoteNode?: string | undefined;
+  /** Frames for the agent that go with the bundle; see `encodeOpening`. Default: none. */
+  readonly opening?: Uint8Array | undefined;
   /** Without a Node.js, wait for an order; `order`: look for none. Default: end. */
   readonly withoutNode?: "wait" | "order" | undefined;
   /** Hex digits, for a bundle with several jobs. Default: none. */
@@ -136,6 +138,7 @@ export function bootstrap(options: BootstrapOptions): Bootstrap {
     remoteNode = "",
     withoutNode = "",
     argument = "",
+    opening = Buffer.alloc(0),
     nonce = newNonce(),
   } = options;
   if (/['\\!\p{Cc}]|[^ -~]/u.test(remoteNode) || remoteNode.startsWith("-")) {
@@ -148,13 +151,11 @@ export function bootstrap(options: BootstrapOptions): Bootstrap {
       },
     );
   }
+  const header = `farside-bundle ${nonce} ${compressed.length} ${digest} ${opening.length}`;
   return {
     nonce,
     command: markedCommand(nonce, SCRIPT, [digest, remoteNode, LOADER, withoutNode, argument]),
-    upload: Buffer.concat([
-      Buffer.from(`${NEWLINES_FOR_RC_FILES}farside-bundle ${nonce} ${compressed.length} ${digest}\n`),
-      compressed,
-    ]),
+    upload: Buffer.concat([Buffer.from(`${NEWLINES_FOR_RC_FILES}${header}\n`), compressed, opening]),
   };
 }
 

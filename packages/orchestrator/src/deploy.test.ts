@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { chmod, writeFile } from "node:fs/promises";
+import { type AddressInfo, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { deployAndForward, startSession } from "./deploy-and-forward.ts";
 import { type BuiltAgent, buildAgent } from "./testing/build-agent.ts";
@@ -98,10 +100,46 @@ describe("a deploy that can't work", () => {
 const hello = (fields: string) => `
 const hello = { kind: "event", name: "hello.agent", data: { protocol: { min: 1, max: 1 }, agentVersion: "0", digest,
   capabilities: [], pid: process.pid, node: "20", platform: "linux", hostname: "h", uid: 0, user: "u", ${fields} } };
+const { pack } = require("${import.meta.resolve("msgpackr").replace("file://", "").replace("/index.js", "/dist/node.cjs")}");
+const frame = (body) => Buffer.concat([Buffer.from([0, 0, body.length >> 8, body.length & 255]), body]);
 preamble("agent");
-const body = Buffer.from(require("${import.meta.resolve("msgpackr").replace("file://", "").replace("/index.js", "/dist/node.cjs")}").pack(hello));
-const frame = (bytes) => Buffer.concat([Buffer.from([0, 0, bytes.length >> 8, bytes.length & 255]), bytes]);
-send(frame(body));`;
+send(frame(pack(hello)));`;
+
+describe("the first forward", () => {
+  it("is asked behind the bundle: an agent may wait with its hello until it has it", async () => {
+    const program = `let seen = ""; let told = false;
+      process.stdin.on("data", (chunk) => {
+        seen += chunk.toString("latin1");
+        if (told || !/hello[.]orchestrator[^]*forward[.]open/.test(seen)) return;
+        told = true;
+        ${hello("")}
+        send(frame(pack({ kind: "response", id: 1, result: { bound: [{ kind: "tcp", address: "127.0.0.1", port: 1 }] } })));
+      });`;
+    const node = await lyingAgent("eager", program);
+    const options = host.options({ remoteNode: node, forwards: "1:127.0.0.1:9" });
+    await using session = await deployAndForward(options);
+    expect(session.forwards).toMatchObject([{ id: "1", bound: [{ address: "127.0.0.1", port: 1 }] }]);
+  });
+
+  it("is taken back in the undo log where no agent has run: its port may be another program's of the same user", async () => {
+    const other = createServer().listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const { port } = other.address() as AddressInfo;
+    try {
+      const altered = Buffer.from(agent.bundle.compressed).fill(0, 1_000, 1_004);
+      for (const [remoteNode, compressed, code] of [
+        ["/nonexistent/node", agent.bundle.compressed, "agent.no-runtime"],
+        [process.execPath, altered, "agent.digest-mismatch"],
+      ] as const) {
+        const bundle = { ...agent.bundle, compressed };
+        const failure = await failureOf(remoteNode, { forwards: `${port}:127.0.0.1:9`, bundle });
+        expect(failure?.code).toBe(code);
+      }
+    } finally {
+      other.close();
+    }
+  });
+});
 
 describe("an agent that lies", () => {
   it.each([
@@ -136,18 +174,9 @@ describe("an agent that lies", () => {
   });
 
   it("stops answering: the session ends after a lease", async () => {
-    const opened = `process.stdin.once("data", () => setTimeout(() =>
-      send(frame(Buffer.from(require("msgpackr").pack({ kind: "response", id: 1, result: { bound: [{ kind: "tcp", address: "127.0.0.1", port: 1 }] } })))), 100));`;
-    const node = await lyingAgent(
-      "frozen",
-      hello("") +
-        opened.replace(
-          '"msgpackr"',
-          JSON.stringify(
-            import.meta.resolve("msgpackr").replace("file://", "").replace("/index.js", "/dist/node.cjs"),
-          ),
-        ),
-    );
+    const opened = `setTimeout(() =>
+      send(frame(pack({ kind: "response", id: 1, result: { bound: [{ kind: "tcp", address: "127.0.0.1", port: 1 }] } }))), 100);`;
+    const node = await lyingAgent("frozen", hello("") + opened);
     const options = host.options({ remoteNode: node, leaseMs: 1_000, forwards: "1:127.0.0.1:9" });
     await using session = await deployAndForward(options);
     const { failure, receipt } = await session.closed;

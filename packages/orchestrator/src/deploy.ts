@@ -47,6 +47,8 @@ export interface DeployOptions {
   readonly bundle: AgentBundle;
   /** What the bundle is to do, where it has several jobs; see `jobOf` of the agent. */
   readonly job?: Readonly<Record<string, string>> | undefined;
+  /** Frames that the agent finds behind its bundle; see `encodeOpening`. */
+  readonly opening?: Uint8Array | undefined;
   /** Marks the processes; default: a new one. */
   readonly nonce?: string | undefined;
   /** Path or name of the Node.js to use there; default: search. */
@@ -87,10 +89,10 @@ export interface Deployment {
  * `protocol.no-preamble`, what `hop.exec` rejects with, or the signal's reason.
  */
 export async function deploy(options: DeployOptions): Promise<Deployment> {
-  const { hop, bundle, remoteNode, signal, host } = options;
+  const { hop, bundle, remoteNode, opening, signal, host } = options;
   const withoutNode = options.runtime && (options.runtime.mode === "upload" ? "order" : "wait");
   const argument = options.job && Buffer.from(JSON.stringify(options.job)).toString("hex");
-  const boot = bootstrap({ ...bundle, remoteNode, withoutNode, argument, nonce: options.nonce });
+  const boot = bootstrap({ ...bundle, remoteNode, withoutNode, argument, opening, nonce: options.nonce });
   await options.onStart?.(boot.nonce);
   options.onStage?.("its login has not come to the command yet");
   let channel: ExecStream;

@@ -14,3 +14,11 @@ export function newLinkMemory(emit: (event: SessionEventDraft) => void): LinkMem
   const guard = new DestinationGuard({ onDecision: (decision) => emit(signEvent(decision)) });
   return { guard, hops: new Map(), counters: new Map() };
 }
+
+/** From now on it is known what the agent asks to sign for. */
+export function declare({ hops, guard }: LinkMemory, route: readonly DeclaredHop[]): void {
+  for (const hop of route) {
+    hops.set(hop.hopId, hop);
+    guard.declare(hop);
+  }
+}

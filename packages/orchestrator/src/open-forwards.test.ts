@@ -1,7 +1,7 @@
 import { type BindAddress, CodedError } from "@farside/protocol";
 import { describe, expect, it } from "vitest";
-import type { ForwardRequest } from "./agent-link.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
+import type { ForwardRequest } from "./forward-request.ts";
 import { openForwards } from "./open-forwards.ts";
 import type { OpenForward } from "./session-plan.ts";
 import { codeOf } from "./testing/session-probe.ts";

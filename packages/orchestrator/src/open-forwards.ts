@@ -4,23 +4,28 @@ import type { AgentLink } from "./agent-link.ts";
 import { formatHop } from "./delegated-signing.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
 import { DEFAULTS } from "./forward-options.ts";
+import type { ForwardRequest } from "./forward-request.ts";
 import { type ForwardSpec, formatBind } from "./forward-spec.ts";
 import { type JudgeHostKey, LearnedRoute } from "./learned-route.ts";
 import type { OpenForward } from "./session-plan.ts";
 import type { SessionFolder, UndoEntry } from "./session-store.ts";
 
+/** What of a session's plan is asked of an agent. */
+export interface ForwardPlan {
+  readonly forwards: readonly ForwardSpec[];
+  readonly admission: OpenForwardParams["admission"];
+  /** Relays of a forward at a time. 0: no limit of its own. */
+  readonly maxRelays: number;
+  /** Connections to the last hop of the route. Undefined: what its keys allow; see `connectionsFor`. */
+  readonly connections?: number | undefined;
+  /** How often the target is dialled to know whether it can be had. */
+  readonly probeMs?: number | undefined;
+  /** Of whom ports are taken over. */
+  readonly takeOver?: OpenForwardParams["takeOver"];
+}
+
 export interface OpenForwardsOptions {
-  readonly plan: {
-    readonly forwards: readonly ForwardSpec[];
-    readonly admission: OpenForwardParams["admission"];
-    /** Relays of a forward at a time. 0: no limit of its own. */
-    readonly maxRelays: number;
-    /** Connections to the last hop of the route. Undefined: what its keys allow; see `connectionsFor`. */
-    readonly connections?: number | undefined;
-    /** How often the target is dialled to know whether it can be had. */
-    readonly probeMs?: number | undefined;
-    /** Of whom ports are taken over. */
-    readonly takeOver?: OpenForwardParams["takeOver"];
+  readonly plan: ForwardPlan & {
     /** Decides about a host key that the jump host reports for a hop: resolves where it may be declared too. */
     readonly judgeHostKey: JudgeHostKey;
     /** `user@host` of the jump host. */
@@ -28,6 +33,8 @@ export interface OpenForwardsOptions {
     readonly folder: Pick<SessionFolder, "making" | "undone">;
   };
   readonly link: Pick<AgentLink, "openForward">;
+  /** The first was asked with the hello, and its entry is in the undo log. Default: no. */
+  readonly isFirstAsked?: boolean | undefined;
   readonly route: readonly DeclaredHop[];
   readonly onOpen: (forward: OpenForward) => void;
   readonly signal: AbortSignal;
@@ -38,19 +45,14 @@ export interface OpenForwardsOptions {
  * key that was not declared, it is judged, and declared if it may be.
  */
 export async function openForwards(options: OpenForwardsOptions): Promise<void> {
-  const { plan, link, onOpen, signal } = options;
+  const { plan, link, onOpen, isFirstAsked = false, signal } = options;
   const route = new LearnedRoute(options.route, plan.judgeHostKey, signal);
-  const connections = plan.connections ?? connectionsFor(options.route);
-  for (const [index, { bind, target }] of plan.forwards.entries()) {
-    const id = String(index + 1);
-    const { admission, maxRelays, probeMs, takeOver, folder } = plan;
-    const forward = {
-      ...{ forwardId: id, bind, target, admission, maxRelays, connections },
-      ...(probeMs !== undefined && { probeMs }),
-      ...(takeOver && { takeOver }),
-    };
+  const { folder } = plan;
+  for (const [index, spec] of plan.forwards.entries()) {
+    const { bind, target } = spec;
+    const forward = forwardRequest(plan, index, spec, options.route);
     const entry = undoEntryOf(bind);
-    if (entry !== undefined) await folder.making(entry);
+    if (entry !== undefined && !(index === 0 && isFirstAsked)) await folder.making(entry);
     let bound: readonly BindAddress[];
     try {
       bound = await route.try((hops) => link.openForward({ ...forward, route: hops }, signal));
@@ -63,8 +65,33 @@ export async function openForwards(options: OpenForwardsOptions): Promise<void> 
     const found = bound.map(undoEntryOf)[0];
     if (entry === undefined && found !== undefined) await folder.making(found);
     checkBound(bind, bound, plan.host);
-    onOpen({ id, bound, target, via: route.hops.map(formatHop) });
+    onOpen({ id: forward.forwardId, bound, target, via: route.hops.map(formatHop) });
   }
+}
+
+/** The first forward, for whoever asks it with the hello, and what it makes, for the undo log. */
+export function firstForward(
+  plan: ForwardPlan,
+  route: readonly DeclaredHop[],
+): { readonly request: ForwardRequest; readonly makes: readonly UndoEntry[] } | undefined {
+  const [first] = plan.forwards;
+  if (first === undefined) return undefined;
+  const makes = [undoEntryOf(first.bind)].filter((entry) => entry !== undefined);
+  return { request: forwardRequest(plan, 0, first, route), makes };
+}
+
+function forwardRequest(
+  plan: ForwardPlan,
+  index: number,
+  { bind, target }: ForwardSpec,
+  route: readonly DeclaredHop[],
+): ForwardRequest {
+  const { admission, maxRelays, probeMs, takeOver, connections = connectionsFor(route) } = plan;
+  return {
+    ...{ forwardId: String(index + 1), bind, target, route, admission, maxRelays, connections },
+    ...(probeMs !== undefined && { probeMs }),
+    ...(takeOver && { takeOver }),
+  };
 }
 
 /** How many connections relays may be spread over where nobody said: each is signed for, and people are asked only once. */

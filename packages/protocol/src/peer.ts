@@ -9,7 +9,7 @@ import { type EventHandler, prepare, type RequestContext, type RequestHandler } 
 import { MAX_PENDING_REQUESTS } from "./limits.ts";
 import type { MessageStream, WireValue } from "./message-stream.ts";
 import { Outbox } from "./outbox.ts";
-import { PendingRequests } from "./pending-requests.ts";
+import { PendingRequests, type RequestOptions } from "./pending-requests.ts";
 import { fittingWireError } from "./wire-failure.ts";
 
 /** How long a close waits for handlers to answer and for answers and events to go out. */
@@ -24,11 +24,6 @@ export interface PeerOptions {
   readonly onEventsDropped?: ((count: number) => void) | undefined;
   /** Hears of failures that are bugs of this side: a handler that threw no CodedError, a message that can't be sent. */
   readonly onBug?: ((error: unknown, where: string) => void) | undefined;
-}
-
-export interface RequestOptions {
-  /** Rejects the request with its reason and tells the other side, which answers all the same. */
-  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -95,7 +90,7 @@ export class Peer implements AsyncDisposable {
     options.signal?.throwIfAborted();
     const checked = prepare(definition.params, params, `the params of ${definition.name}`);
     if (this.#closing !== undefined) throw gone();
-    return (await this.#pending.ask(definition, checked as WireValue, options.signal)) as ResultOf<D>;
+    return (await this.#pending.ask(definition, checked as WireValue, options)) as ResultOf<D>;
   }
 
   /**

@@ -7,6 +7,13 @@ import { onAbort } from "./on-abort.ts";
 import type { Letter, Outbox } from "./outbox.ts";
 import { harmlessFromWire } from "./wire-failure.ts";
 
+export interface RequestOptions {
+  /** Rejects the request with its reason and tells the other side, which answers all the same. */
+  readonly signal?: AbortSignal | undefined;
+  /** It went out before there was this peer, as `openingFrames` has it, and is the first that this side asks. Default: it is sent. */
+  readonly isSent?: boolean | undefined;
+}
+
 interface Pending {
   readonly definition: RequestDefinition;
   /** Undefined once it was canceled: the answer still comes and is dropped. */
@@ -26,10 +33,16 @@ export class PendingRequests {
     this.#limit = limit;
   }
 
-  ask(definition: RequestDefinition, params: WireValue, signal: AbortSignal | undefined): Promise<unknown> {
+  /** With `isSent` its frame went out already, see `openingFrames`: only the answer is waited for. */
+  ask(
+    definition: RequestDefinition,
+    params: WireValue,
+    { signal, isSent = false }: RequestOptions,
+  ): Promise<unknown> {
     if (this.#open.size >= this.#limit) {
       return Promise.reject(new Error(`${definition.name}: ${this.#limit} requests are open already`));
     }
+    if (isSent && this.#lastId > 0) return Promise.reject(new Error(`${definition.name} is not the first`));
     this.#lastId += 1;
     const id = this.#lastId;
     return new Promise((resolve, reject) => {
@@ -39,7 +52,7 @@ export class PendingRequests {
       };
       const unlink = signal && onAbort(signal, (reason) => this.#cancel(id, letter, reason));
       this.#open.set(id, { definition, settle: { resolve, reject }, unlink });
-      this.#outbox.add(letter);
+      if (!isSent) this.#outbox.add(letter);
     });
   }
 

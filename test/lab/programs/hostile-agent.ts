@@ -146,7 +146,7 @@ process.stdin
     if (!isPastBundle) {
       // The bundle comes first, behind a line with its length; nobody asked for it here.
       head = Buffer.concat([head, chunk]);
-      const line = /farside-bundle [0-9a-f]+ (\d+) [0-9a-f]+\n/.exec(head.toString("latin1"));
+      const line = /farside-bundle [0-9a-f]+ (\d+) [0-9a-f]+ \d+\n/.exec(head.toString("latin1"));
       if (line === null) return;
       const from = line.index + line[0].length + Number(line[1]);
       if (head.length < from) return;

@@ -6,7 +6,7 @@ import type { AgentLink } from "../agent-link.ts";
 import type { AgentBundle, Deployment } from "../deploy.ts";
 import { endAgent } from "../end-agent.ts";
 import { type ForwardCounters, sumCounters } from "../forward-counters.ts";
-import { type OpenForwardsOptions, openForwards } from "../open-forwards.ts";
+import { firstForward, type OpenForwardsOptions, openForwards } from "../open-forwards.ts";
 import type { RemoteCommand, RunOptions } from "../remote-command.ts";
 import type { RuntimeChoice } from "../runtime/runtime-choice.ts";
 import type { SessionFolder } from "../session-store.ts";
@@ -54,11 +54,15 @@ export class AgentEngine implements Engine {
   }
 
   async start(signal: AbortSignal): Promise<void> {
-    const { bundle } = this.#options;
+    const { bundle, forwarding } = this.#options;
+    const opening = firstForward(forwarding, this.#context.route);
     const onDeployed = (deployment: Deployment) => {
       this.#deployment = deployment;
     };
-    const { link } = await startAgent({ bundle }, this.#options, this.#context, { onDeployed, signal });
+    const { link } = await startAgent({ bundle, opening }, this.#options, this.#context, {
+      onDeployed,
+      signal,
+    });
     this.#link = link;
     void link.closed.then((failure) => failure && this.#context.onFailure(failure));
     signal.throwIfAborted();
@@ -68,7 +72,10 @@ export class AgentEngine implements Engine {
     const { forwarding, folder } = this.#options;
     const { host, route } = this.#context;
     const plan = { ...forwarding, host, folder };
-    await abortable(openForwards({ plan, link: this.link, route, signal, onOpen }), signal);
+    await abortable(
+      openForwards({ plan, link: this.link, route, isFirstAsked: true, signal, onOpen }),
+      signal,
+    );
   }
 
   async describe(signal: AbortSignal): Promise<AgentDescription> {
