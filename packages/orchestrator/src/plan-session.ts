@@ -103,7 +103,10 @@ export async function planSession(
       ...{ bundle, runtime, identity: patient, folder, audit, startDeadline: deadline },
       ...{ forwards, numbers },
       takeOver: { session: name, lostRuns: lost, isForced: options.takeOver ?? false },
-      pinsOf: ({ hopId }) => viaOf(via, hopId).pinned,
+      trustOf: ({ hopId }) => {
+        const { pinned: pins, authorities } = viaOf(via, hopId);
+        return { pins, authorities };
+      },
       judgeHostKey: (hop, blob, judgeSignal) =>
         judgeReportedKey({
           via: viaOf(via, hop.hopId),

@@ -58,10 +58,14 @@ export async function judgeReportedKey(options: JudgeOptions): Promise<void> {
     const saver = await loadKnownHosts(config, { ...hostKeys, check: "accept-new" });
     return saver.verify(blob, place);
   }
+  const certified =
+    via.authorities === undefined
+      ? ""
+      : " Or let the jump host's ssh log in by the authority in known_hosts: --engine openssh.";
   throw refuse(
     "host-key.unknown",
     `its host key is unknown; ${reportedBy} reports ${type} ${shown}`,
-    `Compare the fingerprint with the host's administrator, then add the key to known_hosts, or give --via-host-key ${config.alias}=${shown}.`,
+    `Compare the fingerprint with the host's administrator, then add the key to known_hosts, or give --via-host-key ${config.alias}=${shown}.${certified}`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { CodedError } from "@farside/protocol";
 import type { KnownHosts } from "@farside/ssh";
-import { fingerprint, type HostConfig, type PublicKey } from "@farside/ssh";
+import { fingerprint, type HostAuthorities, type HostConfig, type PublicKey } from "@farside/ssh";
 import type { DeclaredHop } from "./destination-guard.ts";
 import type { HopSpec } from "./hop-spec.ts";
 import { checkOf, type HostKeyCheck, type HostKeyOptions, loadKnownHosts, placeOf } from "./host-keys.ts";
@@ -17,6 +17,8 @@ export interface ViaHop {
   readonly check: HostKeyCheck;
   /** Fingerprints that the operator gave for it. */
   readonly pinned: readonly string[];
+  /** Who may certify its host key; undefined where nobody may. Only ssh(1) logs in by a certificate. */
+  readonly authorities: HostAuthorities | undefined;
 }
 
 export interface ViaRouteOptions {
@@ -46,7 +48,8 @@ export async function resolveViaRoute(options: ViaRouteOptions, jump: HostConfig
     configs.map(async (config, index) => {
       // Never asks and never writes: only the jump host can report these hosts' keys.
       const knownHosts = await loadKnownHosts(config, { ...hostKeys, check: "strict", ask: undefined });
-      const known = knownHosts.knownKeys(placeOf(config));
+      const place = placeOf(config);
+      const known = knownHosts.knownKeys(place);
       const pins = pinned.get(config.alias) ?? [];
       return {
         hop: {
@@ -58,6 +61,8 @@ export async function resolveViaRoute(options: ViaRouteOptions, jump: HostConfig
         },
         ...{ config, knownHosts, check: checkOf(config, hostKeys) },
         pinned: pins,
+        // Beside a pinned fingerprint, nobody else's word counts.
+        authorities: pins.length === 0 ? authoritiesOf(config, knownHosts) : undefined,
       };
     }),
   );
@@ -70,6 +75,13 @@ export function offerKeys(hops: readonly ViaHop[], keys: readonly PublicKey[]): 
   }
   const publicKeys = keys.slice(0, MAX_OFFERED_KEYS);
   return hops.map((via) => ({ ...via, hop: { ...via.hop, publicKeys } }));
+}
+
+/** As ssh: a certificate is for the HostKeyAlias as it is written, else for the host's name in lower case. */
+function authoritiesOf(config: HostConfig, knownHosts: KnownHosts): HostAuthorities | undefined {
+  const { keys, revoked } = knownHosts.authorities(placeOf(config));
+  const name = config.hostKeyAlias ?? config.hostName.toLowerCase();
+  return keys.length === 0 ? undefined : { name, keys, revoked };
 }
 
 function checkProxy(config: HostConfig, before: HostConfig): void {

@@ -56,6 +56,11 @@ export const errorTable = {
   "host-key.unknown": { exit: 77, retry: false, says: "The host key is not in known_hosts." },
   "host-key.changed": { exit: 77, retry: false, says: "The host key differs from the one in known_hosts." },
   "host-key.revoked": { exit: 77, retry: false, says: "The host key is marked @revoked." },
+  "host-key.certificate-invalid": {
+    exit: 77,
+    retry: false,
+    says: "The host certificate is for another host or another time.",
+  },
   "host-key.declined": { exit: 77, retry: false, says: "The operator did not accept the host key." },
 
   "hop.unreachable": { exit: 69, retry: true, says: "The host can't be reached over the network." },

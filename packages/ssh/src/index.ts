@@ -13,6 +13,13 @@ export { fingerprint, isFingerprint } from "./fingerprint.ts";
 export { harmlessLines } from "./harmless-lines.ts";
 export { type ExecOptions, Hop, type OpenOptions } from "./hop.ts";
 export type { HopOptions, KeyboardPrompts } from "./hop-options.ts";
+export {
+  type CertificateFault,
+  type HostAuthorities,
+  hostCertificateFault,
+  hostKeyIn,
+  isCertificate,
+} from "./host-certificate.ts";
 export type { HostConfig } from "./host-config.ts";
 export type { HostKeyPlace, HostKeyVerifier } from "./host-key.ts";
 export type { Identity, PublicKey, SignRequest } from "./identity.ts";

@@ -63,8 +63,8 @@ function matchesHash(hosts: string, name: string): boolean {
   return wanted.length === actual.length && timingSafeEqual(wanted, actual);
 }
 
-/** Globbing in linear time: on a mismatch only the last star is tried again. */
-function matchesPattern(pattern: string, text: string): boolean {
+/** Whether `text` is what `pattern` with `*` and `?` stands for. Linear time: on a mismatch only the last star is tried again. */
+export function matchesPattern(pattern: string, text: string): boolean {
   let p = 0;
   let t = 0;
   let star = -1;

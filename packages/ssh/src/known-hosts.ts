@@ -3,6 +3,7 @@ import { appendFile, mkdir, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { CodedError } from "@farside/protocol";
 import { fingerprint } from "./fingerprint.ts";
+import type { HostAuthorities } from "./host-certificate.ts";
 import type { HostKeyPlace, HostKeyVerifier } from "./host-key.ts";
 import {
   hashedName,
@@ -65,6 +66,14 @@ export class KnownHosts implements HostKeyVerifier {
     return this.#known(place)
       .map(({ blob }) => blob)
       .filter((blob) => this.#revoked(place, blob) === undefined);
+  }
+
+  /** The certificate authorities of a host, and what is revoked for it; certificates are not looked at here. */
+  authorities(place: HostKeyPlace): Pick<HostAuthorities, "keys" | "revoked"> {
+    const revoked = this.#anywhere(place, "@revoked");
+    const isRevoked = (blob: Buffer) => revoked.some((entry) => entry.blob.equals(blob));
+    const keys = this.#anywhere(place, "@cert-authority").filter(({ blob }) => !isRevoked(blob));
+    return { keys: keys.map(({ blob }) => blob), revoked: revoked.map(({ blob }) => blob) };
   }
 
   /** Names under which `blob` is in the files, hashed ones left as they are: a key that is known under another name. */
@@ -151,8 +160,13 @@ export class KnownHosts implements HostKeyVerifier {
   }
 
   #revoked(place: HostKeyPlace, blob: Uint8Array): KnownHostsEntry | undefined {
+    return this.#anywhere(place, "@revoked").find((entry) => entry.blob.equals(blob));
+  }
+
+  /** The entries for the host as it was asked for, and for its name alone. */
+  #anywhere(place: HostKeyPlace, marker: KnownHostsEntry["marker"]): KnownHostsEntry[] {
     const places = [place, { ...place, port: 22 }];
-    return places.flatMap((at) => this.#matching(at, "@revoked")).find((entry) => entry.blob.equals(blob));
+    return [...new Set(places.flatMap((at) => this.#matching(at, marker)))];
   }
 
   #matching({ host, port }: HostKeyPlace, marker: KnownHostsEntry["marker"]): KnownHostsEntry[] {

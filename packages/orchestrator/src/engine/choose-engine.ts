@@ -11,6 +11,7 @@ import type { StartDeadline } from "../start-deadline.ts";
 import { AgentEngine, type AgentEngineOptions } from "./agent-engine.ts";
 import type { Engine, EngineContext } from "./engine.ts";
 import { OpensshEngine } from "./openssh/openssh-engine.ts";
+import type { HopTrust } from "./openssh/ssh-command.ts";
 import { ResidentEngine } from "./resident-engine.ts";
 
 /** What was decided for the session, whatever its engine. */
@@ -35,8 +36,8 @@ export interface EngineParts {
     readonly connections: number | undefined;
   };
   readonly takeOver: AgentEngineOptions["forwarding"]["takeOver"];
-  /** Fingerprints that were given for a hop. */
-  readonly pinsOf: (hop: DeclaredHop) => readonly string[];
+  /** What is accepted as a hop's host key besides its declared ones. */
+  readonly trustOf: (hop: DeclaredHop) => HopTrust;
   readonly judgeHostKey: (hop: DeclaredHop, blob: Uint8Array, signal: AbortSignal) => Promise<void>;
 }
 
@@ -48,8 +49,8 @@ export function chooseEngine(options: ForwardOptions, parts: EngineParts): Sessi
   const common = { identity, folder, audit, startDeadline };
   const { makeEngine } = parts;
   if (options.engine === "openssh" && makeEngine === undefined) {
-    const { pinsOf } = parts;
-    const own = { forwards, judgeHostKey, pinsOf, allowAnyUser, leaseMs, ttlMs, onSshLog: onAgentLog };
+    const { trustOf } = parts;
+    const own = { forwards, judgeHostKey, trustOf, allowAnyUser, leaseMs, ttlMs, onSshLog: onAgentLog };
     return (context) => new OpensshEngine({ ...common, ...own }, context);
   }
   const { bundle, bridge, runtime } = parts;

@@ -5,12 +5,14 @@ import { isCodedError } from "@farside/protocol";
 import type { FuzzTarget } from "@farside/protocol/testing";
 import { parseConfigOutput } from "../config-output.ts";
 import { interpretConfig } from "../config-values.ts";
+import { hostCertificateFault, hostKeyIn } from "../host-certificate.ts";
 import { KexTap } from "../kex-tap.ts";
 import { matchesHosts, parseKnownHosts } from "../known-hosts-file.ts";
 import { parsePublicKey, publicKeyBlob, publicKeyObject } from "../public-key.ts";
 import { signatureBlob, signatureValue, verifySignature } from "../ssh-signature.ts";
 import { encodeUserauthRequest, parseUserauthRequest } from "../userauth-request.ts";
 import { encodeString } from "../wire.ts";
+import { hostCertificate } from "./host-certificate.ts";
 
 /** Runs `decode`; its one allowed failure is the one that `isAllowed` knows. */
 function allowing<T>(isAllowed: (error: unknown) => boolean, decode: () => T): T | undefined {
@@ -34,6 +36,11 @@ const signers = [
 });
 const blobs = signers.map(({ blob }) => blob);
 const [blob = Buffer.alloc(0)] = blobs;
+const authority = generateKeyPairSync("ed25519");
+const authorityBlob = publicKeyBlob(authority.publicKey);
+const signatureOver = (bytes: Uint8Array) =>
+  signatureBlob("ssh-ed25519", signatureValue(authority.privateKey, "ssh-ed25519", bytes));
+const certificates = blobs.map((each) => hostCertificate(each, { blob: authorityBlob, signatureOver }));
 
 const packet = (payload: Buffer): Buffer => {
   const padding = 8 + ((8 - ((payload.length + 5) % 8)) % 8);
@@ -72,6 +79,18 @@ export const fuzzTargets: readonly FuzzTarget[] = [
     ),
     words: ["publickey", "publickey-hostbound-v00@openssh.com", "ssh-connection", Buffer.of(50), "SSHSIG"],
     run: (input) => void allowing(isRange, () => parseUserauthRequest(input)),
+  },
+  {
+    name: "host certificates",
+    seeds: certificates,
+    words: ["ssh-ed25519-cert-v01@openssh.com", "ssh-rsa-cert-v01@openssh.com", Buffer.alloc(8, 0xff)],
+    run(input) {
+      hostKeyIn(input);
+      const isGood =
+        hostCertificateFault(input, { name: "sign", keys: [authorityBlob], revoked: [] }) === undefined;
+      if (isGood && !certificates.some((certificate) => certificate.equals(input)))
+        throw new Error("a certificate is good that its authority has not signed");
+    },
   },
   {
     name: "public keys",

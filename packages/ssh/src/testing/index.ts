@@ -2,6 +2,7 @@ export { describeIdentity, type IdentityUnderTest } from "./describe-identity.ts
 export { failureOf } from "./failure-of.ts";
 export { fuzzTargets } from "./fuzz-targets.ts";
 export { hopOptionsFor } from "./hop-options-for.ts";
+export { hostCertificate } from "./host-certificate.ts";
 export { type KeyKind, type KeyPair, makeKeyPair } from "./key-pair.ts";
 export { program } from "./program.ts";
 export { type SshAgent, startSshAgent } from "./ssh-agent.ts";

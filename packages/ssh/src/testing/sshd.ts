@@ -10,6 +10,8 @@ import { type TemporaryFolder, temporaryFolder } from "./temporary-folder.ts";
 export interface SshdOptions {
   /** Host keys, made anew; default one Ed25519 key. */
   readonly hostKeys?: readonly KeyKind[];
+  /** Certifies its first host key: resolves with the certificate's path. */
+  readonly certify?: ((hostKey: KeyPair) => Promise<string>) | undefined;
   /** Lines of authorized_keys; default: `userKey` of the result. */
   readonly authorizedKeys?: readonly string[];
   /** Further lines of sshd_config; they come first, so they win. */
@@ -46,7 +48,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
 async function startOn(
   port: number,
   folder: TemporaryFolder,
-  { hostKeys: kinds = ["ed25519"], authorizedKeys, config = [] }: SshdOptions,
+  { hostKeys: kinds = ["ed25519"], certify, authorizedKeys, config = [] }: SshdOptions,
   attempt: number,
 ): Promise<Sshd> {
   const hostKeys = await Promise.all(
@@ -54,11 +56,14 @@ async function startOn(
   );
   const userKey = await makeKeyPair(folder.file(`user-${attempt}`));
   await writeFile(folder.file("authorized_keys"), `${(authorizedKeys ?? [userKey.line]).join("\n")}\n`);
+  const [first] = hostKeys;
+  const certificate = first && (await certify?.(first));
   const lines = [
     ...config,
     `Port ${port}`,
     "ListenAddress 127.0.0.1",
     ...hostKeys.map(({ path }) => `HostKey ${path}`),
+    ...(certificate === undefined ? [] : [`HostCertificate ${certificate}`]),
     `AuthorizedKeysFile ${folder.file("authorized_keys")}`,
     "PidFile none",
     "StrictModes no",

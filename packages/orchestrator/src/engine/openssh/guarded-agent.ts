@@ -2,7 +2,10 @@ import type { Duplex } from "node:stream";
 import { abortable, CodedError, harmless, toCodedError } from "@farside/protocol";
 import {
   fingerprint,
+  hostCertificateFault,
+  hostKeyIn,
   type Identity,
+  isCertificate,
   parseUserauthRequest,
   signatureBlob,
   type UserauthRequest,
@@ -128,7 +131,7 @@ export class GuardedAgent {
 
   async #bind(state: Connection, request: AgentRequest & { kind: "bind" }): Promise<Connection> {
     const { hostKey, sessionId, signature, isForwarding } = request;
-    const hops = await this.#hopsOf(hostKey);
+    const { hops, fault: keyFault } = await this.#hopsOf(hostKey);
     const refuse = (reason: string): Connection => {
       this.#refuse(hops[0], reason);
       return { phase: "refused" };
@@ -136,7 +139,7 @@ export class GuardedAgent {
     if (this.#closed.signal.aborted) return refuse("closed");
     if (state.phase !== "unbound") return refuse("second-bind");
     if (isForwarding) return refuse("forwarding");
-    if (hops.length === 0) return refuse("host-key");
+    if (hops.length === 0) return refuse(keyFault);
     const fault = hostProofFault(hostKey, sessionId, signature);
     if (fault !== undefined) return refuse(fault);
     // A pinned key is known from now on; a declared one stays so.
@@ -144,14 +147,33 @@ export class GuardedAgent {
     return { phase: "bound", hops, hostKey, signature };
   }
 
-  /** The hops that may show this key. */
-  async #hopsOf(hostKey: Uint8Array): Promise<SshHop[]> {
-    const found: SshHop[] = [];
+  /** The hops that may show this key or certificate; `fault` is why none may. */
+  async #hopsOf(shown: Uint8Array): Promise<{ readonly hops: readonly SshHop[]; readonly fault: string }> {
+    const hops: SshHop[] = [];
+    const faults: string[] = [];
     for (const hop of this.#options.route) {
-      const isDeclared = hop.hostKeys.some((accepted) => Buffer.compare(accepted, hostKey) === 0);
-      if (isDeclared || (await this.#isPinned(hop, hostKey))) found.push(hop);
+      const fault = await this.#hostKeyFault(hop, shown);
+      if (fault === undefined) hops.push(hop);
+      else faults.push(fault);
     }
-    return found;
+    // The most telling one: another hop's authorities have nothing to do with it.
+    const isTelling = (fault: string) => !["host-key", "certificate-authority"].includes(fault);
+    return { hops, fault: faults.find(isTelling) ?? faults[0] ?? "host-key" };
+  }
+
+  /** As ssh(1): a certificate that does not count may still be about a key that is known. */
+  async #hostKeyFault(hop: SshHop, shown: Uint8Array): Promise<string | undefined> {
+    const key = hostKeyIn(shown);
+    let fault = "host-key";
+    if (isCertificate(shown) && hop.authorities !== undefined) {
+      const found = hostCertificateFault(shown, hop.authorities);
+      if (found === undefined) return undefined;
+      if (found === "certificate-revoked") return found;
+      fault = found;
+    }
+    if (key === undefined) return fault;
+    const isDeclared = hop.hostKeys.some((accepted) => Buffer.compare(accepted, key) === 0);
+    return isDeclared || (await this.#isPinned(hop, key)) ? undefined : fault;
   }
 
   async #isPinned(hop: SshHop, hostKey: Uint8Array): Promise<boolean> {
@@ -178,8 +200,9 @@ export class GuardedAgent {
     { key, data, flags }: AgentRequest & { kind: "sign" },
   ): Promise<Buffer> {
     const login = loginIn(data);
-    // Hosts may share a key, and a route may go to one host as two users.
-    const hop = hops.find(({ user }) => login?.user.equals(Buffer.from(user))) ?? hops[0];
+    // Hosts may share a key or an authority, and a route may go to one host as two users.
+    const fitting = hops.filter(({ user }) => login?.user.equals(Buffer.from(user)));
+    const hop = fitting.find(({ hopId }) => !this.#signedFor.has(hopId)) ?? fitting[0] ?? hops[0];
     if (hop === undefined) return this.#refuse(undefined, "undeclared-hop");
     const [offered] = hop.publicKeys;
     if (this.#closed.signal.aborted) return this.#refuse(hop, "closed");

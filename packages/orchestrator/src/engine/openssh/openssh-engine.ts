@@ -1,6 +1,6 @@
 import { type AgentDescription, abortable, CodedError, harmless } from "@farside/protocol";
 import type { AuditTrail } from "@farside/protocol/audit";
-import { fingerprint, type Identity } from "@farside/ssh";
+import { fingerprint, hostKeyIn, type Identity } from "@farside/ssh";
 import { newNonce } from "../../bootstrap.ts";
 import { formatHop } from "../../delegated-signing.ts";
 import type { DeclaredHop } from "../../destination-guard.ts";
@@ -14,7 +14,7 @@ import { GuardedAgent } from "./guarded-agent.ts";
 import { checkHostReport, sshTooOld } from "./host-report.ts";
 import { type PlannedForward, planListeners } from "./plan-listeners.ts";
 import { ShellCommands } from "./shell-commands.ts";
-import { forwardWords, proxyWords, type SshHop } from "./ssh-command.ts";
+import { forwardWords, type HopTrust, proxyWords, type SshHop, sshHop } from "./ssh-command.ts";
 import { sshFailure } from "./ssh-failure.ts";
 import { type SshExit, Supervisor } from "./supervisor.ts";
 import { ON_LISTENING, type SshStart, sshCommand } from "./supervisor-script.ts";
@@ -23,8 +23,8 @@ export interface OpensshEngineOptions {
   readonly forwards: readonly ForwardSpec[];
   /** Signs for hops of the route; borrowed. */
   readonly identity: Pick<Identity, "sign">;
-  /** Fingerprints that are accepted for a hop instead of its declared keys; none: only those are. */
-  readonly pinsOf: (hop: DeclaredHop) => readonly string[];
+  /** What is accepted as a hop's host key besides its declared ones. */
+  readonly trustOf: (hop: DeclaredHop) => HopTrust;
   /** Resolves where a key that such a fingerprint fits may be declared. */
   readonly judgeHostKey: (hop: DeclaredHop, blob: Uint8Array, signal: AbortSignal) => Promise<void>;
   /** Every user of the jump host may connect anyway. */
@@ -69,11 +69,9 @@ export class OpensshEngine implements Engine {
   constructor(options: OpensshEngineOptions, context: EngineContext) {
     this.#options = options;
     this.#context = context;
-    this.#route = context.route.map((hop) => ({
-      ...hop,
-      publicKeys: hop.publicKeys.slice(0, 1),
-      pins: options.pinsOf(hop),
-    }));
+    this.#route = context.route.map((hop) =>
+      sshHop({ ...hop, publicKeys: hop.publicKeys.slice(0, 1) }, options.trustOf(hop)),
+    );
     this.#agent = new GuardedAgent({ ...options, route: this.#route, emit: context.emit });
   }
 
@@ -241,7 +239,8 @@ export class OpensshEngine implements Engine {
         );
       }
       const { user, port } = hop;
-      emit({ event: "hop.connected", leg: "hop", user, host: hop.host, port, hostKey: fingerprint(hostKey) });
+      const shown = fingerprint(hostKeyIn(hostKey) ?? hostKey);
+      emit({ event: "hop.connected", leg: "hop", user, host: hop.host, port, hostKey: shown });
     }
   }
 
@@ -281,7 +280,7 @@ function listenersOf(planned: readonly PlannedForward[]): UndoEntry[] {
 }
 
 function checkHostKeys(hop: SshHop): void {
-  if (hop.hostKeys.length + hop.pins.length > 0) return;
+  if (hop.hostKeys.length + hop.pins.length + (hop.authorities?.keys.length ?? 0) > 0) return;
   throw new CodedError("host-key.unknown", `logging in to ${formatHop(hop)}: its host key is unknown`, {
     leg: "hop",
     hint: "Add it to known_hosts, or give --via-host-key HOST=SHA256:…; with --engine openssh nobody can be asked.",

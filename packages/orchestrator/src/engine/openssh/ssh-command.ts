@@ -1,6 +1,6 @@
 import type { BindAddress, TargetAddress } from "@farside/protocol";
 import { CodedError } from "@farside/protocol";
-import { parsePublicKey, publicKeyLine } from "@farside/ssh";
+import { type HostAuthorities, parsePublicKey, publicKeyLine } from "@farside/ssh";
 import type { DeclaredHop } from "../../destination-guard.ts";
 
 /** How a live connection of ssh(1) is noticed to be dead: as the agent's hops, within 20 s. */
@@ -16,15 +16,48 @@ const FIXED = [
   ...["EscapeChar=none", "CanonicalizeHostname=no", "TCPKeepAlive=yes", ...ALIVE],
 ] as const;
 
-/** The name that the host key of a hop is looked up by: no address of it may stand for another. */
-export function hostKeyAlias({ hopId }: Pick<DeclaredHop, "hopId">): string {
-  return `farside-${hopId}`;
-}
-
-/** A hop of the route with what is accepted as its host key besides its declared keys. */
-export interface SshHop extends DeclaredHop {
+/** What is accepted as a hop's host key besides its declared ones. */
+export interface HopTrust {
   /** Fingerprints, `SHA256:…`. */
   readonly pins: readonly string[];
+  /** Who may certify its key. */
+  readonly authorities?: HostAuthorities | undefined;
+}
+export interface SshHop extends DeclaredHop, HopTrust {}
+
+/** Algorithms by type of host key, in ssh's order of preference. */
+const KEY_ALGORITHMS = [
+  ...["ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521"].map(
+    (type) => [type, type] as const,
+  ),
+  ["ssh-rsa", "rsa-sha2-512,rsa-sha2-256"],
+] as const;
+/** ssh gets so many revoked keys, as a command line has its limit; all of them are refused by the guard. */
+const MAX_TOLD_REVOKED = 100;
+/** What a name must be to stand in a line of known_hosts and in a shell's quotes. */
+const PLAIN_NAME = /^[A-Za-z0-9._:-]+$/;
+
+/**
+ * The name that the host key of a hop is looked up by: no address of it may stand for another. Where a certificate is
+ * to be for it, that has to be its own name.
+ */
+export function hostKeyAlias({ hopId, authorities }: Pick<SshHop, "hopId" | "authorities">): string {
+  return authorities?.name ?? `farside-${hopId}`;
+}
+
+/** `hop` as ssh(1) is told of it: with what farside can read, and authorities only where the host's name can be told. */
+export function sshHop(hop: DeclaredHop, { pins, authorities }: HopTrust): SshHop {
+  const isNameable = authorities !== undefined && PLAIN_NAME.test(authorities.name);
+  return {
+    ...{ ...hop, hostKeys: hop.hostKeys.filter(isReadable), pins },
+    authorities: isNameable
+      ? {
+          ...authorities,
+          keys: authorities.keys.filter(isReadable),
+          revoked: authorities.revoked.filter(isReadable),
+        }
+      : undefined,
+  };
 }
 
 /** A listener as ssh(1) opens it: for one address, so that two addresses are two listeners. */
@@ -68,6 +101,7 @@ function hopWords(hop: SshHop, proxy: string | undefined): string[] {
     ...["-F", "none"],
     ...options(FIXED),
     ...options([`HostKeyAlias=${hostKeyAlias(hop)}`, `KnownHostsCommand=${knownHostsCommand(hop)}`]),
+    ...options(hostKeyAlgorithms(hop)),
     ...options([proxy === undefined ? "ProxyCommand=none" : `ProxyCommand=${withoutTokens(proxy)}`]),
   ];
 }
@@ -76,10 +110,28 @@ function destination({ user, host, port }: DeclaredHop): string[] {
   return ["-l", user, "-p", String(port), "--", host];
 }
 
+/**
+ * Without an authority for it, a certificate of the host would only hide its key: then those are not asked for, and ssh
+ * no longer chooses by what is known, so that it is told. Else it does: a certificate first.
+ */
+function hostKeyAlgorithms({ hostKeys, pins, authorities }: SshHop): string[] {
+  if (authorities !== undefined) return [];
+  const types = hostKeys.map((blob) => parsePublicKey(blob).type);
+  const known = KEY_ALGORITHMS.filter(([type]) => pins.length > 0 || types.includes(type));
+  return [`HostKeyAlgorithms=${known.map(([, algorithms]) => algorithms).join(",")}`];
+}
+
 /** Prints the declared keys: ssh(1) runs it, without a shell of the user's, each time it wants to know one. */
 function knownHostsCommand(hop: SshHop): string {
   const alias = hostKeyAlias(hop);
-  const lines = hop.hostKeys.map((blob) => `echo '${alias} ${publicKeyLine(parsePublicKey(blob))}'`);
+  const line = (marker: string) => (blob: Uint8Array) =>
+    `echo '${marker}${alias} ${publicKeyLine(parsePublicKey(blob))}'`;
+  const { keys = [], revoked = [] } = hop.authorities ?? {};
+  const lines = [
+    ...keys.map(line("@cert-authority ")),
+    ...revoked.slice(0, MAX_TOLD_REVOKED).map(line("@revoked ")),
+    ...hop.hostKeys.map(line("")),
+  ];
   // ssh puts in what the host shows: its key's fingerprint, type and base64.
   const pinned = hop.pins.map((pin) => `case '%f' in '${pin}') echo '${alias} %t %K' ;; esac`);
   return `/bin/sh -c "${[...lines, ...pinned, ":"].join("; ")}"`;
@@ -107,6 +159,15 @@ function path(text: string): string {
     );
   }
   return withoutTokens(text).replace(/[\\:]/g, "\\$&");
+}
+
+function isReadable(blob: Uint8Array): boolean {
+  try {
+    parsePublicKey(blob);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function withoutTokens(text: string): string {

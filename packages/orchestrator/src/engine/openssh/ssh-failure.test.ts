@@ -3,7 +3,7 @@ import { sshFailure } from "./ssh-failure.ts";
 
 const hop = (hopId: string, host: string) => ({
   ...{ hopId, user: "signer", host, port: 22 },
-  ...{ hostKeys: [], publicKeys: [] },
+  ...{ hostKeys: [], publicKeys: [], pins: [] },
 });
 const route = [hop("hop-1", "gate"), hop("hop-2", "10.0.0.2")];
 const meaningOf = (stderr: string, wasListening = false) =>

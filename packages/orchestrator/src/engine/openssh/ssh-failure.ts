@@ -1,12 +1,11 @@
 import { CodedError, type ErrorCode, harmless, type Leg } from "@farside/protocol";
 import { formatHop } from "../../delegated-signing.ts";
-import type { DeclaredHop } from "../../destination-guard.ts";
-import { hostKeyAlias } from "./ssh-command.ts";
+import { hostKeyAlias, type SshHop } from "./ssh-command.ts";
 
 export interface SshFailureOptions {
   /** What ssh printed last; hostile. */
   readonly stderr: string;
-  readonly route: readonly DeclaredHop[];
+  readonly route: readonly SshHop[];
   /** `user@host` of the jump host. */
   readonly host: string;
   /** Undefined where nobody knows how it ended. */
@@ -24,9 +23,15 @@ interface Meaning {
   /** What was attempted where it is not the login to a hop. */
   readonly attempt?: string;
 }
-type Rule = readonly [pattern: RegExp, meaning: (match: RegExpExecArray, hop: DeclaredHop) => Meaning];
+type Rule = readonly [pattern: RegExp, meaning: (match: RegExpExecArray, hop: SshHop) => Meaning];
 
 const SHOWN = 300;
+
+const CHANGED: Meaning = {
+  ...{ code: "host-key.changed", leg: "hop" },
+  says: "its host key is not one that was declared for it",
+  hint: "If the host was set up anew, check the fingerprint with its administrator and update known_hosts.",
+};
 
 /** ssh's messages, the telling ones first: what follows from them stands in the same output. */
 const RULES: readonly Rule[] = [
@@ -47,12 +52,35 @@ const RULES: readonly Rule[] = [
     }),
   ],
   [
-    /(?:has changed and you have requested|REMOTE HOST IDENTIFICATION HAS CHANGED|host key is known for \S+ and you have requested strict|Host key verification failed)/i,
+    /(?:is marked as revoked|REVOKED HOST KEY DETECTED)/i,
     () => ({
-      ...{ code: "host-key.changed", leg: "hop" },
-      says: "its host key is not one that was declared for it",
-      hint: "If the host was set up anew, check the fingerprint with its administrator and update known_hosts.",
+      ...{ code: "host-key.revoked", leg: "hop" },
+      says: "its host key, or the authority that certified it, is marked @revoked",
+      hint: "Don't connect; ask the host's administrator for its new key.",
     }),
+  ],
+  [
+    /Certificate invalid: ([^\r\n]+)/i,
+    ([, why = ""]) => ({
+      ...{ code: "host-key.certificate-invalid", leg: "hop" },
+      says: `its host certificate is not valid: ${why}`,
+      hint: "Ask the host's administrator for a certificate for this name and this time, or add the host's own key to known_hosts.",
+    }),
+  ],
+  [
+    /host key is known for \S+ and you have requested strict/i,
+    (_, { hostKeys, pins, authorities }) =>
+      authorities === undefined || hostKeys.length + pins.length > 0
+        ? CHANGED
+        : {
+            ...{ code: "host-key.unknown", leg: "hop" },
+            says: "it shows no certificate of an authority that known_hosts has for it, and its own key is not known",
+            hint: "Compare the fingerprint with the host's administrator, then add the key or its authority to known_hosts, or give --via-host-key HOST=SHA256:….",
+          },
+  ],
+  [
+    /(?:has changed and you have requested|REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verification failed)/i,
+    () => CHANGED,
   ],
   [
     /(?:Permission denied \(([^)]*)\)|Too many authentication failures)/i,
@@ -136,8 +164,8 @@ export function sshFailure({ stderr, route, host, status, wasListening }: SshFai
 }
 
 /** The hop that the text speaks of: by the name of its key, by its user and address; else the last. */
-function hopIn(text: string, route: readonly DeclaredHop[]): DeclaredHop | undefined {
-  const named = (name: (hop: DeclaredHop) => string) => route.find((hop) => text.includes(name(hop)));
+function hopIn(text: string, route: readonly SshHop[]): SshHop | undefined {
+  const named = (name: (hop: SshHop) => string) => route.find((hop) => text.includes(name(hop)));
   return (
     named((hop) => `${hostKeyAlias(hop)} `) ??
     named(({ user, host }) => `${user}@${host}: `) ??
