@@ -4,7 +4,8 @@ import type { LabProcess } from "./lab/lab-process.ts";
 import { installProgram } from "./lab/program.ts";
 import { farsideAgent, startFarsideAgent } from "./support/agent-cli.ts";
 import { describeLab } from "./support/describe-lab.ts";
-import { TARGET_LOGIN } from "./support/farside.ts";
+import { expectError } from "./support/expect-error.ts";
+import { JUMP_LOGIN, runFarside, TARGET_LOGIN } from "./support/farside.ts";
 import { isNothing } from "./support/leftovers.ts";
 import { waitFor } from "./support/wait-for.ts";
 
@@ -265,6 +266,12 @@ describeLab("an agent installed on a build server without systemd", () => {
     });
     const attached = await run("attach", "--once");
     expect(attached.code, attached.transcript).toBe(0);
+    // No session gets its port, not by force.
+    const session = ["forward", JUMP_LOGIN, "-L", "4444:localhost:9", "--take-over", ...key];
+    await expectError(runFarside(lab, session, { pin: false }), {
+      ...{ code: "forward.port-in-use", leg: "bind", says: /pid \d+ \(farside-installed agent\) holds the port/ },
+      hint: /installed agent agent.*farside agent apply.*farside agent uninstall/,
+    });
     await lab.jump.run(["sh", "-c", `f=$(readlink -f ${FOLDER}/agent.cjs); echo >> "$f"`]);
     const upgraded = await run("upgrade", "--json");
     expect(upgraded.json[0], upgraded.transcript).toMatchObject({

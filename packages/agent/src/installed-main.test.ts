@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import { existsSync, lstatSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import net from "node:net";
 import path from "node:path";
 import { applyConfig, describeInstalled, type InstalledConfig, upgradeInstalled } from "@farside/protocol";
 import { verifyAudit } from "@farside/protocol/audit";
@@ -49,8 +48,11 @@ async function putNext(
   return next;
 }
 
-async function answer(port: number, text = "hello"): Promise<string> {
-  const socket = await connect({ host: "127.0.0.1", port });
+/** `place`: a port of 127.0.0.1, or a socket's path. */
+async function answer(place: number | string, text = "hello"): Promise<string> {
+  const socket = await connect(
+    typeof place === "number" ? { host: "127.0.0.1", port: place } : { path: place },
+  );
   socket.end(text);
   return (await readAll(socket)).toString();
 }
@@ -174,11 +176,17 @@ describe("an installed agent", () => {
 
   test("an upgrade under 200 connections a second refuses none, and relays that are open go on", async () => {
     const port = await freePort();
-    const agent = await put(keptConfig(keptForward("a", port, echo.port)));
+    const agent = await put(keptConfig());
+    const socket = path.join(agent.places.folder, "f.sock");
+    const onSocket = keptForward("b", 1, echo.port, { bind: { kind: "unix", path: socket } });
+    await writeFile(
+      agent.places.config,
+      JSON.stringify(keptConfig(keptForward("a", port, echo.port), onSocket)),
+    );
     await agent.start();
     const before = agent.pid;
     const relay = await longRelay(port);
-    const load = startLoad(port, 200);
+    const load = startLoad([port, socket], 200);
     await load.reached(100);
     const next = await putNext(agent);
     const control = await agent.control();
@@ -197,7 +205,10 @@ describe("an installed agent", () => {
     expect(readlinkSync(agent.places.program)).toBe(path.basename(next));
     expect(existsSync(agent.bundle)).toBe(false);
     expect(await (await agent.control()).peer.request(describeInstalled, {})).toMatchObject({
-      forwards: [{ id: "a", state: { phase: "open" } }],
+      forwards: [
+        { id: "a", state: { phase: "open" } },
+        { id: "b", state: { phase: "open" } },
+      ],
     });
   });
 
@@ -215,7 +226,7 @@ describe("an installed agent", () => {
     });
   });
 
-  test("a unix socket is handed over too, and goes with the last process", async () => {
+  test("a unix socket is handed over too, goes with the last process, and one that was left is taken over", async () => {
     const agent = await put(keptConfig(keptForward("a", 1, echo.port)));
     const socket = path.join(agent.places.folder, "f.sock");
     const config = keptConfig(keptForward("a", 1, echo.port, { bind: { kind: "unix", path: socket } }));
@@ -229,10 +240,15 @@ describe("an installed agent", () => {
     });
     await expect.poll(() => processesOf(agent.places.folder), { timeout: 20_000 }).toEqual([pid]);
     expect(lstatSync(socket).ino).toBe(inode);
-    const client = net.connect(socket);
-    client.end("x");
-    expect((await readAll(client)).toString()).toBe("x");
-    process.kill(pid, "SIGTERM");
+    expect(await answer(socket)).toBe("hello");
+    process.kill(pid, "SIGKILL");
+    await expect.poll(() => processesOf(agent.places.folder)).toEqual([]);
+    expect(existsSync(socket)).toBe(true);
+    rmSync(agent.places.agentLock);
+    await agent.start();
+    expect(await answer(socket)).toBe("hello");
+    expect(agent.log).toContain("a port was taken over");
+    process.kill(agent.pid, "SIGTERM");
     await expect.poll(() => existsSync(socket)).toBe(false);
   });
 });
@@ -264,15 +280,15 @@ describe("the supervisor of a host without systemd", () => {
   }, 60_000);
 });
 
-/** Opens `perSecond` connections a second, each of which must get its bytes back. */
-function startLoad(port: number, perSecond: number) {
+/** Opens `perSecond` connections a second, to each place in turn; each must get its bytes back. */
+function startLoad(places: readonly (number | string)[], perSecond: number) {
   const failures: string[] = [];
   const open = new Set<Promise<void>>();
   let started = 0;
   const from = performance.now();
   const timer = setInterval(() => {
     for (const due = ((performance.now() - from) / 1000) * perSecond; started < due; started += 1) {
-      const one: Promise<void> = answer(port, "x")
+      const one: Promise<void> = answer(places[started % places.length] ?? 0, "x")
         .then((text) => {
           if (text !== "x") failures.push(`got ${JSON.stringify(text)}`);
         })

@@ -193,10 +193,16 @@ describe("the look at a host", () => {
     dead.kill("SIGKILL");
     await gone;
     const live = await listen({ path: join(home, "live") });
-    const { files } = await look({ sockets: [join(home, "dead"), join(home, "live")] }, "kill");
-    expect(files).toEqual([join(home, "live")]);
-    expect(await readdir(home)).toEqual(["live"]);
+    // As an installed agent binds its own; see detour.ts of the agent.
+    await mkdir(join(home, ".farside"));
+    const handed = await listen({ path: `${home}/.farside/../handed` });
+    await rm(join(home, ".farside"), { recursive: true });
+    const sockets = ["dead", "live", "handed"].map((name) => join(home, name));
+    const { files } = await look({ sockets }, "kill");
+    expect(files).toEqual([join(home, "live"), join(home, "handed")]);
+    expect((await readdir(home)).sort()).toEqual(["handed", "live"]);
     live.close();
+    handed.close();
   });
 
   it("does not take a broken look for a clean host", () => {

@@ -108,7 +108,7 @@ i=0;
 while IFS= read -r path; do
   if [ "$path" = "farside-end $mark" ]; then echo "farside-look:$mark:end"; exit; fi;
   if [ "$mode" = kill ] && [ -S "$path" ] && [ -O "$path" ]; then
-    printf "%s" " $path" | grep -qsF -f - /proc/net/unix || rm -f -- "$path";
+    { printf "%s" " $path"; echo; printf "%s" " \${path%/*}/.farside/../\${path##*/}"; } | grep -qsF -f - /proc/net/unix || rm -f -- "$path";
   fi;
   if [ -e "$path" ] || [ -L "$path" ]; then echo "$mark file $i"; fi;
   i=$((i + 1));

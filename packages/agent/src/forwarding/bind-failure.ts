@@ -18,7 +18,7 @@ export async function bindFailure(
       {
         leg: "bind",
         hint: holderHint(holder),
-        data: { address, port, ...(holder === undefined ? {} : { holder }), ...sessionIn(holder) },
+        data: { address, port, ...(holder === undefined ? {} : { holder }), ...agentIn(holder) },
         cause: error,
       },
     );
@@ -32,17 +32,22 @@ export async function bindFailure(
   });
 }
 
-/** What to do about a holder: a session's agent can be torn down by its name. */
+/** What to do about a holder: a session's agent can be torn down by its name, one that is installed stays. */
 export function holderHint(holder: string | undefined): string {
-  const { session } = sessionIn(holder);
+  const { session, installed } = agentIn(holder);
   if (session !== undefined)
     return `It is an agent of farside: farside teardown ${session}, or take its place with --take-over.`;
+  if (installed !== undefined)
+    return `It is the installed agent ${installed}, which nobody takes a port from: take the forward out of its forwards.yaml (farside agent apply), or farside agent uninstall.`;
   return "Take another port (0 takes a free one), or end that process.";
 }
 
-function sessionIn(holder: string | undefined): { readonly session?: string } {
+/** Of which of our agents `holder` is the description. */
+function agentIn(holder: string | undefined): { readonly session?: string; readonly installed?: string } {
   const session = holder?.match(/\(farside-agent (\S+)\)/)?.[1];
-  return session === undefined ? {} : { session };
+  if (session !== undefined) return { session };
+  const installed = holder?.match(/\(farside-installed (\S+)\)/)?.[1];
+  return installed === undefined ? {} : { installed };
 }
 
 async function explain(port: number, error: NodeJS.ErrnoException): Promise<{ why: string; hint: string }> {

@@ -11,6 +11,8 @@ export interface ListenerOptions {
   readonly onConnection: OnConnection;
   /** The listener goes on after such an error. */
   readonly onError: (error: Error) => void;
+  /** Another process may go on with its sockets one day; see `Listener.release`. Default false. */
+  readonly isHandedOn?: boolean | undefined;
 }
 
 /** What accepts. Born listening, on every address of `bound`; whoever opened it closes it. */
@@ -22,6 +24,6 @@ export interface Listener extends AsyncDisposable {
   readonly descriptors: readonly number[];
   /** Stops accepting; accepted connections stay. Idempotent. */
   close(): Promise<void>;
-  /** The same where another process goes on with the sockets: what they are called stays. */
+  /** The same where another process goes on with the sockets, for listeners that were opened to be handed on: what they are called stays, without a gap. */
   release(): Promise<void>;
 }

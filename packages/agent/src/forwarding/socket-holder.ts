@@ -1,5 +1,6 @@
 import { readdir, readFile, readlink } from "node:fs/promises";
 import { agentTitle, parseAgentTitle } from "../takeover/agent-title.ts";
+import { detourOf } from "./detour.ts";
 import { TCP_STATE, type TcpTable, tcpEndpoint, visitTcpRows } from "./proc-net-tcp.ts";
 import { readProcFile } from "./read-proc-file.ts";
 import { userNameOf } from "./user-names.ts";
@@ -44,7 +45,7 @@ export async function processOfUnixSocket(path: string): Promise<number | undefi
   const row = table
     .toString()
     .split("\n")
-    .find((line) => line.endsWith(` ${path}`));
+    .find((line) => line.endsWith(` ${path}`) || line.endsWith(` ${detourOf(path)}`));
   const inode = Number(row?.trim().split(/ +/, 7)[6]);
   if (!Number.isSafeInteger(inode) || inode === 0) return undefined;
   return processOfSocket(inode);
@@ -99,10 +100,11 @@ async function processOfSocket(inode: number): Promise<number | undefined> {
   return undefined;
 }
 
-/** The process's name; for an agent its whole title, which names its session. Any user chooses these: only plain letters pass. */
+/** The process's name; for an agent its whole title, which names its session, or what it was installed as. Any user chooses these: only plain letters pass. */
 async function titleOf(pid: number): Promise<string> {
   const name = await readFile(`/proc/${pid}/comm`, "utf8").catch(() => "");
-  const isAgent = name.startsWith("farside-agent");
+  // The kernel keeps 15 characters of it.
+  const isAgent = /^farside-(?:agent|install)/.test(name);
   const own = isAgent ? await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => name) : name;
   const agent = parseAgentTitle(own.replace(/\0+$/, ""));
   const title = agent === undefined ? own : agentTitle(agent.session);

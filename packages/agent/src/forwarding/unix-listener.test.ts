@@ -1,12 +1,14 @@
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { lstat, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { connect } from "../testing/tcp.ts";
+import { connect, readAll } from "../testing/tcp.ts";
 import type { ListenerOptions } from "./listener.ts";
+import { holderOfUnixSocket } from "./socket-holder.ts";
 import { openUnixListener } from "./unix-listener.ts";
 
 const unwatched: ListenerOptions = { onConnection: (socket) => socket.destroy(), onError: () => {} };
@@ -19,6 +21,14 @@ beforeEach(async () => {
   file = path.join(folder, "service.sock");
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** A process that listens on a socket of ours, and says so to each client. */
+async function inheritor(fd: number): Promise<ChildProcess> {
+  const script = `require("net").createServer((s) => s.end("inherited")).listen({ fd: 3 }, () => console.log("up"))`;
+  const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit", fd] });
+  if (child.stdout !== null) await once(child.stdout, "data");
+  return child;
+}
 
 describe("a listener on a unix socket", () => {
   test("is a socket of mode 0600 whatever the umask, and leaves the umask alone", async () => {
@@ -77,6 +87,45 @@ describe("a listener on a unix socket", () => {
     const client = await connect({ path: file });
     client.destroy();
     theirs.close();
+  });
+
+  test("that was opened to be handed on goes to another without its path being missing for a moment", async () => {
+    const first = await openUnixListener(bind(), { ...unwatched, isHandedOn: true });
+    expect(await readdir(folder)).toEqual(["service.sock"]);
+    const before = await lstat(file, { bigint: true });
+    expect(before.mode & 0o7777n).toBe(0o600n);
+    expect(await holderOfUnixSocket(file)).toContain(`pid ${process.pid} `);
+    const second = await inheritor(first.descriptors[0] ?? -1);
+    await first.release();
+    // A socket that was renamed has another ctime.
+    expect(await lstat(file, { bigint: true })).toMatchObject({ ino: before.ino, ctimeNs: before.ctimeNs });
+    const client = await connect({ path: file });
+    client.end();
+    expect((await readAll(client)).toString()).toBe("inherited");
+    second.kill();
+    await once(second, "exit");
+  });
+
+  test("that was opened to be handed on removes its socket at its close, unless somebody else's is there", async () => {
+    const handedOn = { ...unwatched, isHandedOn: true };
+    await (await openUnixListener(bind(), handedOn)).close();
+    expect(await readdir(folder)).toEqual([]);
+    const listener = await openUnixListener(bind(), handedOn);
+    await expect(openUnixListener(bind(), handedOn)).rejects.toMatchObject({ code: "forward.port-in-use" });
+    await rm(file);
+    await using _theirs = await openUnixListener(bind(), unwatched);
+    await listener.close();
+    expect(existsSync(file)).toBe(true);
+  });
+
+  test("whose path leaves no room for more, or whose folder has one of the detour's name, is handed on all the same", async () => {
+    const long = path.join(folder, "x".repeat(100 - folder.length));
+    await mkdir(path.join(folder, ".farside"));
+    for (const at of [long, file]) {
+      const listener = await openUnixListener({ kind: "unix", path: at }, { ...unwatched, isHandedOn: true });
+      await listener.release();
+      expect(existsSync(at)).toBe(true);
+    }
   });
 
   test.each([

@@ -1,8 +1,9 @@
-import { lstatSync, renameSync, rmSync } from "node:fs";
+import { lstatSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { type BindAddress, CodedError } from "@farside/protocol";
 import { holderHint } from "./bind-failure.ts";
+import { detourFolder, detourOf } from "./detour.ts";
 import type { Listener, ListenerOptions } from "./listener.ts";
 import { descriptorOf } from "./server-descriptor.ts";
 import { holderOfUnixSocket } from "./socket-holder.ts";
@@ -29,12 +30,16 @@ export async function openUnixListener(bind: UnixBind, options: ListenerOptions)
   checkPath(bind.path);
   const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true });
   server.on("connection", (socket) => options.onConnection(socket, "unix"));
+  let detour: string | undefined;
   try {
-    await listenPrivately(server, bind.path);
+    detour = options.isHandedOn === true ? makeDetour(bind.path) : undefined;
+    await listenPrivately(server, detour ?? bind.path);
   } catch (error) {
     throw await unixBindFailure(bind.path, error as NodeJS.ErrnoException);
+  } finally {
+    if (detour !== undefined) removeDetour(bind.path);
   }
-  return listenerOf(server, bind, options);
+  return listenerOf(server, bind, { ...options, unlinks: detour === undefined });
 }
 
 /** Goes on with a socket that another process listens on; from then on it is this one that removes its path. */
@@ -52,19 +57,24 @@ export async function adoptUnixListener(
       resolve();
     });
   });
-  return listenerOf(server, bind, options);
+  return listenerOf(server, bind, { ...options, unlinks: false });
 }
 
-function listenerOf(server: net.Server, bind: UnixBind, options: ListenerOptions): Listener {
-  server.on("error", options.onError);
+/** `unlinks`: Node.js knows the path, and unlinks it when the server closes, whoever's it is by then. */
+function listenerOf(
+  server: net.Server,
+  bind: UnixBind,
+  { onError, unlinks }: Pick<ListenerOptions, "onError"> & { readonly unlinks: boolean },
+): Listener {
+  server.on("error", onError);
   const ours = fileIdOf(bind.path);
   let closing: Promise<void> | undefined;
   const close = () => {
-    closing ??= closeOurs(server, bind.path, ours);
+    closing ??= closeOurs(server, bind.path, { ours, unlinks });
     return closing;
   };
   const release = () => {
-    closing ??= releaseOurs(server, bind.path);
+    closing ??= releaseOurs(server, bind.path, unlinks);
     return closing;
   };
   return {
@@ -73,12 +83,37 @@ function listenerOf(server: net.Server, bind: UnixBind, options: ListenerOptions
   };
 }
 
-/** Closing would unlink the path, which is another process's now: for that moment it is called otherwise. */
-async function releaseOurs(server: net.Server, file: string): Promise<void> {
+/** A path too long for a detour is another's for that moment: it would be unlinked. */
+async function releaseOurs(server: net.Server, file: string, unlinks: boolean): Promise<void> {
   const aside = `${file}.${process.pid}.farside`;
-  renameSync(file, aside);
+  if (unlinks) renameSync(file, aside);
   server.close();
-  renameSync(aside, file);
+  if (unlinks) renameSync(aside, file);
+}
+
+/**
+ * Another way to `file`, which leads nowhere once its folder is removed: to be listened on, so that Node.js has nothing to unlink when it closes the
+ * server, and the name stays without a gap. Undefined where it would be too long, or something has its folder's name.
+ */
+function makeDetour(file: string): string | undefined {
+  const detour = detourOf(file);
+  if (Buffer.byteLength(detour) > MAX_PATH_BYTES) return undefined;
+  if (fileIdOf(file) !== undefined) throw Object.assign(new Error("it is there"), { code: "EADDRINUSE" });
+  try {
+    mkdirSync(detourFolder(file), { mode: 0o700 });
+    return detour;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EEXIST") return undefined;
+    throw error;
+  }
+}
+
+function removeDetour(file: string): void {
+  try {
+    rmdirSync(detourFolder(file));
+  } catch {
+    // Somebody has put something there, or taken it away: it is theirs.
+  }
 }
 
 /** Throws `forward.bind-refused` for what can't be a socket's path. */
@@ -114,13 +149,16 @@ function listenPrivately(server: net.Server, file: string): Promise<void> {
 }
 
 /** Closing a listening pipe unlinks its path whoever made what is there now: then the descriptor stays until the process ends, cut off from the path. */
-async function closeOurs(server: net.Server, file: string, ours: FileId | undefined): Promise<void> {
+async function closeOurs(
+  server: net.Server,
+  file: string,
+  { ours, unlinks }: { readonly ours: FileId | undefined; readonly unlinks: boolean },
+): Promise<void> {
   const now = fileIdOf(file);
   const isReplaced = now !== undefined && (now.device !== ours?.device || now.inode !== ours.inode);
-  if (!isReplaced) {
+  if (!isReplaced || !unlinks) {
     server.close();
-    // One that was adopted is no path's to Node.js.
-    if (now !== undefined) rmSync(file, { force: true });
+    if (!isReplaced) rmSync(file, { force: true });
     return;
   }
   server.removeAllListeners("connection");

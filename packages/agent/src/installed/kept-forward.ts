@@ -6,12 +6,18 @@ import {
   toCodedError,
 } from "@farside/protocol";
 import type { ForwardTable } from "../forwarding/forward-table.ts";
-import { adoptListener, openListener } from "../forwarding/open-listener.ts";
+import type { Listener, ListenerOptions } from "../forwarding/listener.ts";
+import { adoptListener } from "../forwarding/open-listener.ts";
 import type { Log } from "../log.ts";
+import type { TakeoverRequest } from "../takeover/decide-takeover.ts";
+import { openTakingOver, type TakenOver } from "../takeover/open-taking-over.ts";
 import { expandHome } from "./expand-home.ts";
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 60_000;
+
+/** No session is called so. */
+const FROM_NO_LIVE_ONE: TakeoverRequest = { session: "an installed agent", lostRuns: [], isForced: false };
 
 /**
  * `opening`: the listener and the hops are being opened. `open`: it is in the agent's table, which knows more. `waiting`: a
@@ -119,7 +125,7 @@ export class KeptForward {
       openListener: async (bind, options) => {
         const listener =
           inherited === undefined
-            ? await openListener(bind, options)
+            ? await this.#listen(bind, options)
             : await adoptListener(bind, inherited, options);
         this.#inherited = undefined;
         this.#isTakenOver = false;
@@ -128,6 +134,15 @@ export class KeptForward {
         return listener;
       },
     });
+  }
+
+  /** What hung agents and dead processes have left is taken over, also a socket of the agent's own that it could not remove. */
+  #listen(bind: BindAddress, options: ListenerOptions): Promise<Listener> {
+    const { config, log } = this.#options;
+    const onTaken = ({ address, from, reason }: TakenOver) =>
+      log.warn("a port was taken over", { forward: config.id, address, from: from?.session, reason });
+    const context = { uid: process.getuid?.() ?? -1, request: FROM_NO_LIVE_ONE, onTaken };
+    return openTakingOver(bind, { ...options, isHandedOn: true }, context);
   }
 
   async #failed(error: CodedError, signal: AbortSignal): Promise<void> {

@@ -8,6 +8,7 @@ import { exitCodeOf } from "../agent-end.ts";
 import { liveAs, prepareProcess } from "../agent-process.ts";
 import { readHostFacts } from "../host-facts.ts";
 import { Log } from "../log.ts";
+import { installedTitle } from "../takeover/agent-title.ts";
 import { type FolderPlaces, placesIn } from "./agent-folder.ts";
 import { inherit, LISTENERS_VARIABLE } from "./inheritance.ts";
 import { readInstallRecord } from "./install-record.ts";
@@ -24,8 +25,7 @@ export async function serve(folder: string): Promise<void> {
   const places = placesIn(folder);
   const log = new Log(process.stderr);
   prepareProcess(log);
-  // Not as an agent of a session is called: what has that name may be told to give its port up.
-  process.title = `farside-installed ${places.name}`;
+  process.title = installedTitle(places.name);
   const inherited = inherit(process.env[LISTENERS_VARIABLE]);
   delete process.env[LISTENERS_VARIABLE];
   try {

@@ -15,8 +15,12 @@ export interface AgentTitle {
  * `leaseUntil`: as in `AgentTitle`; `never` for an agent without a lease.
  */
 export function agentTitle(session: string, leaseUntil?: number | "never"): string {
-  const name = session.replace(/[^\x21-\x7e]/g, "_").slice(0, MAX_NAME);
-  return `farside-agent ${name}${leaseUntil === undefined ? "" : ` lease-until=${leaseUntil}`}`;
+  return `farside-agent ${shown(session)}${leaseUntil === undefined ? "" : ` lease-until=${leaseUntil}`}`;
+}
+
+/** That of an installed agent: not as one of a session, which may be told to give its port up. */
+export function installedTitle(name: string): string {
+  return `farside-installed ${shown(name)}`;
 }
 
 /** Reads a title back; undefined for that of anything else. */
@@ -29,4 +33,8 @@ export function parseAgentTitle(title: string): AgentTitle | undefined {
 /** In s of the host's uptime, which all its processes share: the end of a lease that was renewed now. */
 export function leaseUntil(leaseMs: number): number {
   return Math.ceil(os.uptime() + leaseMs / 1000);
+}
+
+function shown(name: string): string {
+  return name.replace(/[^\x21-\x7e]/g, "_").slice(0, MAX_NAME);
 }

@@ -8,7 +8,7 @@ import { createInterface } from "node:readline";
 import { isCodedError } from "@farside/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Listener } from "../forwarding/listener.ts";
-import { agentTitle, leaseUntil, parseAgentTitle } from "./agent-title.ts";
+import { agentTitle, installedTitle, leaseUntil, parseAgentTitle } from "./agent-title.ts";
 import { decideTakeover, type TakeoverRequest } from "./decide-takeover.ts";
 import { openTakingOver, type TakenOver } from "./open-taking-over.ts";
 import { proveAgent } from "./proven-agent.ts";
@@ -144,6 +144,18 @@ describe("a port that an agent holds", () => {
     });
     expect(taken).toEqual([]);
     expect(old.child.signalCode).toBeNull();
+  });
+
+  test("stays with one that is installed, forced or not; the error names it and what ends it", async () => {
+    const kept = await holder({ title: installedTitle("nightly") });
+    const { error, taken } = await take(kept, { isForced: true, session: "nightly", lostRuns: [RUN] });
+    expect(error).toMatchObject({
+      code: "forward.port-in-use",
+      hint: expect.stringMatching(/installed agent nightly.*farside agent apply.*farside agent uninstall/),
+      data: { installed: "nightly", holder: `pid ${kept.pid} (farside-installed nightly)` },
+    });
+    expect(taken).toEqual([]);
+    expect(kept.child.signalCode).toBeNull();
   });
 
   test("is taken from one that is stopped, and from one that does not hear SIGTERM", async () => {
