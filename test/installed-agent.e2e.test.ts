@@ -14,6 +14,9 @@ const KEY = "/home/builder/.ssh/id_ed25519";
 const FOLDER = "/home/builder/.local/share/farside/agent";
 const sign = { id: "sign", listen: 4444 };
 const unattended = { id: "unattended", listen: 4445, identity: { "key-file": KEY } };
+/** With the ssh-agent that the environment of the login's services names. */
+const agentSocket = "/home/builder/ssh-agent";
+const own = { id: "own", listen: 4447, identity: { "ssh-agent": "SSH_AUTH_SOCK" } };
 const direct = { id: "direct", listen: 4446, via: [] as string[], target: `${TARGET}:4444` };
 
 /** JSON is YAML. */
@@ -23,9 +26,25 @@ const fileOf = (...forwards: object[]) =>
     forwards: forwards.map((each) => ({ target: "localhost:4444", ...each })),
   });
 
+interface State {
+  readonly phase: string;
+  readonly lastError?: { readonly code: string; readonly leg?: string };
+}
+
+/** A program that holds a connection to each place, says each line of its input to all, and prints which answers what, or was cut. */
+const fiveRelays = (...places: string[]) => `
+  const sockets = ${JSON.stringify(places)}.map((place, index) => {
+    const socket = /^\\d/.test(place) ? net.connect(Number(place), "127.0.0.1") : net.connect(place);
+    socket.on("data", (data) => process.stdout.write(index + " " + data));
+    socket.on("error", () => {}).on("close", () => console.log(index + " cut"));
+    return socket;
+  });
+  process.stdin.on("data", (line) => { for (const each of sockets) if (!each.destroyed) each.write(line); });`;
+
 describeLab("an agent installed on a build server with systemd", () => {
   let lab: Lab;
   let echo: LabProcess;
+  let sshAgent: LabProcess;
   beforeAll(async () => {
     lab = await startLab({ jumpInit: "systemd" });
     const server =
@@ -34,6 +53,9 @@ describeLab("an agent installed on a build server with systemd", () => {
     await waitFor(() => echo.stdout.includes("up"), { what: "the echo service" });
     await lab.jump.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", KEY], { user: "builder" });
     await lab.authorize(await lab.jump.readFile(`${KEY}.pub`));
+    const environment = `mkdir -p .config/environment.d && echo SSH_AUTH_SOCK=${agentSocket} > .config/environment.d/agent.conf`;
+    await lab.jump.run(["sh", "-c", environment], { user: "builder" });
+    sshAgent = await startSshAgent();
     await lab.jump.run(["loginctl", "enable-linger", "builder"]);
     await waitFor(managerIsUp, { what: "the manager of a lingering user" });
     await lab.jump.mark();
@@ -42,10 +64,17 @@ describeLab("an agent installed on a build server with systemd", () => {
     await farsideAgent(lab, "uninstall");
   });
   afterAll(async () => {
-    await echo.kill();
+    await Promise.all([echo.kill(), sshAgent.kill()]);
     await lab.close();
   });
 
+  const startSshAgent = async () => {
+    await lab.jump.run(["rm", "-f", agentSocket]);
+    const agent = lab.jump.spawn(["ssh-agent", "-D", "-a", agentSocket], { user: "builder" });
+    await waitFor(() => agent.stdout !== "", { what: "the ssh-agent" });
+    await lab.jump.run(["ssh-add", KEY], { user: "builder", env: { SSH_AUTH_SOCK: agentSocket } });
+    return agent;
+  };
   const managerIsUp = async () =>
     (await lab.jump.exec(["test", "-e", "/run/user/1500/systemd/private"])).code === 0;
   const userctl = (...args: string[]) =>
@@ -55,12 +84,14 @@ describeLab("an agent installed on a build server with systemd", () => {
     });
   const mainPid = async () =>
     Number((await userctl("show", "-p", "MainPID", "--value", "farside-agent")).trim());
-  const phases = async () => {
+  const states = async () => {
     const { json, transcript } = await farsideAgent(lab, "status", "--json");
-    const forwards = json[0]?.["forwards"] as { id: string; state: { phase: string } }[] | undefined;
+    const forwards = json[0]?.["forwards"] as { id: string; state: State }[] | undefined;
     if (forwards === undefined) throw new Error(transcript);
-    return Object.fromEntries(forwards.map(({ id, state }) => [id, state.phase]));
+    return Object.fromEntries(forwards.map(({ id, state }) => [id, state]));
   };
+  const phases = async () =>
+    Object.fromEntries(Object.entries(await states()).map(([id, { phase }]) => [id, phase]));
   const answers = async (port: number) => {
     const script = `exec 3<> /dev/tcp/127.0.0.1/${port}; echo hello >&3; read -r -t 5 line <&3; echo "$line"`;
     return (
@@ -75,7 +106,7 @@ describeLab("an agent installed on a build server with systemd", () => {
   };
 
   test("needs one PIN, stays when its operator goes, and comes back with its host; what lives there needs nobody", async () => {
-    const said = await install(sign, unattended, direct);
+    const said = await install(sign, unattended, own, direct);
     expect(said.match(/PIN entr/g)).toHaveLength(1);
     expect(said).not.toMatch(/warning/);
     // Nobody is logged in any more, and the card is out of reach.
@@ -85,7 +116,7 @@ describeLab("an agent installed on a build server with systemd", () => {
         what: "the end of the login",
       },
     );
-    for (const port of [4444, 4445, 4446]) expect(await answers(port), String(port)).toBe(true);
+    for (const port of [4444, 4445, 4446, 4447]) expect(await answers(port), String(port)).toBe(true);
     const before = await mainPid();
     await lab.jump.run(["systemctl", "restart", "user@1500.service"]);
     await waitFor(async () => (await managerIsUp()) && (await mainPid()) > 0, {
@@ -93,12 +124,27 @@ describeLab("an agent installed on a build server with systemd", () => {
     });
     expect(await mainPid()).not.toBe(before);
     await waitFor(() => answers(4445), { what: "the forward whose key lives there", withinMs: 20_000 });
-    expect(await phases()).toEqual({ sign: "needs-signature", unattended: "open", direct: "open" });
+    await waitFor(() => answers(4447), { what: "the forward with the host's ssh-agent", withinMs: 20_000 });
+    expect(await phases()).toEqual({
+      sign: "needs-signature",
+      unattended: "open",
+      own: "open",
+      direct: "open",
+    });
     const attached = await farsideAgent(lab, "attach", "--once");
     expect(attached.code, attached.transcript).toBe(0);
     expect(attached.stderr).toContain("signed the login to signer@");
     // Without the card from here on.
     expect(await answers(4444)).toBe(true);
+    await sshAgent.kill();
+    await userctl("restart", "farside-agent");
+    const lastError = { code: "identity.agent-unavailable", leg: "hop" };
+    expect(await states()).toMatchObject({
+      unattended: { phase: "open" },
+      own: { phase: "opening", lastError },
+    });
+    sshAgent = await startSshAgent();
+    await waitFor(() => answers(4447), { what: "the forward, its ssh-agent being back", withinMs: 20_000 });
   });
 
   test("an upgrade under 200 connections a second refuses none, and systemd knows the new process", async () => {
@@ -157,30 +203,30 @@ describeLab("an agent installed on a build server with systemd", () => {
   });
 
   test("apply shows what changes, changes only that, and a mistake is told with its place before anybody logs in", async () => {
-    await install(sign, direct);
-    const relay = lab.jump.spawn(
-      [
-        "node",
-        "-e",
-        'const s = net.connect(4446, "127.0.0.1"); s.on("data", (d) => process.stdout.write(d)); s.on("close", () => process.stdout.write("cut")); process.stdin.on("data", (d) => s.write(d));',
-      ],
-      { user: "builder" },
-    );
-    relay.stdin.write("one");
-    await waitFor(() => relay.stdout === "one", { what: "the relay" });
-    await lab.workstation.writeFile(FILE, fileOf({ ...sign, listen: 5555 }, direct, unattended));
-    const dry = await farsideAgent(lab, "apply", "-f", FILE, "--dry-run");
-    expect(dry.stdout).toBe("~ sign: changed (bind)\n  direct: unchanged\n+ unattended: added\n");
-    const applied = await farsideAgent(lab, "apply", "-f", FILE, "--json");
-    expect(applied.code, applied.transcript).toBe(0);
-    expect(await phases()).toEqual({ sign: "open", direct: "open", unattended: "open" });
-    expect([await answers(5555), await answers(4445), await answers(4444)]).toEqual([true, true, false]);
-    relay.stdin.write("two");
-    await waitFor(() => relay.stdout === "onetwo", {
-      what: "the relay of the forward that did not change",
-      detail: () => relay.stdout,
+    const far = { ...direct, id: "far", listen: 4448, via: TARGET_LOGIN, target: "localhost:4444" };
+    const socket = { ...direct, id: "socket", listen: "/home/builder/f.sock" };
+    await install(sign, direct, unattended, far, socket);
+    const relays = lab.jump.spawn(["node", "-e", fiveRelays("4444", "4446", "4445", "4448", socket.listen)], {
+      user: "builder",
     });
-    await relay.kill();
+    const say = async (text: string, ...from: number[]) => {
+      relays.stdin.write(`${text}\n`);
+      const all = () => from.every((index) => relays.stdout.includes(`${index} ${text}\n`));
+      await waitFor(all, { what: `${text} from ${from}`, detail: () => relays.stdout });
+    };
+    await say("one", 0, 1, 2, 3, 4);
+    await lab.workstation.writeFile(FILE, fileOf({ ...sign, listen: 5555 }, direct, unattended, far, socket));
+    const dry = await farsideAgent(lab, "apply", "-f", FILE, "--dry-run");
+    const same = ["direct", "unattended", "far", "socket"].map((id) => `  ${id}: unchanged\n`);
+    expect(dry.stdout).toBe(`~ sign: changed (bind)\n${same.join("")}`);
+    const applied = await farsideAgent(lab, "apply", "-f", FILE, "--grace", "0");
+    expect(applied.code, applied.transcript).toBe(0);
+    expect(Object.values(await phases())).toEqual(["open", "open", "open", "open", "open"]);
+    expect([await answers(5555), await answers(4445), await answers(4444)]).toEqual([true, true, false]);
+    await say("two", 1, 2, 3, 4);
+    // The one that changed, and no other.
+    expect(relays.stdout.match(/\d cut/g)).toEqual(["0 cut"]);
+    await relays.kill();
     await lab.workstation.writeFile(FILE, "forwards:\n  - id: a\n    listen: 44x4\n    target: b:1\n");
     const wrong = await farsideAgent(lab, "apply", "-f", FILE);
     expect([wrong.code, wrong.stderr]).toEqual([
@@ -269,7 +315,11 @@ describeLab("an agent installed on a build server without systemd", () => {
     // No session gets its port, not by force.
     const session = ["forward", JUMP_LOGIN, "-L", "4444:localhost:9", "--take-over", ...key];
     await expectError(runFarside(lab, session, { pin: false }), {
-      ...{ code: "forward.port-in-use", leg: "bind", says: /pid \d+ \(farside-installed agent\) holds the port/ },
+      ...{
+        code: "forward.port-in-use",
+        leg: "bind",
+        says: /pid \d+ \(farside-installed agent\) holds the port/,
+      },
       hint: /installed agent agent.*farside agent apply.*farside agent uninstall/,
     });
     await lab.jump.run(["sh", "-c", `f=$(readlink -f ${FOLDER}/agent.cjs); echo >> "$f"`]);

@@ -11,6 +11,7 @@ import {
 
 const lost = new CodedError("hop.lost", "the connection was reset", { leg: "hop" });
 const noCard = new CodedError("card.no-token", "no card", { leg: "card" });
+const noAgent = new CodedError("identity.agent-unavailable", "no ssh-agent", { leg: "hop" });
 const refused = new CodedError("target.unreachable", "refused", { leg: "target" });
 
 const after = (...events: ForwardEvent[]): ForwardHealth => events.reduce(nextHealth, initialHealth);
@@ -36,6 +37,11 @@ describe("the state of a forward", () => {
       "degraded, where its hop is lost",
       [listening, { event: "hop-down", error: lost, retryInMs: 5 }],
       { phase: "degraded", waitsFor: "the hop", retryInMs: 5, lastError: { code: "hop.lost", leg: "hop" } },
+    ],
+    [
+      "degraded, where an identity of the agent's own host can't be had",
+      [listening, { event: "hop-down", error: noAgent }],
+      { phase: "degraded", lastError: { code: "identity.agent-unavailable" } },
     ],
     [
       "degraded, where it is not dialled again",

@@ -121,8 +121,9 @@ export function forwardStateOf({
   return isTargetUp ? { phase: "open", ...error } : { phase: "degraded", waitsFor: "the target", ...error };
 }
 
-/** Whether there is a hop to log in to, and nobody who signs for that. */
+/** Whether there is a hop to log in to, and nobody who signs for that. An identity of the agent's own host is the hop's matter. */
 function isOfSigner({ code, leg }: CodedError): boolean {
+  if (leg === "hop" && code.startsWith("identity.")) return false;
   return leg === "card" || /^(?:card\.|identity\.|hop\.needs-signature$)/.test(code);
 }
 

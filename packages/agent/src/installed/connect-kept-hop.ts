@@ -1,10 +1,10 @@
 import { CodedError, type HopIdentity, type InstalledForward, type InstalledHop } from "@farside/protocol";
-import { type Identity, KeyFileIdentity, PinnedHostKeys, SshAgentIdentity } from "@farside/ssh";
+import { PinnedHostKeys } from "@farside/ssh";
 import { connectHopAs } from "../forwarding/connect-hop.ts";
 import { delegatedIdentity } from "../forwarding/delegated-identity.ts";
 import type { ConnectHop } from "../forwarding/shared-hop.ts";
-import { expandHome } from "./expand-home.ts";
 import type { LentIdentities } from "./lent-identities.ts";
+import { withOwnIdentity } from "./own-identity.ts";
 
 /** A hop with what logs in to it. */
 export interface KeptHop extends InstalledHop {
@@ -41,8 +41,9 @@ export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKept
     const hostKeys = new PinnedHostKeys(declaration.hostKeys, hop.fingerprints);
     const { identity } = hop;
     if (identity.kind !== "attached") {
-      await using own = await openOwn(identity, home);
-      return await connectHopAs({ hop: declaration, previous, identity: own, hostKeys, signal });
+      return withOwnIdentity(identity, { home, environment: process.env }, (own) =>
+        connectHopAs({ hop: declaration, previous, identity: own, hostKeys, signal }),
+      );
     }
     const { peer, publicKeys } = await lent.for(hop.hopId, {
       signal,
@@ -54,11 +55,4 @@ export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKept
     const delegated = delegatedIdentity({ ...declaration, publicKeys: [...publicKeys] }, peer, onSigning);
     return connectHopAs({ hop: declaration, previous, identity: delegated, hostKeys, signal });
   };
-}
-
-function openOwn(identity: Exclude<HopIdentity, { kind: "attached" }>, home: string): Promise<Identity> {
-  const path = expandHome(identity.path, home);
-  return identity.kind === "key-file"
-    ? KeyFileIdentity.open({ files: [path] })
-    : SshAgentIdentity.open({ socketPath: path });
 }

@@ -6,6 +6,13 @@ const about = <Input>(text: string) => v.description<Input, string>(text);
 const port = v.pipe(v.number("a port is a number"), v.integer(), v.minValue(0), v.maxValue(65_535));
 const targetPort = v.pipe(port, v.minValue(1));
 const path = v.pipe(v.string(), v.regex(/^(?:~\/|\/)[ -~\u00a0-\uffff]*$/, "a path begins with / or ~/"));
+const agentSocket = v.pipe(
+  v.string(),
+  v.regex(
+    /^(?:(?:~\/|\/)[ -~\u00a0-\uffff]*|SSH_AUTH_SOCK|\$[A-Za-z_][A-Za-z0-9_]*)$/,
+    "an agent's socket is a path that begins with / or ~/, SSH_AUTH_SOCK, or $NAME of another variable",
+  ),
+);
 const host = v.pipe(v.string(), v.nonEmpty("a host has a name"), v.maxLength(255));
 const userName = v.pipe(
   v.string(),
@@ -81,8 +88,12 @@ const via = v.pipe(
 );
 const identity = v.pipe(
   v.union(
-    [v.literal("attached"), v.strictObject({ "key-file": path }), v.strictObject({ "ssh-agent": path })],
-    "write attached, {key-file: PATH} or {ssh-agent: PATH}",
+    [
+      v.literal("attached"),
+      v.strictObject({ "key-file": path }),
+      v.strictObject({ "ssh-agent": agentSocket }),
+    ],
+    "write attached, {key-file: PATH} or {ssh-agent: SOCKET}",
   ),
   about(
     "What logs in to the hops. attached: whoever runs farside agent attach, with their card or key. key-file and ssh-agent: a private key, or an agent's socket, on the build server.",

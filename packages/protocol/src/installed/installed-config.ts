@@ -8,6 +8,13 @@ const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
 /** On the build server, where `~/` is the login's home. */
 const path = v.pipe(v.string(), v.maxLength(4096), v.regex(/^(?:~\/|\/)[^\p{Cc}]*$/u));
 
+/** What ssh's IdentityAgent may be: a path, `SSH_AUTH_SOCK`, or `$NAME` of another variable of the agent's environment. */
+const agentSocket = v.union([
+  path,
+  v.literal("SSH_AUTH_SOCK"),
+  v.pipe(v.string(), v.maxLength(256), v.regex(/^\$[A-Za-z_][A-Za-z0-9_]*$/)),
+]);
+
 /** What names an installed agent on its host: it becomes part of file names and of a unit's name. */
 export const agentName = v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/));
 
@@ -18,7 +25,7 @@ export const agentName = v.pipe(v.string(), v.regex(/^[a-z][a-z0-9-]{0,31}$/));
 export const hopIdentity = v.variant("kind", [
   v.object({ kind: v.literal("attached") }),
   v.object({ kind: v.literal("key-file"), path }),
-  v.object({ kind: v.literal("ssh-agent"), path }),
+  v.object({ kind: v.literal("ssh-agent"), path: agentSocket }),
 ]);
 export type HopIdentity = v.InferOutput<typeof hopIdentity>;
 

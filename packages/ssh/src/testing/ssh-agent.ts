@@ -11,9 +11,10 @@ export interface SshAgent extends AsyncDisposable {
   add(...args: string[]): Promise<string>;
 }
 
-export async function startSshAgent(): Promise<SshAgent> {
+/** `at`: where its socket is; default: in a folder of its own. */
+export async function startSshAgent(at?: string): Promise<SshAgent> {
   const folder = await temporaryFolder();
-  const socketPath = folder.file("agent");
+  const socketPath = at ?? folder.file("agent");
   const child = spawn("ssh-agent", ["-D", "-a", socketPath], { stdio: ["ignore", "pipe", "ignore"] });
   const killAtExit = () => child.kill();
   process.once("exit", killAtExit);
