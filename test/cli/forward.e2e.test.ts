@@ -145,7 +145,9 @@ describe("a forward until Ctrl-C", () => {
     const { code, stdout, stderr } = await within(run.result, 15_000, "the end");
     expect(code).toBe(70);
     expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
-    expect(stderr).toMatch(/^error\[internal\]: a \\x1b\[31mbug\nhint: This is a bug in farside\.[^\n]*\n$/);
+    expect(stderr).toMatch(
+      /^error\[internal\]: a \\x1b\[31mbug\nhint: This is a bug: please report it[^\n]*\n$/,
+    );
   });
 
   test("events go to a descriptor, and a ready file is there while it is ready", async () => {

@@ -1,4 +1,5 @@
 import type { Receipt } from "@farside/protocol";
+import { hintFor } from "@farside/protocol/remedies";
 import type { EventLog } from "./event-log.ts";
 import type { ForwardCounters } from "./forward-counters.ts";
 import { releaseInTime } from "./release-in-time.ts";
@@ -29,7 +30,8 @@ export async function finishSession(ended: FinishedSession): Promise<SessionEnd>
   );
   if (receipt !== undefined) log.emit({ event: "receipt", ...receipt });
   if (failure !== undefined) {
-    const { code, message, hint, leg } = failure;
+    const { code, message, leg } = failure;
+    const hint = hintFor(failure);
     log.emit({ event: "error", code, message, ...(hint !== undefined && { hint }), ...(leg && { leg }) });
   }
   const lost = await audit.close();

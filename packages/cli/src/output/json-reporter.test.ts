@@ -17,14 +17,14 @@ test("steps, logs and pauses leave no trace among the events", async () => {
   expect(String(stream.read())).toBe(`{"event":"warning","at":"${at}","message":"a\\nb"}\n`);
 });
 
-test("an error that no session told is an error event, without what it doesn't have", async () => {
+test("an error that no session told is an error event, without a leg where it has none, with what is to be done about its code", async () => {
   const stream = new PassThrough();
   const reporter = new JsonReporter(stream);
   reporter.error({ code: "usage.invalid", message: "x", hint: undefined, leg: undefined });
   await reporter.close();
   const event: unknown = JSON.parse(String(stream.read()));
   expect(v.is(sessionEvents.error, event)).toBe(true);
-  expect(Object.keys(event as object).sort()).toEqual(["at", "code", "event", "message"]);
+  expect(Object.keys(event as object).sort()).toEqual(["at", "code", "event", "hint", "message"]);
 });
 
 test("of what a reader is too slow for, relays go first; ready, error and receipt never do", async () => {

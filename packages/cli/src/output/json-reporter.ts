@@ -1,5 +1,6 @@
 import type { Writable } from "node:stream";
 import type { SessionEvent } from "@farside/protocol";
+import { hintFor } from "@farside/protocol/remedies";
 import { jsonLine } from "./json-line.ts";
 import { LineSink } from "./line-sink.ts";
 import type { Reporter } from "./reporter.ts";
@@ -23,7 +24,9 @@ export class JsonReporter implements Reporter {
     });
   }
 
-  error({ code, message, hint, leg }: Parameters<Reporter["error"]>[0]): void {
+  error(error: Parameters<Reporter["error"]>[0]): void {
+    const { code, message, leg } = error;
+    const hint = hintFor(error);
     this.event({
       event: "error",
       at: now(),

@@ -59,7 +59,9 @@ test("the log level decides what is shown", async () => {
   reporter.log("warn", "x");
   reporter.error({ code: "hop.lost", message: "lost", hint: undefined });
   await reporter.close();
-  expect(output()).toBe("error[hop.lost]: lost\n");
+  expect(output()).toBe(
+    "error[hop.lost]: lost\nhint: Start again; look at the network and the host's log.\n",
+  );
 });
 
 test("on a terminal the last line shows the relays, and is gone at the end", async () => {

@@ -1,4 +1,5 @@
 import { type CodedError, harmless, type SessionEvent } from "@farside/protocol";
+import { hintFor } from "@farside/protocol/remedies";
 import picocolors from "picocolors";
 import { type Description, describeEvent, type LogLevel } from "./describe-event.ts";
 import type { LineSink } from "./line-sink.ts";
@@ -61,7 +62,7 @@ export class PeopleReporter implements Reporter {
       level: "error",
       tone: "error",
       text: `error[${error.code}]: ${error.message}`,
-      hint: error.hint,
+      hint: hintFor(error),
     });
   }
 
