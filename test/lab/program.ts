@@ -12,7 +12,9 @@ export type ProgramName =
   | "script-player"
   | "hostile-agent"
   | "hostile-target"
-  | "steady-client";
+  | "steady-client"
+  | "relay-crowd"
+  | "short-relays";
 
 const bundles = new Map<ProgramName, Promise<string>>();
 

@@ -2,6 +2,7 @@ import type { CycleReport } from "../faults/cycle.ts";
 import { faults } from "../faults/faults.ts";
 import { phases } from "../faults/phases.ts";
 import { allCycles, type Cycle, playCycles } from "../faults/play.ts";
+import { seededRandom } from "../support/seeded-random.ts";
 import type { SoakPart } from "./part.ts";
 
 const CYCLES = 1_000;
@@ -28,24 +29,13 @@ export const faultsPart: SoakPart = async ({ seed, scale, say }) => {
 
 /** All of them in turn, each round shuffled anew. */
 function chosen(total: number, seed: number): Cycle[] {
-  const random = mulberry32(seed);
+  const random = seededRandom(seed);
   const cycles: Cycle[] = [];
   while (cycles.length < total) {
     const round = allCycles.map((cycle) => ({ cycle, rank: random() }));
     cycles.push(...round.sort((left, right) => left.rank - right.rank).map(({ cycle }) => cycle));
   }
   return cycles.slice(0, total);
-}
-
-/** A small seeded generator (Tommy Ettinger's mulberry32), 0 to 1. */
-function mulberry32(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 function tableOf(reports: readonly CycleReport[]): string {

@@ -9,10 +9,12 @@ import { forgedPart } from "./forged-part.ts";
 import { fuzzPart } from "./fuzz-part.ts";
 import { hostilePart } from "./hostile-part.ts";
 import { killedPart } from "./killed-part.ts";
+import { openClosePart } from "./open-close-part.ts";
 import type { SoakPart } from "./part.ts";
 import { pinTriesPart } from "./pin-tries-part.ts";
 import { putOnPage } from "./put-on-page.ts";
 import { reattachPart } from "./reattach-part.ts";
+import { relaysPart } from "./relays-part.ts";
 
 const parts: Readonly<Record<string, SoakPart>> = {
   conformance: conformancePart,
@@ -21,8 +23,10 @@ const parts: Readonly<Record<string, SoakPart>> = {
   fuzz: fuzzPart,
   hostile: hostilePart,
   killed: killedPart,
+  "open-close": openClosePart,
   "pin-tries": pinTriesPart,
   reattach: reattachPart,
+  relays: relaysPart,
 };
 
 async function main(): Promise<void> {

@@ -1,28 +1,13 @@
 /** What the kernel says about the processes of a forwarder. Pids are the machine's. */
-import { readdir, readFile, readlink, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import type { Host } from "@farside/test/lab/host";
+import { machinePid } from "@farside/test/support/machine-pid";
 
 /** The process that listens on a TCP port of a host; undefined where none does. */
 export async function listenerPid(host: Host, port: number): Promise<number | undefined> {
   const line = await host.run(["ss", "-Hltnp", "sport", "=", `:${port}`]);
   const inner = /pid=(\d+)/.exec(line)?.[1];
   return inner === undefined ? undefined : machinePid(host, Number(inner));
-}
-
-/** The machine's pid of a process that its host knows as `inner`. */
-export async function machinePid(host: Host, inner: number): Promise<number> {
-  const namespace = await readlink(`/proc/${host.initPid}/ns/pid`);
-  for (const name of await readdir("/proc")) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      if ((await readlink(`/proc/${name}/ns/pid`)) !== namespace) continue;
-      const status = await readFile(`/proc/${name}/status`, "utf8");
-      if (Number(/^NSpid:.*\s(\d+)$/m.exec(status)?.[1]) === inner) return Number(name);
-    } catch {
-      // It ended while it was being looked at.
-    }
-  }
-  throw new Error(`${host.name} has no process ${inner}`);
 }
 
 /** A process and everything below it. */

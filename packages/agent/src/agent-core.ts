@@ -13,6 +13,7 @@ import {
 } from "@farside/protocol";
 import type { AgentEnd } from "./agent-end.ts";
 import { agentVersion } from "./agent-version.ts";
+import { CollectWhenIdle } from "./collect-when-idle.ts";
 import { RUN_VARIABLE } from "./command/command-table.ts";
 import type { AgentFacts } from "./control/answer-requests.ts";
 import { connectHopThrough } from "./forwarding/connect-hop.ts";
@@ -77,6 +78,7 @@ export class AgentCore {
   readonly #startedAt = performance.now();
   readonly #options: AgentCoreOptions;
   readonly #routes: RoutePool;
+  readonly #garbage = new CollectWhenIdle();
   #lifetime: Lifetime | undefined;
   #settleEnding: (end: AgentEnd) => void = () => {};
 
@@ -100,7 +102,10 @@ export class AgentCore {
       routes: this.#routes,
       gate: relayGate(options.mayRelay ?? (() => this.#lifetime?.isLeaseHeld === true)),
       emit,
-      onRelaysChanged: (open) => this.#lifetime?.relaysChanged(open),
+      onRelaysChanged: (open) => {
+        this.#lifetime?.relaysChanged(open);
+        this.#garbage.relaysChanged(open);
+      },
       onBound: options.onBound,
       // The look for what a session left behind goes by this variable.
       startFastOwners:
@@ -160,6 +165,7 @@ export class AgentCore {
   async #close(end: AgentEnd): Promise<AgentEnd> {
     const { log, emit, endCommands, onEnding, closeControl } = this.#options;
     this.#lifetime?.[Symbol.dispose]();
+    this.#garbage[Symbol.dispose]();
     log.info("ending", { reason: end.reason, code: end.error?.code, error: end.error?.message });
     const hasGrace = end.reason === "ttl" || end.reason === "idle" || end.reason === "signal";
     await Promise.all([

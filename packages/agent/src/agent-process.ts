@@ -1,6 +1,6 @@
 import os from "node:os";
 import { format } from "node:util";
-import { toCodedError } from "@farside/protocol";
+import { keepYoungGenerationSmall, toCodedError } from "@farside/protocol";
 import { stackOf } from "./agent-core.ts";
 import { type AgentEnd, exitCodeOf } from "./agent-end.ts";
 import type { Log } from "./log.ts";
@@ -28,6 +28,7 @@ export function setTitle(session: string, lease?: number | "never"): void {
 
 /** Readies this process for an agent: what libraries print or warn of goes to the log, for stdout may be the control channel. */
 export function prepareProcess(log: Log): void {
+  keepYoungGenerationSmall();
   redirectConsole(log);
   process.removeAllListeners("warning");
   process.on("warning", ({ name, message }) => log.warn(message, { name }));

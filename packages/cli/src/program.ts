@@ -1,5 +1,6 @@
 /** The command's process: signals, streams and the exit code. What main.ts runs, bundled or not. */
 import { errorTable, toCodedError } from "@farside/protocol/errors";
+import { keepYoungGenerationSmall } from "@farside/protocol/small-young-generation";
 import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
 import { exitCodeOf, type Interrupt, interruptExitCodes } from "./exit-code.ts";
@@ -18,6 +19,8 @@ const context: CommandContext = {
   interrupts,
 };
 let crashes = 0;
+
+keepYoungGenerationSmall();
 
 for (const signal of Object.keys(interruptExitCodes) as Interrupt[]) {
   process.on(signal, () => {

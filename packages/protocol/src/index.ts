@@ -33,5 +33,6 @@ export type { RequestOptions } from "./pending-requests.ts";
 export * from "./preamble.ts";
 export * from "./scope.ts";
 export * from "./session-events.ts";
+export * from "./small-young-generation.ts";
 export * from "./version.ts";
 export { type WebSocketLike, WebSocketStream } from "./web-socket-stream.ts";

@@ -1,0 +1,47 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type Lab, startLab } from "./lab/lab.ts";
+import type { LabProcess } from "./lab/lab-process.ts";
+import { holdCrowd } from "./scale/hold-crowd.ts";
+import { ECHO_PORT, MeasuredSession, type TargetKind, targetKinds } from "./scale/measured-session.ts";
+import { runShortRelays } from "./scale/run-short-relays.ts";
+import { describeLab } from "./support/describe-lab.ts";
+import { startEcho } from "./support/echo-service.ts";
+
+/** RSS in bytes that an idle agent may have. */
+const IDLE_BYTES = 60e6;
+
+describeLab("an agent with much to do", () => {
+  let lab: Lab;
+  let echo: LabProcess;
+  beforeAll(async () => {
+    lab = await startLab();
+    echo = await startEcho(lab.target, ECHO_PORT, "0.0.0.0");
+  });
+  afterAll(async () => {
+    await echo.kill();
+    await lab.close();
+  });
+
+  test("has as little open afterwards as before, and loses nothing", async () => {
+    const one = async (kind: TargetKind): Promise<void> => {
+      await using session = await MeasuredSession.start(lab, kind, ["--connections", "1"]);
+      const fresh = await session.usage();
+      expect(fresh.agent.rss, kind).toBeLessThan(IDLE_BYTES);
+      const short = await runShortRelays({ lab, session, count: 1_000, perSecond: 1_000, seed: 1 });
+      expect(short, kind).toMatchObject({ done: 1_000, failed: 0, failures: [] });
+      const { sight, problems } = await holdCrowd(
+        {
+          ...{ lab, session, count: 200, holdMs: 1_000, periodS: 0.5, seed: 2 },
+          settle: { withinMs: 3_000, restMs: 0 },
+        },
+        fresh,
+      );
+      expect(sight, kind).toMatchObject({ open: 0, refused: 0, lost: 0, wrong: 0 });
+      expect(sight.answered, kind).toBeGreaterThanOrEqual(400);
+      // How little memory is left can be said after more connections than these: see docs/reliability.md.
+      expect(problems.filter((problem) => !problem.includes("memory"))).toEqual([]);
+      expect(await session.end(), kind).toEqual([]);
+    };
+    await Promise.all(targetKinds.map(one));
+  });
+});
