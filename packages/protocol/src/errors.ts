@@ -39,6 +39,7 @@ export const errorTable = {
     retry: false,
     says: "A PIN is needed and there is no way to ask for it.",
   },
+  "card.busy": { exit: 69, retry: true, says: "Too many signatures wait for the card already." },
   "card.removed": { exit: 69, retry: true, says: "The card was taken out while it was needed." },
   "card.hung": { exit: 69, retry: true, says: "The PKCS#11 module did not answer in time and was ended." },
   "card.crashed": { exit: 69, retry: true, says: "The PKCS#11 module crashed or exited." },

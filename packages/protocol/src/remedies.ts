@@ -15,6 +15,7 @@ const remedies: Readonly<Record<Exclude<ErrorCode, "canceled">, string>> = {
   "card.pin-locked": "Unlock the card with its PUK, with the vendor's tool.",
   "card.pin-last-try": "Start it on a terminal and say yes, or reset the tries with the PUK first.",
   "card.pin-unavailable": "Use a terminal, SSH_ASKPASS or --pin-source.",
+  "card.busy": "Start fewer sessions at a time: at most 1,000 wait, and 100 of one session.",
   "card.removed": "Put it back and start again.",
   "card.hung": "Take the card out and put it back; restart pcscd if that does not help.",
   "card.crashed": "Start again; if it stays so, update the module.",

@@ -26,6 +26,8 @@ export interface CardEvents {
   readonly onLogin?: (login: { token: string; key: string; pinEntries: number }) => void;
   /** The card has taken more than a second (a touch?), or waits at the reader's PIN pad. */
   readonly onWaiting?: (wait: { operation: "sign" | "login" | "pin-pad"; token: string }) => void;
+  /** So many signatures wait for their turn, one of them for more than a second; told again every five seconds. */
+  readonly onQueue?: (queue: { waiting: number; token: string }) => void;
   readonly onWarning?: (warning: { message: string; hint?: string }) => void;
   readonly onRemoved?: (card: { token: string }) => void;
   readonly onInserted?: (card: { token: string }) => void;
@@ -48,13 +50,13 @@ export interface CardIdentityParts {
 /**
  * The keys of one token. The PIN is asked for once and lasts as long as the card keeps the login; after a removal, a
  * reset or a restarted signer it is asked for again, with the reason. A wrong PIN costs one try and is never sent again.
- * Signatures are made one after the other.
+ * Signatures are made one after the other, askers taking turns; a deadline runs only for the one that the card works on.
  */
 export class CardIdentity implements Identity {
   readonly kind = "card";
   readonly #parts: CardIdentityParts;
   readonly #session: TokenSession;
-  readonly #turnstile = new Turnstile();
+  readonly #turnstile: Turnstile;
   readonly #pinEntries: PinEntries;
   #keys: readonly CardKey[] = [];
   readonly #watch: PresenceWatch;
@@ -64,6 +66,9 @@ export class CardIdentity implements Identity {
     this.#parts = parts;
     this.#session = parts.session;
     const { events } = parts;
+    this.#turnstile = new Turnstile({
+      onLongWait: (waiting) => events.onQueue?.({ waiting, token: this.tokenLabel }),
+    });
     this.#watch = new PresenceWatch({
       look: () => this.#look(),
       onChange: (presence) => events.onPresence?.({ ...presence, token: this.tokenLabel }),
@@ -106,16 +111,19 @@ export class CardIdentity implements Identity {
    * before any PIN where that can be known.
    */
   prepare({ eager, signal }: { eager: boolean; signal?: AbortSignal | undefined }): Promise<void> {
-    return this.#turnstile.run(async () => {
-      const objects = await this.#readKeys();
-      const { token } = this.#session;
-      const hidesKeys = usableKeys(objects).length === 0 && needsLogin(token);
-      if (!needsLogin(token)) this.#watch.note({ type: "login" });
-      if (this.#keys.length === 0 && !hidesKeys) throw this.#noKey(objects);
-      if (this.#keys.length > 0 && !eager) return;
-      await this.#ensureLogin(signal);
-      if (this.#keys.length === 0) throw this.#noKey(await this.#session.objects());
-    }, signal);
+    return this.#turnstile.run(
+      async () => {
+        const objects = await this.#readKeys();
+        const { token } = this.#session;
+        const hidesKeys = usableKeys(objects).length === 0 && needsLogin(token);
+        if (!needsLogin(token)) this.#watch.note({ type: "login" });
+        if (this.#keys.length === 0 && !hidesKeys) throw this.#noKey(objects);
+        if (this.#keys.length > 0 && !eager) return;
+        await this.#ensureLogin(signal);
+        if (this.#keys.length === 0) throw this.#noKey(await this.#session.objects());
+      },
+      { signal },
+    );
   }
 
   publicKeys(): Promise<readonly PublicKey[]> {
@@ -129,10 +137,11 @@ export class CardIdentity implements Identity {
    * Rejects with `card.*`, or with the signal's reason: an aborted request that waits for its turn, or for the card, never
    * reaches the card; one that the card is working on can't be stopped there, and is only let go of.
    */
-  async sign({ publicKey, algorithm, data, signal }: SignRequest): Promise<Uint8Array> {
+  async sign({ publicKey, algorithm, data, signal, asker }: SignRequest): Promise<Uint8Array> {
     for (;;) {
       try {
-        return await this.#turnstile.run(() => this.#sign(publicKey, algorithm, data, signal), signal);
+        const sign = () => this.#sign(publicKey, algorithm, data, signal);
+        return await this.#turnstile.run(sign, { signal, asker });
       } catch (error) {
         if (!isCodedError(error) || error.code !== "card.removed") throw error;
         this.#noteRemoval();

@@ -19,6 +19,8 @@ export interface SignRequest {
   readonly data: Uint8Array;
   /** What the server proved in the first key exchange of this connection. */
   readonly proof: KeyExchangeProof;
+  /** Who wants it, where many share an identity: where signatures wait in line, askers take turns. */
+  readonly asker?: string | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
