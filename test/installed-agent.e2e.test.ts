@@ -98,6 +98,10 @@ describeLab("an agent installed on a build server with systemd", () => {
       (await lab.jump.exec(["timeout", "10", "bash", "-c", script], { user: "builder" })).stdout === "hello\n"
     );
   };
+  const compiledIsKept = () =>
+    waitFor(async () => (await lab.jump.run(["ls", FOLDER])).includes(".cache"), {
+      what: "what was compiled for the next start",
+    });
   const install = async (...forwards: object[]) => {
     await lab.workstation.writeFile(FILE, fileOf(...forwards));
     const { code, transcript } = await farsideAgent(lab, "install", "-f", FILE);
@@ -117,6 +121,7 @@ describeLab("an agent installed on a build server with systemd", () => {
       },
     );
     for (const port of [4444, 4445, 4446, 4447]) expect(await answers(port), String(port)).toBe(true);
+    await compiledIsKept();
     const before = await mainPid();
     await lab.jump.run(["systemctl", "restart", "user@1500.service"]);
     await waitFor(async () => (await managerIsUp()) && (await mainPid()) > 0, {
@@ -134,6 +139,7 @@ describeLab("an agent installed on a build server with systemd", () => {
     const attached = await farsideAgent(lab, "attach", "--once");
     expect(attached.code, attached.transcript).toBe(0);
     expect(attached.stderr).toContain("signed the login to signer@");
+    expect((await farsideAgent(lab, "logs", "--lines", "50")).stdout).toContain('"wasCompiled":true');
     // Without the card from here on.
     expect(await answers(4444)).toBe(true);
     await sshAgent.kill();
@@ -242,6 +248,7 @@ describeLab("an agent installed on a build server with systemd", () => {
     expect(status.stdout).toMatch(/^agent agent on builder@172\.16\.16\.158: active \(systemd\)/);
     const logs = await farsideAgent(lab, "logs", "--lines", "50");
     expect(logs.stdout).toContain('"message":"agent ready"');
+    await compiledIsKept();
     const receipt = await farsideAgent(lab, "uninstall", "--json");
     expect(receipt.code, receipt.transcript).toBe(0);
     expect(receipt.json[0]).toMatchObject({ clean: true, processes: [], listeners: [], files: [] });

@@ -1,11 +1,21 @@
 import { once } from "node:events";
-import { existsSync, lstatSync, readFileSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { applyConfig, describeInstalled, type InstalledConfig, upgradeInstalled } from "@farside/protocol";
 import { verifyAudit } from "@farside/protocol/audit";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { bundlePath } from "./installed/agent-folder.ts";
+import { CODE_CACHE } from "./installed/start-text.ts";
 import { type BuiltBundle, buildBundle, oldestNode } from "./testing/build-bundle.ts";
 import {
   freePort,
@@ -90,6 +100,22 @@ describe("an installed agent", () => {
     process.kill(agent.pid, "SIGTERM");
     await expect.poll(() => processesOf(agent.places.folder)).toEqual([]);
     expect(existsSync(agent.places.control)).toBe(false);
+  });
+
+  test("keeps what V8 has compiled of it for its next start", async () => {
+    const agent = await put(keptConfig(keptForward("a", await freePort(), echo.port)));
+    const kept = () => readdirSync(agent.places.folder).filter((file) => CODE_CACHE.test(file));
+    await agent.start();
+    await expect.poll(kept, { timeout: 20_000 }).toHaveLength(1);
+    const cache = path.join(agent.places.folder, kept()[0] ?? "");
+    expect(statSync(cache).mode & 0o777).toBe(0o600);
+    process.kill(agent.pid, "SIGTERM");
+    await expect.poll(() => processesOf(agent.places.folder)).toEqual([]);
+    const ready = () => agent.log.match(/"wasCompiled":(?:true|false)/g);
+    expect(ready()).toEqual(['"wasCompiled":false']);
+    rmSync(agent.places.agentLock);
+    await agent.start();
+    await expect.poll(ready).toEqual(['"wasCompiled":false', '"wasCompiled":true']);
   });
 
   test("writes down what it does, and tells the newest line, which shows what is done to the log afterwards", async () => {
@@ -184,6 +210,8 @@ describe("an installed agent", () => {
       JSON.stringify(keptConfig(keptForward("a", port, echo.port), onSocket)),
     );
     await agent.start();
+    const cache = path.join(agent.places.folder, `agent-${"a".repeat(16)}-${"b".repeat(16)}.cache`);
+    await writeFile(cache, "compiled");
     const before = agent.pid;
     const relay = await longRelay(port);
     const load = startLoad([port, socket], 200);
@@ -196,7 +224,8 @@ describe("an installed agent", () => {
     await load.reached(load.started + 200);
     expect(await load.stop()).toEqual({ failures: [] });
     expect(await relay.say("still here")).toBe("still here");
-    // The old process goes when its last relay does; a restart takes the new bundle.
+    // The old process goes when its last relay does; a restart takes the new bundle, and nothing compiled of the old one.
+    expect(existsSync(cache)).toBe(false);
     expect(processesOf(agent.places.folder)).toContain(before);
     relay.end();
     await expect

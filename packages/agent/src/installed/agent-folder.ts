@@ -14,8 +14,10 @@ export interface FolderPlaces {
   readonly name: string;
   /** Private, 0700. */
   readonly folder: string;
-  /** What Node.js is started with: a symbolic link to the bundle of now. */
+  /** A symbolic link to the bundle of now. */
   readonly program: string;
+  /** What Node.js is started with: runs `program`; see `START_TEXT`. */
+  readonly start: string;
   readonly config: string;
   /** What was made, by whom and how: written before anything else. */
   readonly record: string;
@@ -51,6 +53,7 @@ export function placesIn(folder: string): FolderPlaces {
     ...{ name: path.basename(folder), folder },
     ...{
       program: inFolder("agent.cjs"),
+      start: inFolder("start.cjs"),
       config: inFolder("forwards.json"),
       record: inFolder("install.json"),
     },

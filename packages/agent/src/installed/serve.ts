@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile, realpath, rename, rm, symlink } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { CodedError, type InstalledConfig, installedConfig, toCodedError } from "@farside/protocol";
 import * as v from "valibot";
 import { exitCodeOf } from "../agent-end.ts";
@@ -13,8 +14,11 @@ import { type FolderPlaces, placesIn } from "./agent-folder.ts";
 import { inherit, LISTENERS_VARIABLE } from "./inheritance.ts";
 import { readInstallRecord } from "./install-record.ts";
 import { InstalledAgent } from "./installed-agent.ts";
+import { keepCodeCache, removeCodeCaches, SETTLED_MS, tookCodeCache } from "./keep-code-cache.ts";
 import { notifySystemd } from "./notify-systemd.ts";
 import { passLock } from "./process-lock.ts";
+import { replaceFile } from "./replace-file.ts";
+import { START_TEXT } from "./start-text.ts";
 import type { SuccessorNews } from "./successor.ts";
 
 /** How long a predecessor goes on serving what its successor has no hops for. */
@@ -48,7 +52,13 @@ export async function serve(folder: string): Promise<void> {
       await passLock(places.agentLock);
       await notifySystemd(["--ready"], log);
     }
-    log.info("agent ready", { name: places.name, pid: process.pid });
+    log.info("agent ready", {
+      ...{ name: places.name, pid: process.pid, wasCompiled: tookCodeCache(globalThis) },
+    });
+    await wait(SETTLED_MS, undefined, { ref: false });
+    await keepCodeCache(places, bundle, globalThis).catch((error: unknown) =>
+      log.warn("what was compiled could not be kept", { error: String(error) }),
+    );
   } catch (error) {
     const { code, message } = toCodedError(error);
     log.error("starting failed", { code, error: message });
@@ -76,12 +86,15 @@ async function takeOver(
   process.channel?.unref();
 }
 
-/** A restart takes this bundle from now on; others are removed. */
-async function makeCurrent({ folder, program }: FolderPlaces, bundle: string): Promise<void> {
+/** A restart takes this bundle from now on; others are removed, with what was compiled of them. */
+async function makeCurrent(places: FolderPlaces, bundle: string): Promise<void> {
+  const { folder, program, start } = places;
   const own = path.basename(bundle);
   await rm(`${program}.new`, { force: true });
   await symlink(own, `${program}.new`);
   await rename(`${program}.new`, program);
+  await replaceFile(start, START_TEXT);
+  await removeCodeCaches(places);
   for (const file of await readdir(folder))
     if (/^agent-[0-9a-f]{16}\.cjs$/.test(file) && file !== own)
       await rm(path.join(folder, file), { force: true });

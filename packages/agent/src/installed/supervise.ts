@@ -40,7 +40,7 @@ export async function supervise(folder: string): Promise<void> {
       if (child !== undefined) await pause(RESTART_PAUSE_MS, stopping.signal);
       if (stopping.signal.aborted) break;
       log.info("starting the agent");
-      child = spawn(process.execPath, [places.program, "serve", folder], {
+      child = spawn(process.execPath, [places.start, "serve", folder], {
         stdio: ["ignore", "inherit", "inherit"],
       });
       child.on("error", ({ message }) => log.error("starting the agent failed", { error: message }));

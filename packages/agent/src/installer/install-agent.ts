@@ -9,6 +9,7 @@ import type { HostFacts } from "../host-facts.ts";
 import { type AgentPlaces, bundlePath } from "../installed/agent-folder.ts";
 import type { InstallRecord } from "../installed/install-record.ts";
 import { replaceFile } from "../installed/replace-file.ts";
+import { START_TEXT } from "../installed/start-text.ts";
 import { unitName, unitText } from "../installed/unit-text.ts";
 import { decideSurvival, readSurvivalFacts } from "../resident/survival.ts";
 import { answers } from "../takeover/stale-socket.ts";
@@ -58,6 +59,7 @@ export async function installAgent(options: InstallOptions): Promise<string> {
     await replaceFile(places.record, `${JSON.stringify(record)}\n`);
     const digest = await putBundleAt(places, options.bundle);
     await replaceFile(places.config, `${JSON.stringify(config)}\n`);
+    await replaceFile(places.start, START_TEXT);
     await rm(places.program, { force: true });
     await symlink(path.basename(bundlePath(places, digest)), places.program);
     await (supervisor === "systemd" ? startUnit(options) : startDaemon(options));
@@ -103,8 +105,8 @@ async function makeFolders(wanted: readonly string[]): Promise<string[]> {
 }
 
 async function startUnit({ places, run, manager }: InstallOptions): Promise<void> {
-  const { name, program, folder, unit } = places;
-  const text = unitText({ name, node: process.execPath, command: [program, "serve", folder], run });
+  const { name, start, folder, unit } = places;
+  const text = unitText({ name, node: process.execPath, command: [start, "serve", folder], run });
   await replaceFile(unit, text);
   await chmod(unit, 0o600);
   await manager.run("daemon-reload");
@@ -117,7 +119,7 @@ async function startUnit({ places, run, manager }: InstallOptions): Promise<void
 async function startDaemon({ places, run }: InstallOptions): Promise<void> {
   const log = await open(places.log, "a", 0o600);
   try {
-    spawn(process.execPath, [places.program, "supervise", places.folder], {
+    spawn(process.execPath, [places.start, "supervise", places.folder], {
       ...{ cwd: "/", detached: true, stdio: ["ignore", log.fd, log.fd] },
       env: { ...process.env, [RUN_VARIABLE]: run },
     }).unref();

@@ -50,9 +50,9 @@ export async function lookAt(name: string, { facts, folders, manager }: LookOpti
 
 /** What installing makes, but for the bundle, whose name is its digest's. */
 export function filesOf(places: AgentPlaces, supervisor: "systemd" | "daemon"): string[] {
-  const { folder, program, config, record, control, log, supervisorLock, agentLock, unit } = places;
+  const { folder, program, start, config, record, control, log, supervisorLock, agentLock, unit } = places;
   return [
-    ...[folder, program, config, record, control, agentLock],
+    ...[folder, program, start, config, record, control, agentLock],
     ...(supervisor === "systemd" ? [unit] : [log, supervisorLock]),
   ];
 }

@@ -7,6 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import type { InstalledConfig, InstalledForward } from "@farside/protocol";
 import { bundlePath, type FolderPlaces, placesIn } from "../installed/agent-folder.ts";
+import { START_TEXT } from "../installed/start-text.ts";
 import { Control, type ControlOptions } from "./resident-process.ts";
 
 export const RUN = "0123456789abcdef0123456789abcdef";
@@ -30,6 +31,7 @@ export class InstalledUnderTest implements AsyncDisposable {
     await writeFile(file, await readFile(bundle));
     await chmod(file, 0o600);
     await symlink(path.basename(file), places.program);
+    await writeFile(places.start, START_TEXT, { mode: 0o600 });
     await writeFile(places.config, JSON.stringify(config));
     const record = { version: 1, name: config.name, run: RUN, supervisor: "daemon", node: process.execPath };
     await writeFile(places.record, JSON.stringify({ ...record, folders: [], files: [] }));
@@ -47,7 +49,7 @@ export class InstalledUnderTest implements AsyncDisposable {
     node = process.execPath,
     env = {},
   }: StartOptions = {}): Promise<ChildProcess> {
-    const child = spawn(node, [this.places.program, verb, this.places.folder], {
+    const child = spawn(node, [this.places.start, verb, this.places.folder], {
       stdio: ["ignore", "ignore", "pipe"],
       env: { ...process.env, FARSIDE_RUN: RUN, FARSIDE_TEST_FOLDER: this.places.folder, ...env },
     });
