@@ -90,6 +90,26 @@ describe("a card that is taken out", () => {
     expect(await virtual.counters()).toMatchObject({ verifies: 2 });
   });
 
+  test("is waited for, with its PIN, before anybody is dialled; a signature that somebody waits for fails meanwhile", async () => {
+    await using it = await watched({ whileRemoved: "wait" });
+    await virtual.remove();
+    await it.reaches("removed", NOTICE_MS);
+    const [publicKey] = await it.card.publicKeys();
+    if (publicKey === undefined) throw new Error("the card has no key");
+    const nobody = { hostKey: new Uint8Array(), signature: new Uint8Array() };
+    const wanted = { publicKey, algorithm: publicKey.type, data: Buffer.from("data"), proof: nobody };
+    await expect(it.card.sign({ ...wanted, failsWithoutCard: true })).rejects.toMatchObject({
+      code: "card.removed",
+    });
+    const ready = it.card.ready({});
+    await it.reaches("waiting");
+    await virtual.insert();
+    await within(ready, 20_000, "the card");
+    expect(it.states.at(-1)).toBe("present");
+    await it.card.sign({ ...wanted, failsWithoutCard: true });
+    expect(it.reasons).toEqual(["first", "card-reinserted"]);
+  });
+
   test("ends the question for its PIN: what is typed then is sent nowhere", async () => {
     await using it = await watched({ login: "on-sign" });
     const asked = new Promise<AbortSignal | undefined>((resolve) => {

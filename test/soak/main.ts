@@ -11,6 +11,7 @@ import { hostilePart } from "./hostile-part.ts";
 import { killedPart } from "./killed-part.ts";
 import { openClosePart } from "./open-close-part.ts";
 import type { SoakPart } from "./part.ts";
+import { penaltiesPart } from "./penalties-part.ts";
 import { pinTriesPart } from "./pin-tries-part.ts";
 import { putOnPage } from "./put-on-page.ts";
 import { reattachPart } from "./reattach-part.ts";
@@ -24,6 +25,7 @@ const parts: Readonly<Record<string, SoakPart>> = {
   hostile: hostilePart,
   killed: killedPart,
   "open-close": openClosePart,
+  penalties: penaltiesPart,
   "pin-tries": pinTriesPart,
   reattach: reattachPart,
   relays: relaysPart,

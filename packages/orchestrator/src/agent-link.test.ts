@@ -11,6 +11,7 @@ import {
   openForward,
   orchestratorHello,
   Peer,
+  readyIdentity,
   relayClosed,
   relayOpened,
   relayRefused,
@@ -67,6 +68,7 @@ async function connected({ leaseMs = 60_000, answersHeartbeats = true } = {}) {
   const [here, there] = streamPair();
   const events: SessionEventDraft[] = [];
   const signed: SignRequest[] = [];
+  const readied: string[] = [];
   const heard: unknown[] = [];
   let heartbeats = 0;
   const agent = new Peer(new FramedStream(there), {
@@ -85,6 +87,7 @@ async function connected({ leaseMs = 60_000, answersHeartbeats = true } = {}) {
     ...{ stream: new FramedStream(here), host: "builder@build", digest, emit: (event) => events.push(event) },
     hello: { session: "s", leaseMs, ttlMs: 0, idleMs: 0, logLevel: "warn" },
     identity: {
+      ready: async () => void readied.push("ready"),
       sign: async (request) => {
         signed.push(request);
         return Buffer.from("signature");
@@ -93,7 +96,7 @@ async function connected({ leaseMs = 60_000, answersHeartbeats = true } = {}) {
     signal: AbortSignal.timeout(5_000),
   });
   open.push(link, agent);
-  return { link, agent, events, signed, heard, heartbeats: () => heartbeats };
+  return { link, agent, events, signed, readied, heard, heartbeats: () => heartbeats };
 }
 
 const signRequest = (changes: Partial<SignParams> = {}): SignParams => {
@@ -116,6 +119,17 @@ describe("the link to an agent", () => {
     ]);
     expect(link.hello).toEqual(hello);
     expect(events).toEqual([]);
+  });
+
+  it("has the identity ready for a declared hop alone", async () => {
+    const { link, agent, readied } = await connected();
+    await expect(agent.request(readyIdentity, { hopId: "hop-1" })).rejects.toMatchObject({
+      code: "sign.refused",
+      data: { reason: "undeclared-hop" },
+    });
+    await link.openForward(forward, AbortSignal.timeout(5_000));
+    await agent.request(readyIdentity, { hopId: "hop-1" });
+    expect(readied).toEqual(["ready"]);
   });
 
   it("signs for a declared hop, with the bytes that were judged, and tells of it", async () => {
@@ -282,6 +296,7 @@ describe("a link whose first forward was asked behind the bundle", () => {
       onHello: ({ pid }) => events.push({ event: "warning", message: `hello of ${pid}` }),
       hello: { session: "s", leaseMs: 60_000, ttlMs: 0, idleMs: 0, logLevel: "warn" },
       identity: {
+        ready: async () => {},
         sign: async (request) => {
           signed.push(request);
           return Buffer.from("signature");

@@ -26,6 +26,7 @@ import {
 import type { Identity } from "@farside/ssh";
 import { agentEvents } from "./agent-events.ts";
 import { checkHello, goneBeforeHello, named } from "./agent-hello.ts";
+import { delegatedReadiness } from "./delegated-readiness.ts";
 import { delegatedSigning } from "./delegated-signing.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
 import type { SessionEventDraft } from "./event-log.ts";
@@ -45,7 +46,7 @@ export interface AgentLinkOptions {
   /** What the agent is told once it has said hello. */
   readonly hello: OurHello;
   /** Borrowed: asked only for what the destination guard accepts. */
-  readonly identity: Pick<Identity, "sign">;
+  readonly identity: Pick<Identity, "sign" | "ready">;
   readonly emit: (event: SessionEventDraft) => void;
   /** Default: that of an agent with one channel. */
   readonly memory?: LinkMemory | undefined;
@@ -108,7 +109,11 @@ export class AgentLink implements AsyncDisposable {
     };
     const commands = new RemoteCommands(() => peer);
     const peer = new Peer(options.stream, {
-      requests: [delegatedSigning(guard, options.identity), commands.handler],
+      requests: [
+        delegatedSigning(guard, options.identity),
+        delegatedReadiness(guard, options.identity),
+        commands.handler,
+      ],
       events: [
         on(agentHello, meet),
         ...agentEvents({

@@ -29,7 +29,9 @@ export function delegatedSigning(guard: DestinationGuard, identity: Pick<Identit
     }
     const { publicKey, algorithm, data } = decision;
     const proof = { hostKey: request.hostKey, signature: request.serverSignature };
-    const signature = await identity.sign({ publicKey, algorithm, data, proof, signal });
+    // The login is open, and its host counts: the agent asks again once the card is ready.
+    const wanted = { publicKey, algorithm, data, proof, signal, failsWithoutCard: true };
+    const signature = await identity.sign(wanted);
     return { signature: Uint8Array.from(signature) };
   });
 }

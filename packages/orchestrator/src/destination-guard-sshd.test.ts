@@ -57,6 +57,7 @@ async function logIn(
     identity: {
       ...{ kind: "delegated", publicKeys: async () => [key.publicKey], close: async () => {} },
       async [Symbol.asyncDispose]() {},
+      ready: async () => {},
       async sign(request) {
         asked = paramsOf(request);
         decision = guard.decide(asked);

@@ -224,6 +224,17 @@ describe("the destination guard refuses", () => {
     expect(guard.decide(fresh()).reason).toBe("budget");
   });
 
+  it("to ready the identity for an undeclared hop, and more often than for ten signatures a minute, which it does not cost", () => {
+    const { guard, clock } = guardFor(target);
+    expect(guard.readyFault("hop-2")).toBe("undeclared-hop");
+    for (let asked = 0; asked < MAX_SIGNATURES_PER_MINUTE; asked += 1)
+      expect(guard.readyFault("hop-1")).toBeUndefined();
+    expect(guard.readyFault("hop-1")).toBe("budget");
+    expect(guard.decide(request()).decision).toBe("signed");
+    clock.now += 60_000;
+    expect(guard.readyFault("hop-1")).toBeUndefined();
+  });
+
   it("whatever differs in one byte, lacks one or has one more", () => {
     const good = request();
     const { guard } = guardFor(target);

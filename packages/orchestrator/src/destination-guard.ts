@@ -83,6 +83,7 @@ export class DestinationGuard {
   readonly #hops = new Map<string, DeclaredHop>();
   readonly #signedSessions = new Set<string>();
   readonly #signedAt = new Map<string, number[]>();
+  readonly #readiedAt = new Map<string, number[]>();
   readonly #now: () => number;
   readonly #onDecision: (decision: GuardDecision) => void;
 
@@ -107,6 +108,15 @@ export class DestinationGuard {
     }
     this.#onDecision(decision);
     return decision;
+  }
+
+  /** Why the identity is not to be made ready for `hopId`, which may ask a person for something; undefined counts as once. */
+  readyFault(hopId: string): Extract<RefusalReason, "undeclared-hop" | "budget"> | undefined {
+    if (!this.#hops.has(hopId)) return "undeclared-hop";
+    const recent = this.#recent(hopId, this.#readiedAt);
+    if (recent.length >= MAX_SIGNATURES_PER_MINUTE) return "budget";
+    this.#readiedAt.set(hopId, [...recent, this.#now()]);
+    return undefined;
   }
 
   #judge(
@@ -138,9 +148,9 @@ export class DestinationGuard {
     return this.#recent(hopId).length >= MAX_SIGNATURES_PER_MINUTE ? "budget" : undefined;
   }
 
-  #recent(hopId: string): number[] {
+  #recent(hopId: string, times = this.#signedAt): number[] {
     const since = this.#now() - MINUTE_MS;
-    return (this.#signedAt.get(hopId) ?? []).filter((at) => at > since);
+    return (times.get(hopId) ?? []).filter((at) => at > since);
   }
 
   #remember(hopId: string, sessionId: Buffer): void {

@@ -49,6 +49,7 @@ async function linked() {
     ...{ stream: new FramedStream(here), host: "builder@build", digest, emit: (event) => events.push(event) },
     hello: { session: "s", leaseMs: 60_000, ttlMs: 0, idleMs: 0, logLevel: "warn" },
     identity: {
+      ready: async () => {},
       sign: async (request) => {
         signed.push(request);
         return Buffer.from("signature");

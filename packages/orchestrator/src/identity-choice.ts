@@ -93,6 +93,10 @@ class FirstOf implements Identity {
     return [...byBlob.values()];
   }
 
+  async ready(options: Parameters<Identity["ready"]>[0]): Promise<void> {
+    await Promise.all(this.#identities.map((identity) => identity.ready(options)));
+  }
+
   async sign(request: SignRequest): Promise<Uint8Array> {
     const wanted = Buffer.from(request.publicKey.blob);
     // The ssh-agent first, as ssh does: it has the key open already.

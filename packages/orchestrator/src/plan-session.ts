@@ -120,7 +120,11 @@ export async function planSession(
       ...{ name, host, forwards, folder, audit, startDeadline: deadline },
       ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs },
       connect: ({ deadline: further, ...connectOptions }) =>
-        login.connect(further === undefined ? patient : patientIdentity(identity, further), connectOptions),
+        login.connect(
+          further === undefined ? patient : patientIdentity(identity, further, { failsWithoutCard: true }),
+          connectOptions,
+        ),
+      identityReady: (readySignal) => identity.ready({ signal: readySignal }),
       route: async (routeSignal) => {
         if (via.length === 0) return [];
         const keys = await patient.publicKeys({ signal: routeSignal });
@@ -188,6 +192,7 @@ async function openFor(
   return {
     kind: identity.kind,
     publicKeys: (keyOptions) => identity.publicKeys(keyOptions),
+    ready: (readyOptions) => identity.ready(readyOptions),
     sign: (request) => identity.sign(request),
     close,
     [Symbol.asyncDispose]: close,

@@ -1,8 +1,7 @@
 import { abortable, CodedError, deadline } from "@farside/protocol";
-import { fingerprint, type Hop, type JumpChain } from "@farside/ssh";
+import { fingerprint, type Hop, type JumpChain, unspentBudget } from "@farside/ssh";
 import type { Engine } from "./engine/engine.ts";
 import type { SessionEventDraft } from "./event-log.ts";
-import { unspentBudget } from "./reattach/penalty-budget.ts";
 import { reattach } from "./reattach/reattach.ts";
 import type { SessionPlan } from "./session-plan.ts";
 
@@ -12,7 +11,7 @@ const RECOVERY_TIMEOUT_MS = 10_000;
 type Attach = NonNullable<Engine["reattach"]>;
 
 export interface SessionConnectionOptions {
-  readonly plan: Pick<SessionPlan, "connect" | "leaseMs" | "host">;
+  readonly plan: Pick<SessionPlan, "connect" | "identityReady" | "leaseMs" | "host">;
   readonly emit: (event: SessionEventDraft) => void;
   /** Hears that it was lost, unless it was given up here. */
   readonly onLost: (failure: CodedError) => void;
@@ -50,9 +49,9 @@ export class SessionConnection {
 
   /** Logs in again, as often as it takes, and attaches; rejects as `reattach` of reattach.ts does. */
   reattach(attach: Attach, signal: AbortSignal): Promise<void> {
-    const { connect, host, leaseMs } = this.#options.plan;
+    const { connect, identityReady, host, leaseMs } = this.#options.plan;
     return reattach({
-      ...{ host, leaseMs, attach, penalties: this.#penalties, signal },
+      ...{ host, leaseMs, attach, identityReady, penalties: this.#penalties, signal },
       connect: (options) => connect({ ...options, onConnected: this.#tellHop }),
       onConnected: (chain) => this.#adopt(chain),
     });

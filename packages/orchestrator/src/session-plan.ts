@@ -31,6 +31,8 @@ export interface SessionPlan {
     dialTimeoutMs?: number | undefined;
     deadline?: StartDeadline | undefined;
   }) => Promise<JumpChain>;
+  /** Resolves when the identity can sign without waiting for a person; see `Identity.ready`. Asked before a further login. */
+  readonly identityReady: (signal: AbortSignal) => Promise<void>;
   readonly forwards: readonly ForwardSpec[];
   /** Hops from the jump host on, the same for every forward. Asked for once the jump host is connected. */
   readonly route: (signal: AbortSignal) => Promise<readonly DeclaredHop[]>;

@@ -199,7 +199,7 @@ describe("a session", () => {
       return new Promise<never>(() => {});
     };
     const identity = {
-      ...{ kind: "card" as const, publicKeys: never, sign: never, close: never },
+      ...{ kind: "card" as const, publicKeys: never, ready: never, sign: never, close: never },
       [Symbol.asyncDispose]: never,
     };
     const session = await startSession(host.options({ identity }));

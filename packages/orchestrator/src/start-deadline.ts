@@ -1,5 +1,5 @@
 import { CodedError } from "@farside/protocol";
-import type { Identity } from "@farside/ssh";
+import type { Identity, SignRequest } from "@farside/ssh";
 
 /**
  * A deadline for machines: it stands still while a person or a card is waited for (a PIN, a touch, a question), which
@@ -69,13 +69,18 @@ export class StartDeadline implements Disposable {
   }
 }
 
-/** `identity`, during whose work `deadline` stands still. Borrows it: closing the result does nothing. */
-export function patientIdentity(identity: Identity, deadline: StartDeadline): Identity {
+/** `identity`, during whose work `deadline` stands still; each signature is asked for with `wish`. Borrows it: closing the result does nothing. */
+export function patientIdentity(
+  identity: Identity,
+  deadline: StartDeadline,
+  wish: Pick<SignRequest, "failsWithoutCard"> = {},
+): Identity {
   const close = async () => {};
   return {
     kind: identity.kind,
     publicKeys: (options) => deadline.during(() => identity.publicKeys(options)),
-    sign: (request) => deadline.during(() => identity.sign(request)),
+    ready: (options) => deadline.during(() => identity.ready(options)),
+    sign: (request) => deadline.during(() => identity.sign({ ...request, ...wish })),
     close,
     [Symbol.asyncDispose]: close,
   };

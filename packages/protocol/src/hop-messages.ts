@@ -22,6 +22,17 @@ export const signWithIdentity = defineRequest("identity.sign", {
   result: v.object({ signature: bytes(8192) }),
 });
 
+/**
+ * Wait until the workstation's identity can sign for a hop without waiting for a person: its card is in, and has its PIN. Asked before a
+ * hop is dialled again, as sshd counts how long a login takes, and charges one that takes too long.
+ */
+export const readyIdentity = defineRequest("identity.ready", {
+  asker: "agent",
+  since: 1,
+  params: v.object({ hopId: name }),
+  result: v.object({}),
+});
+
 /** A hop of a route is authenticated. */
 export const hopConnected = defineEvent("hop.connected", {
   sender: "agent",

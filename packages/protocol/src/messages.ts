@@ -15,7 +15,7 @@ import { commandInput, commandOutput, resizeCommand, runCommand, signalCommand }
 import type { ParamsOf } from "./define.ts";
 import { closeForward, forwardChanged, forwardTakenOver, openForward } from "./forward-messages.ts";
 import { agentHello, orchestratorHello } from "./hello-messages.ts";
-import { hopConnected, hopLost, signWithIdentity } from "./hop-messages.ts";
+import { hopConnected, hopLost, readyIdentity, signWithIdentity } from "./hop-messages.ts";
 import { describeHost, probeBind, probeRoute } from "./probe-messages.ts";
 import { relayClosed, relayOpened, relayRefused } from "./relay-messages.ts";
 
@@ -53,7 +53,7 @@ export const requestsToAgent = [
   probeRoute,
   describeHost,
 ] as const;
-export const requestsToOrchestrator = [signWithIdentity, commandOutput] as const;
+export const requestsToOrchestrator = [signWithIdentity, readyIdentity, commandOutput] as const;
 /** All events, by who must take them. */
 export const eventsToOrchestrator = [
   agentHello,

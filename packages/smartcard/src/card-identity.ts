@@ -137,18 +137,17 @@ export class CardIdentity implements Identity {
    * Rejects with `card.*`, or with the signal's reason: an aborted request that waits for its turn, or for the card, never
    * reaches the card; one that the card is working on can't be stopped there, and is only let go of.
    */
-  async sign({ publicKey, algorithm, data, signal, asker }: SignRequest): Promise<Uint8Array> {
-    for (;;) {
-      try {
-        const sign = () => this.#sign(publicKey, algorithm, data, signal);
-        return await this.#turnstile.run(sign, { signal, asker });
-      } catch (error) {
-        if (!isCodedError(error) || error.code !== "card.removed") throw error;
-        this.#noteRemoval();
-        if (!this.#parts.waitsForCard || !this.#watch.isRunning) throw error;
-        await this.#watch.untilInserted(signal);
-      }
-    }
+  sign({ publicKey, algorithm, data, signal, asker, failsWithoutCard }: SignRequest): Promise<Uint8Array> {
+    const sign = () => this.#sign(publicKey, algorithm, data, signal);
+    return this.#withCard(sign, { signal, asker, failsWithoutCard });
+  }
+
+  ready({ signal, asker }: Parameters<Identity["ready"]>[0]): Promise<void> {
+    const logIn = async (): Promise<void> => {
+      await this.#lookNow();
+      await this.#ensureLogin(signal);
+    };
+    return this.#withCard(logIn, { signal, asker });
   }
 
   /** Looks every `intervalMs` whether the card is in, and tells `onRemoved`, `onInserted` and `onPresence`. */
@@ -165,6 +164,23 @@ export class CardIdentity implements Identity {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
+  }
+
+  /** Does `work` in its turn; where the card is out, again once it is in, or rejects with `card.removed`. */
+  async #withCard<Result>(
+    work: () => Promise<Result>,
+    { signal, asker, failsWithoutCard = false }: Pick<SignRequest, "signal" | "asker" | "failsWithoutCard">,
+  ): Promise<Result> {
+    for (;;) {
+      try {
+        return await this.#turnstile.run(work, { signal, asker });
+      } catch (error) {
+        if (!isCodedError(error) || error.code !== "card.removed") throw error;
+        this.#noteRemoval();
+        if (!this.#parts.waitsForCard || failsWithoutCard || !this.#watch.isRunning) throw error;
+        await this.#watch.untilInserted(signal);
+      }
+    }
   }
 
   async #sign(

@@ -137,6 +137,7 @@ export function connectionFailure(
         {
           hint: "Is it an SSH server, and does it take more connections (MaxStartups, PerSourcePenalties)?",
           leg,
+          data: { answered: true },
           cause: error,
         },
       );

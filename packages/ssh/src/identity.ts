@@ -22,6 +22,8 @@ export interface SignRequest {
   /** Who wants it, where many share an identity: where signatures wait in line, askers take turns. */
   readonly asker?: string | undefined;
   readonly signal?: AbortSignal | undefined;
+  /** Reject with `card.removed` where the card is out, also one that is otherwise waited for: a host counts the time. */
+  readonly failsWithoutCard?: boolean | undefined;
 }
 
 /**
@@ -32,6 +34,11 @@ export interface Identity extends AsyncDisposable {
   readonly kind: "card" | "agent" | "file" | "delegated";
   /** The keys in the order in which they are offered. May ask for a PIN. Rejects with `card.*` or `identity.*`. */
   publicKeys(options?: { signal?: AbortSignal | undefined }): Promise<readonly PublicKey[]>;
+  /**
+   * Resolves when a signature can be had without waiting for a person, as far as that can be known: the card is in and has its PIN. Asked
+   * before a host is dialled, as sshd charges a login that waits. Rejects with `card.*`, or the signal's reason.
+   */
+  ready(options: Pick<SignRequest, "signal" | "asker">): Promise<void>;
   /** The bare signature value, without the algorithm name (RFC 4253, 6.6). Rejects with `card.*`, `identity.*` or `sign.refused`. */
   sign(request: SignRequest): Promise<Uint8Array>;
   /** Idempotent. */

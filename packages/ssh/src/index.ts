@@ -28,6 +28,14 @@ export type { KeyExchangeProof } from "./kex-proof.ts";
 export { readPublicKeyFile } from "./key-file.ts";
 export { KeyFileIdentity, type KeyFileOptions } from "./key-file-identity.ts";
 export { type HostKeyQuestion, KnownHosts, type KnownHostsOptions } from "./known-hosts.ts";
+export {
+  type AttemptOutcome,
+  attemptOutcome,
+  charged,
+  type PenaltyBudget,
+  unspentBudget,
+  waitMs,
+} from "./penalty-budget.ts";
 export { PinnedHostKeys } from "./pinned-host-keys.ts";
 export { ProxyCommandStream } from "./proxy-command.ts";
 export {

@@ -166,6 +166,7 @@ function recording(identity: Identity, requests: SignRequest[]): Identity {
   return {
     kind: identity.kind,
     publicKeys: (options) => identity.publicKeys(options),
+    ready: async () => {},
     sign: (request) => {
       requests.push(request);
       return identity.sign(request);

@@ -50,6 +50,10 @@ export class KeyFileIdentity implements Identity {
     this.#passphrase = passphrase;
   }
 
+  async ready(): Promise<void> {
+    // Its passphrase is asked for with the first signature, which is before any hop is dialled again.
+  }
+
   async publicKeys({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<readonly PublicKey[]> {
     this.#throwIfClosed();
     const keys: PublicKey[] = [];

@@ -225,7 +225,11 @@ class LoginAttempt {
     return new CodedError(
       "hop.unreachable",
       `connecting to ${this.#where}: no SSH identification within ${ms / 1000} s`,
-      { hint: "Something listens there, but it does not speak SSH, or is overloaded.", leg },
+      {
+        hint: "Something listens there, but it does not speak SSH, or is overloaded.",
+        leg,
+        data: { answered: true },
+      },
     );
   }
 

@@ -41,6 +41,10 @@ export class SshAgentIdentity implements Identity {
     this.#only = only && new Set(only.map(fingerprint));
   }
 
+  async ready(): Promise<void> {
+    // Whom it asks is not known before it is asked.
+  }
+
   async publicKeys({ signal }: { signal?: AbortSignal | undefined } = {}): Promise<readonly PublicKey[]> {
     return this.#with(signal, (client) => client.keys(signal, (blob) => this.#isWanted(blob)));
   }

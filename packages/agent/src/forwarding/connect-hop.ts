@@ -35,12 +35,33 @@ export async function connectHopAs(options: ConnectHopAsOptions): Promise<Hop> {
   });
 }
 
+/**
+ * As `connectHopAs`, with an identity that may have to be waited for: before the hop is dialled, as that charges a login that waits. `isFirst`: it
+ * has just signed, and is asked only where it then does not sign, which spares a round trip.
+ */
+export async function connectHopWhenReady(
+  options: ConnectHopAsOptions,
+  { isFirst }: { isFirst: boolean },
+): Promise<Hop> {
+  const { identity, signal } = options;
+  if (!isFirst) await identity.ready({ signal });
+  try {
+    return await connectHopAs(options);
+  } catch (error) {
+    if (!isFirst || !isCodedError(error) || error.code !== "card.removed") throw error;
+    return connectHopWhenReady(options, { isFirst: false });
+  }
+}
+
 /** Connects hops as the agent of a session does: only a declared host key is accepted, every signature comes from the workstation. */
 export function connectHopThrough(peer: Pick<Peer, "request">): ConnectHop {
+  const dialled = new WeakSet<HopDeclaration>();
   return (hop, previous, signal, onSigning) => {
+    const isFirst = !dialled.has(hop);
+    dialled.add(hop);
     const hostKeys = new PinnedHostKeys(hop.hostKeys);
     const identity = delegatedIdentity(hop, peer, onSigning);
-    return connectHopAs({ hop, previous, identity, hostKeys, signal });
+    return connectHopWhenReady({ hop, previous, identity, hostKeys, signal }, { isFirst });
   };
 }
 

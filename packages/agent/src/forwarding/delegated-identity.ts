@@ -1,9 +1,18 @@
-import { deadline, type HopDeclaration, type Peer, signWithIdentity } from "@farside/protocol";
+import {
+  deadline,
+  type HopDeclaration,
+  isCodedError,
+  type Peer,
+  readyIdentity,
+  signWithIdentity,
+} from "@farside/protocol";
 import type { Identity, PublicKey, SignRequest } from "@farside/ssh";
 import { WireReader } from "@farside/ssh/wire";
 
 /** A card may want a touch, a PIN pad two minutes, a person a moment to find the card. */
 const SIGN_TIMEOUT_MS = 300_000;
+/** Nothing is held open meanwhile; then it is asked again. */
+const READY_TIMEOUT_MS = 3_600_000;
 
 /**
  * The workstation's identity, reached over the control channel: holds public keys only, and each signature is decided on
@@ -19,6 +28,26 @@ export function delegatedIdentity(
   return {
     kind: "delegated",
     publicKeys: async () => keys,
+    async ready({ signal }) {
+      const limit = deadline(
+        READY_TIMEOUT_MS,
+        `waiting for the workstation's identity for ${hop.host} took too long`,
+        {
+          leg: "hop",
+          signal,
+        },
+      );
+      onSigning(true);
+      try {
+        await peer.request(readyIdentity, { hopId: hop.hopId }, { signal: limit.signal });
+      } catch (error) {
+        // A workstation that does not know the question signs as soon as it can.
+        if (!isCodedError(error) || error.code !== "protocol.bad-message") throw error;
+      } finally {
+        limit.release();
+        onSigning(false);
+      }
+    },
     async sign({ data, proof, signal }: SignRequest) {
       const limit = deadline(
         SIGN_TIMEOUT_MS,

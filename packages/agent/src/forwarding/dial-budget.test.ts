@@ -1,5 +1,9 @@
+import { CodedError } from "@farside/protocol";
 import { describe, expect, test } from "vitest";
 import { DialBudget } from "./dial-budget.ts";
+
+/** Costs nothing at the host. */
+const unreachable = new CodedError("hop.unreachable", "no");
 
 describe("the dials of a hop", () => {
   test("pause after each failure for longer, up to half a minute, and not after a success", () => {
@@ -7,12 +11,12 @@ describe("the dials of a hop", () => {
     const budget = new DialBudget(() => now);
     const pauses: number[] = [];
     for (let failure = 0; failure < 8; failure += 1) {
-      budget.failed();
+      budget.failed(unreachable);
       pauses.push(budget.waitMs);
       now += budget.waitMs;
     }
     expect(pauses).toEqual([1000, 2000, 4000, 8000, 16_000, 30_000, 30_000, 30_000]);
-    budget.failed();
+    budget.failed(unreachable);
     budget.succeeded();
     expect(budget.waitMs).toBe(0);
   });
@@ -41,7 +45,7 @@ describe("the dials of a hop", () => {
     expect([budget.hasSpare, budget.waitMs]).toEqual([false, 0]);
     now = 60_000;
     expect(budget.hasSpare).toBe(true);
-    budget.failed();
+    budget.failed(unreachable);
     expect(budget.hasSpare).toBe(false);
   });
 });

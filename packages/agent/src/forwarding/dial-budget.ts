@@ -1,3 +1,6 @@
+import type { CodedError } from "@farside/protocol";
+import { HostPenalties } from "./host-penalties.ts";
+
 const FIRST_PAUSE_MS = 1000;
 const LONGEST_PAUSE_MS = 30_000;
 const WINDOW_MS = 60_000;
@@ -8,17 +11,21 @@ const MAX_BEFORE_FURTHER = 5;
 
 /**
  * How often a lost hop may be dialled again: every dial costs a signature of the card, and a thousand clients may want
- * one at once. After a failure dials pause, longer each time; a hop that drops every connection gets eight a minute.
+ * one at once. After a failure dials pause, longer each time, and until the host has forgiven them; a hop that drops every connection
+ * gets eight a minute.
  */
 export class DialBudget {
   readonly #now: () => number;
+  /** The host's, which other hops may share. */
+  readonly penalties: HostPenalties;
   #dials: number[] = [];
   #failures = 0;
   #pausedUntil = 0;
 
   /** `now`: a monotonic clock in ms. */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = () => performance.now(), penalties = new HostPenalties(now)) {
     this.#now = now;
+    this.penalties = penalties;
   }
 
   /** How long to wait before the next dial, in ms; 0: dial now. */
@@ -26,7 +33,11 @@ export class DialBudget {
     const now = this.#now();
     this.#dials = this.#dials.filter((at) => now - at < WINDOW_MS);
     const oldest = this.#dials.length < MAX_DIALS_PER_WINDOW ? undefined : this.#dials[0];
-    return Math.max(0, this.#pausedUntil - now, oldest === undefined ? 0 : oldest + WINDOW_MS - now);
+    return Math.max(
+      this.penalties.waitMs,
+      this.#pausedUntil - now,
+      oldest === undefined ? 0 : oldest + WINDOW_MS - now,
+    );
   }
 
   /** Whether there is a dial to spare for a connection that can be done without. */
@@ -43,7 +54,8 @@ export class DialBudget {
     this.#pausedUntil = 0;
   }
 
-  failed(): void {
+  failed(error: CodedError): void {
+    this.penalties.charge(error);
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
     this.#failures += 1;
     this.#pausedUntil = this.#now() + pause;

@@ -152,6 +152,45 @@ describe("the hops of a session", () => {
     }
   });
 
+  test("that refuse the login are dialled no more often than their sshd puts up with, whoever wants them, and nobody is told of each", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    try {
+      let isRefused = false;
+      const { pool, connects, live } = fakeHops(async () => {
+        if (isRefused) throw new CodedError("hop.auth-refused", "no", { leg: "hop" });
+      });
+      const kept = pool.lease([hop("a")]);
+      await kept.lastHop(never);
+      const news: HopNews[] = [];
+      kept.watch((each) => news.push(each));
+      isRefused = true;
+      live[0]?.drop(new CodedError("hop.lost", "gone", { leg: "hop" }));
+      const charges: number[] = [];
+      const since = performance.now();
+      for (let second = 0; second < 120; second += 1) {
+        const before = connects.length;
+        // A forward that is opened anew each time, by another login name, and a client of the one that is open.
+        const other = pool.lease([hop("a", { user: `user-${second}` })]);
+        await expect(other.lastHop(never)).rejects.toThrow();
+        await expect(kept.lastHop(never)).rejects.toThrow();
+        await other.close();
+        charges.push(...connects.slice(before).map(() => performance.now() - since));
+        await vi.advanceTimersByTimeAsync(1_000);
+      }
+      // As sshd counts: 5 s each, which run off in real time; more than 15 s are a penalty.
+      let [expiry, most] = [0, 0];
+      for (const at of charges) {
+        expiry = Math.max(expiry, at) + 5_000;
+        most = Math.max(most, expiry - at);
+      }
+      expect(most).toBeLessThanOrEqual(14_000);
+      expect(charges.length).toBeGreaterThan(10);
+      expect(news.length).toBeLessThanOrEqual(charges.length + 1);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test("tell whoever uses them that a signature is waited for", async () => {
     const pool = new RoutePool({
       connect: async (_declaration, _previous, _signal, onSigning) => {

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import type { HopDeclaration } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
+import { DialBudget } from "./dial-budget.ts";
 import { HopSpread, type HopSpreadOptions, type Place } from "./hop-spread.ts";
+import { HostPenalties } from "./host-penalties.ts";
 import { type HopNews, SharedHop, type SharedHopOptions } from "./shared-hop.ts";
 
 /** A forward's use of a route. */
@@ -30,6 +32,8 @@ export interface RoutePoolOptions extends SharedHopOptions, HopSpreadOptions {}
 export class RoutePool implements AsyncDisposable {
   readonly #options: RoutePoolOptions;
   readonly #entries = new Map<string, Entry>();
+  /** By the hosts on the way: they outlast the hops, as a host's memory does. */
+  readonly #penalties = new Map<string, HostPenalties>();
   /** Closes under way. */
   readonly #closing = new Set<Promise<void>>();
 
@@ -41,10 +45,12 @@ export class RoutePool implements AsyncDisposable {
   lease(route: readonly HopDeclaration[], connections = 1): Route {
     const keys: string[] = [];
     const before: SharedHop[] = [];
+    let way = "";
     let last: Entry | undefined;
     for (const declaration of route) {
       const key = keyOf(declaration, keys.at(-1) ?? "");
-      const entry = this.#entries.get(key) ?? this.#make(declaration, last?.hop);
+      way += `>${declaration.host}:${declaration.port}`;
+      const entry = this.#entries.get(key) ?? this.#make(declaration, last?.hop, way);
       entry.users += 1;
       if (last !== undefined) before.push(last.hop);
       this.#entries.set(key, entry);
@@ -83,8 +89,11 @@ export class RoutePool implements AsyncDisposable {
     return this.close();
   }
 
-  #make(declaration: HopDeclaration, previous: SharedHop | undefined): Entry {
-    const hop = new SharedHop(declaration, previous, this.#options);
+  #make(declaration: HopDeclaration, previous: SharedHop | undefined, way: string): Entry {
+    const penalties = this.#penalties.get(way) ?? new HostPenalties(this.#options.now);
+    this.#penalties.set(way, penalties);
+    const { budget = new DialBudget(this.#options.now, penalties) } = this.#options;
+    const hop = new SharedHop(declaration, previous, { ...this.#options, budget });
     return { hop, spread: new HopSpread(hop, this.#options), users: 0 };
   }
 

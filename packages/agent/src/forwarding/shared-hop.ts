@@ -110,7 +110,12 @@ export class SharedHop {
     if (expected === undefined) throw noFurther(host, "the first one was lost");
     if (!this.mayConnectAnother) throw noFurther(host, "it was dialled too often within a minute");
     this.#budget.spend();
-    const hop = await this.#options.connect(this.declaration, previous, signal, () => {});
+    const hop = await this.#options
+      .connect(this.declaration, previous, signal, () => {})
+      .catch((error: unknown) => {
+        this.#budget.penalties.charge(toCodedError(error));
+        throw error;
+      });
     if (Buffer.compare(expected, hop.serverHostKey) !== 0) {
       await hop.close();
       throw noFurther(host, "another host answered");
@@ -151,7 +156,7 @@ export class SharedHop {
       const failure = toCodedError(error);
       if (!this.#isClosed()) {
         this.#state = { phase: "idle", lastError: failure };
-        this.#isDown(failure);
+        this.#isDown(failure, { isNews: !isTooSoon(failure) });
       }
       throw failure;
     }
@@ -163,7 +168,7 @@ export class SharedHop {
     signal: AbortSignal,
   ): Promise<Hop> {
     const { waitMs } = this.#budget;
-    if (waitMs > 0) throw tooSoon(this.declaration, lastError, waitMs);
+    if (waitMs > 0) throw tooSoon(this.declaration, lastError ?? this.#budget.penalties.lastError, waitMs);
     this.#budget.spend();
     try {
       const onSigning = (isWanted: boolean) =>
@@ -172,7 +177,7 @@ export class SharedHop {
       this.#budget.succeeded();
       return hop;
     } catch (error) {
-      this.#budget.failed();
+      this.#budget.failed(toCodedError(error));
       throw error;
     }
   }
@@ -185,11 +190,11 @@ export class SharedHop {
     this.#isDown(reason);
   }
 
-  #isDown(error: CodedError): void {
+  #isDown(error: CodedError, { isNews } = { isNews: true }): void {
     // What is due will be tried: relays that fail meanwhile change nothing.
     if (!this.#wasUp || this.#redial.isDue) return;
     const retryInMs = this.#keepers > 0 ? this.#redial.after(error) : undefined;
-    this.#tell({ news: "down", error, retryInMs });
+    if (isNews || retryInMs !== undefined) this.#tell({ news: "down", error, retryInMs });
   }
 
   #tell(news: HopNews): void {
@@ -211,14 +216,23 @@ function noFurther(host: string, why: string): CodedError {
   return new CodedError("hop.lost", `opening a further connection to ${host}: ${why}`, { leg: "hop" });
 }
 
+/** `error` was made by `tooSoon`: nothing was dialled. */
+function isTooSoon({ data }: CodedError): boolean {
+  return data?.["tooSoon"] === true;
+}
+
 /** What failed last, said again without dialling. */
 function tooSoon(hop: HopDeclaration, lastError: CodedError | undefined, waitMs: number): CodedError {
   const again = `dialled again in ${Math.ceil(waitMs / 1000)} s at the earliest`;
   if (lastError === undefined || !isCodedError(lastError)) {
     return new CodedError("hop.lost", `connecting to ${hop.host}: it drops its connections; ${again}`, {
       leg: "hop",
+      data: { tooSoon: true },
     });
   }
   const message = lastError.message.replace(/ \(dialled again in .*\)$/, "");
-  return new CodedError(lastError.code, `${message} (${again})`, { hint: lastError.hint, leg: "hop" });
+  return new CodedError(lastError.code, `${message} (${again})`, {
+    ...{ hint: lastError.hint, leg: "hop" },
+    data: { ...lastError.data, tooSoon: true },
+  });
 }

@@ -243,6 +243,55 @@ describe.each(["data path", "slow way"])("an upload to a slow service (%s)", (wa
   });
 });
 
+describe("a hop whose signatures have to be waited for", () => {
+  const connectionsTo = async () => (await sshd.log()).split("Connection from ").length - 1;
+  const removed = new CodedError("card.removed", "it is out", { leg: "card" });
+
+  test("is not dialled again before the identity is ready: a login that waits is charged", async () => {
+    await using delegate = await delegateTo(key.path);
+    const { pool } = session(delegate);
+    await using _pool = pool;
+    const route = pool.lease([hopTo(blobsOf(sshd))]);
+    const first = await route.lastHop(never);
+    expect(delegate.readied).toEqual([]);
+    let insert = (): void => {};
+    delegate.ready = () => new Promise((resolve) => (insert = resolve));
+    first.abort(new CodedError("hop.lost", "cut for the test", { leg: "hop" }));
+    const before = await connectionsTo();
+    const again = route.lastHop(never);
+    await expect.poll(() => delegate.readied).toEqual(["1"]);
+    expect(await connectionsTo()).toBe(before);
+    insert();
+    await again;
+    expect(await connectionsTo()).toBe(before + 1);
+  });
+
+  test("is left where the card turns out to be gone, and dialled once more when it is back", async () => {
+    await using delegate = await delegateTo(key.path);
+    delegate.refusal = removed;
+    delegate.ready = async () => {
+      delegate.refusal = undefined;
+    };
+    const { pool } = session(delegate);
+    await using _pool = pool;
+    await pool.lease([hopTo(blobsOf(sshd))]).lastHop(never);
+    expect(delegate.readied).toEqual(["1"]);
+    expect(delegate.asked).toHaveLength(2);
+  });
+
+  test("fails with what the workstation says of the card, where that does not wait", async () => {
+    await using delegate = await delegateTo(key.path);
+    delegate.refusal = removed;
+    delegate.ready = () => Promise.reject(removed);
+    const { pool } = session(delegate);
+    await using _pool = pool;
+    const before = await connectionsTo();
+    const connecting = pool.lease([hopTo(blobsOf(sshd))]).lastHop(never);
+    await expect(connecting).rejects.toMatchObject({ code: "card.removed", leg: "card" });
+    expect(await connectionsTo()).toBe(before + 1);
+  });
+});
+
 describe("a hop that is not the declared host", () => {
   test("is refused when it lets us in without a signature, and no byte reaches it", async () => {
     await using fake = await fakeSshServer();

@@ -1,6 +1,6 @@
 import { CodedError, type HopIdentity, type InstalledForward, type InstalledHop } from "@farside/protocol";
 import { PinnedHostKeys } from "@farside/ssh";
-import { connectHopAs } from "../forwarding/connect-hop.ts";
+import { connectHopAs, connectHopWhenReady } from "../forwarding/connect-hop.ts";
 import { delegatedIdentity } from "../forwarding/delegated-identity.ts";
 import type { ConnectHop } from "../forwarding/shared-hop.ts";
 import type { LentIdentities } from "./lent-identities.ts";
@@ -53,6 +53,7 @@ export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKept
       },
     });
     const delegated = delegatedIdentity({ ...declaration, publicKeys: [...publicKeys] }, peer, onSigning);
-    return connectHopAs({ hop: declaration, previous, identity: delegated, hostKeys, signal });
+    const options = { hop: declaration, previous, identity: delegated, hostKeys, signal };
+    return connectHopWhenReady(options, { isFirst: false });
   };
 }

@@ -12,6 +12,7 @@ function fake(): { identity: Identity; closed: () => number } {
     identity: {
       kind: "card",
       publicKeys: async () => [key],
+      ready: async () => {},
       sign: async () => Buffer.from("s"),
       close,
       [Symbol.asyncDispose]: close,

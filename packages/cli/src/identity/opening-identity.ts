@@ -20,6 +20,7 @@ export function openingIdentity(
   return {
     kind,
     publicKeys: async (options) => (await opening).publicKeys(options),
+    ready: async (options) => (await opening).ready(options),
     sign: async (request) => (await opening).sign(request),
     close,
     [Symbol.asyncDispose]: close,

@@ -21,7 +21,7 @@ export interface AgentEngineOptions {
   readonly runtime?: RuntimeChoice | undefined;
   readonly hello: Omit<OrchestratorHello, "protocol" | "capabilities" | "session">;
   /** Signs for hops of the route; borrowed. */
-  readonly identity: Pick<Identity, "sign">;
+  readonly identity: Pick<Identity, "sign" | "ready">;
   readonly onAgentLog?: ((line: string) => void) | undefined;
   readonly folder: SessionFolder;
   /** Where it is written down that an agent is sent. */

@@ -22,7 +22,7 @@ export interface EngineParts {
   /** Of an agent that outlives its connection; undefined: it does not. */
   readonly bridge: AgentBundle | undefined;
   readonly runtime: RuntimeChoice | undefined;
-  readonly identity: Pick<Identity, "sign">;
+  readonly identity: Pick<Identity, "sign" | "ready">;
   readonly folder: SessionFolder;
   readonly audit: Pick<AuditTrail, "append">;
   readonly startDeadline: Pick<StartDeadline, "reached" | "during">;

@@ -8,6 +8,7 @@ import {
   on,
 } from "@farside/protocol";
 import { fingerprint, type Identity, type PublicKey } from "@farside/ssh";
+import { delegatedReadiness } from "../delegated-readiness.ts";
 import { delegatedSigning, formatHop, signEvent } from "../delegated-signing.ts";
 import { type DeclaredHop, DestinationGuard } from "../destination-guard.ts";
 import type { SessionEventDraft } from "../event-log.ts";
@@ -57,17 +58,15 @@ export async function lend(options: LendOptions): Promise<Loan> {
   const declared = new Map(hops.map((hop) => [hop.hopId, declare(hop, publicKeys)]));
   for (const hop of declared.values()) guard.declare(hop);
   const byId = new Map(hops.map((hop) => [hop.hopId, hop]));
-  const signing = delegatedSigning(guard, identity);
+  const handlers = [delegatedSigning(guard, identity), delegatedReadiness(guard, identity)];
   const agent = await server.attach(control, {
-    requests: [
-      {
-        name: signing.name,
-        accept: (params, context) => {
-          learn(params, { byId, declared, guard });
-          return signing.accept(params, context);
-        },
+    requests: handlers.map((handler) => ({
+      name: handler.name,
+      accept: (params, context) => {
+        learn(params, { byId, declared, guard });
+        return handler.accept(params, context);
       },
-    ],
+    })),
     events: [
       on(hopConnected, ({ hopId, hostKey }) => {
         const hop = byId.get(hopId);

@@ -1,7 +1,6 @@
 import { CodedError, type ErrorCode } from "@farside/protocol";
-import type { JumpChain } from "@farside/ssh";
+import { charged, type JumpChain, unspentBudget, waitMs } from "@farside/ssh";
 import { describe, expect, test } from "vitest";
-import { charged, unspentBudget, waitMs } from "./penalty-budget.ts";
 import { type ReattachOptions, reattach } from "./reattach.ts";
 
 type Step = ErrorCode | "ok";
@@ -23,6 +22,7 @@ function host(logins: readonly Step[], attaches: readonly (Step | "lost")[] = ["
     leaseMs: 5_000,
     penalties: { budget: unspentBudget },
     signal: new AbortController().signal,
+    identityReady: async () => {},
     connect: async ({ dialTimeoutMs }) => {
       const step = at(logins, seen.connects);
       seen.connects += 1;
@@ -101,6 +101,42 @@ describe("reattach", () => {
     await expect(reattach({ ...options, leaseMs: 500 })).rejects.toMatchObject({ code: "lease.expired" });
     expect(seen.connects).toBe(0);
   }, 10_000);
+
+  test("dials only when the identity is ready: a login that waits for the card would be charged", async () => {
+    const { options, seen } = host(["ok"]);
+    let insert = (): void => {};
+    const inserted = new Promise<void>((resolve) => {
+      insert = resolve;
+    });
+    let asked = 0;
+    const identityReady = async (): Promise<void> => {
+      asked += 1;
+      if (asked === 1) throw new CodedError("card.removed", "it is out", { leg: "card" });
+      if (asked === 2) await inserted;
+    };
+    const reattaching = reattach({ ...options, identityReady });
+    await expect.poll(() => asked).toBe(2);
+    expect(seen.connects).toBe(0);
+    insert();
+    await reattaching;
+    expect(seen).toMatchObject({ connects: 1, attaches: 1 });
+    expect(waitMs(options.penalties.budget, performance.now())).toBe(0);
+  });
+
+  test("gives up when the lease is over while the identity is waited for, and where it asks for too much", async () => {
+    const { options, seen } = host(["ok"]);
+    const waiting = (signal: AbortSignal) =>
+      new Promise<void>((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    const failing = reattach({ ...options, leaseMs: 200, identityReady: waiting });
+    await expect(failing).rejects.toMatchObject({
+      code: "lease.expired",
+      message: expect.stringContaining("nothing could sign"),
+    });
+    const wrong = new CodedError("card.pin-wrong", "no", { leg: "card" });
+    const refused = reattach({ ...options, identityReady: () => Promise.reject(wrong) });
+    await expect(refused).rejects.toBe(wrong);
+    expect(seen.connects).toBe(0);
+  });
 
   test("ends at its signal", async () => {
     const reason = new Error("no more");

@@ -1,9 +1,16 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { anySignal, CodedError, type ErrorCode, errorTable, toCodedError } from "@farside/protocol";
-import type { Hop, JumpChain } from "@farside/ssh";
+import { anySignal, CodedError, deadline, type ErrorCode, errorTable, toCodedError } from "@farside/protocol";
+import {
+  type AttemptOutcome,
+  attemptOutcome,
+  charged,
+  type Hop,
+  type JumpChain,
+  type PenaltyBudget,
+  waitMs,
+} from "@farside/ssh";
 import { StartDeadline } from "../start-deadline.ts";
 import { backoffMs } from "./backoff.ts";
-import { type AttemptOutcome, charged, type PenaltyBudget, waitMs } from "./penalty-budget.ts";
 
 /** A host that can't be reached costs nothing but the try: it must be found soon after it is back. */
 const UNREACHABLE = { baseMs: 250, capMs: 1_000 };
@@ -26,6 +33,8 @@ const OF_A_BROKEN_LINK: ReadonlySet<ErrorCode> = new Set([
 export interface ReattachOptions {
   /** `user@host` of the jump host. */
   readonly host: string;
+  /** Resolves when the identity can sign without waiting for a person: a login that waits for the card would be charged. */
+  readonly identityReady: (signal: AbortSignal) => Promise<void>;
   /** Logs in, within `dialTimeoutMs` for the first connect; the caller owns what it resolves to. */
   readonly connect: (options: {
     readonly signal: AbortSignal;
@@ -60,18 +69,40 @@ export async function reattach(options: ReattachOptions): Promise<void> {
     const isLast = now + waitingMs >= endsAt;
     await wait(isLast ? Math.max(0, endsAt - now) : waitingMs, undefined, { signal }).catch(() => {});
     signal.throwIfAborted();
-    if (isLast) throw tooLate(host, leaseMs);
-    const failure = await attempt(options, failures);
+    if (isLast) throw tooLate(host, `it could not be reached for ${leaseMs / 1000} s, the agent's lease`);
+    const failure = (await notReady(options, endsAt)) ?? (await attempt(options, failures));
     if (failure === undefined) return;
     signal.throwIfAborted();
-    if (isFinal(failure)) throw failure;
-    outcome = outcomeOf(failure);
+    if (isFinal(failure.error)) throw failure.error;
+    outcome = failure.outcome;
     penalties.budget = charged(penalties.budget, outcome, performance.now());
   }
 }
 
+interface Failure {
+  readonly error: CodedError;
+  readonly outcome: AttemptOutcome;
+}
+
+/** Why the identity can't sign; undefined where it can. Of this the host hears nothing. */
+async function notReady(
+  { identityReady, host, leaseMs, signal }: ReattachOptions,
+  endsAt: number,
+): Promise<Failure | undefined> {
+  const why = `nothing could sign for ${leaseMs / 1000} s, the agent's lease`;
+  const limit = deadline(Math.max(0, endsAt - performance.now()), () => tooLate(host, why), { signal });
+  try {
+    await identityReady(limit.signal);
+    return undefined;
+  } catch (error) {
+    return { error: toCodedError(error), outcome: "unreachable" };
+  } finally {
+    limit.release();
+  }
+}
+
 /** One login and what follows; undefined where it has attached. */
-async function attempt(options: ReattachOptions, failures: number): Promise<CodedError | undefined> {
+async function attempt(options: ReattachOptions, failures: number): Promise<Failure | undefined> {
   const { host, connect, onConnected, attach, signal } = options;
   const isPatient = failures % PATIENT_EVERY === PATIENT_EVERY - 1;
   const deadline = new StartDeadline(ATTEMPT_TIMEOUT_MS, `connecting to ${host} again took too long`);
@@ -87,10 +118,10 @@ async function attempt(options: ReattachOptions, failures: number): Promise<Code
     await attach(chain.last, bounded.signal);
     return undefined;
   } catch (error) {
-    if (!isLost) return toCodedError(error);
-    return new CodedError("hop.lost", `connecting to ${host} again: the connection was lost`, {
-      leg: "jump",
-    });
+    const failure = toCodedError(error);
+    if (!isLost) return { error: failure, outcome: attemptOutcome(failure) };
+    const message = `connecting to ${host} again: the connection was lost`;
+    return { error: new CodedError("hop.lost", message, { leg: "jump" }), outcome: "login-failed" };
   } finally {
     bounded.release();
     deadline[Symbol.dispose]();
@@ -99,21 +130,12 @@ async function attempt(options: ReattachOptions, failures: number): Promise<Code
 
 function isFinal({ code }: CodedError): boolean {
   if (code === "agent.gone") return true;
-  return !errorTable[code].retry && !OF_A_BROKEN_LINK.has(code);
+  return code === "lease.expired" || !(errorTable[code].retry || OF_A_BROKEN_LINK.has(code));
 }
 
-function outcomeOf({ code }: CodedError): AttemptOutcome {
-  if (code === "hop.unreachable") return "unreachable";
-  return code === "hop.handshake-failed" ? "no-login" : "login-failed";
-}
-
-function tooLate(host: string, leaseMs: number): CodedError {
-  return new CodedError(
-    "lease.expired",
-    `connecting to ${host} again: it could not be reached for ${leaseMs / 1000} s, the agent's lease`,
-    {
-      leg: "jump",
-      hint: "The agent there has ended by itself. A longer --lease outlasts longer interruptions.",
-    },
-  );
+function tooLate(host: string, why: string): CodedError {
+  return new CodedError("lease.expired", `connecting to ${host} again: ${why}`, {
+    leg: "jump",
+    hint: "The agent there has ended by itself. A longer --lease outlasts longer interruptions.",
+  });
 }

@@ -146,6 +146,7 @@ async function logIn(
       hostKeys: new PinnedHostKeys([sshd.hostKeys[hostKey]?.publicKey.blob ?? new Uint8Array()]),
       identity: {
         ...{ kind: "delegated", publicKeys: async () => [publicKey], close: async () => {}, sign: failing },
+        ready: async () => {},
         async [Symbol.asyncDispose]() {},
       },
     });

@@ -21,6 +21,7 @@ export function silentIdentity(
       calls.push("publicKeys");
       return keys.map(({ publicKey }) => publicKey);
     },
+    ready: async () => {},
     sign: (request) => {
       calls.push("sign");
       return sign(request);

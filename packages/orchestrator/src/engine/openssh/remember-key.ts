@@ -13,6 +13,7 @@ export function rememberKey(identity: Identity): RememberingIdentity {
   return {
     kind: identity.kind,
     publicKeys: (options) => identity.publicKeys(options),
+    ready: (options) => identity.ready(options),
     sign: async (request) => {
       const signature = await identity.sign(request);
       used = request.publicKey.blob;

@@ -164,6 +164,7 @@ export const frozenMessages = {
     { targets: [{ durationMs: 12, error }] },
   ),
   ...exchange(messages.describeHost, {}, { openFiles: 1024, killsUserProcesses: true, lingers: false }),
+  ...exchange(messages.readyIdentity, { hopId: "1" }, {}),
   failure: { kind: "failure", id: 1, error },
   cancel: { kind: "cancel", id: 1 },
   ...installedMessages,

@@ -1,3 +1,5 @@
+import type { CodedError } from "@farside/protocol";
+
 /**
  * What an sshd of OpenSSH 9.8 or later charges an address for (PerSourcePenalties of sshd_config(5), its defaults), in ms. It
  * refuses every connection from an address whose penalties, which run off in real time, add up to 15 s.
@@ -10,14 +12,23 @@ const COSTS = {
   "no-login": 1_000,
   /** It ended after one was tried. */
   "login-failed": 5_000,
+  /** We left without being able to say so: sshd waits for us until its LoginGraceTime is over. */
+  "left-behind": 10_000,
 } as const;
 
 export type AttemptOutcome = keyof typeof COSTS;
 
-/** sshd's threshold is 15 s; others behind the same address have their own penalties. */
-const LIMIT_MS = 10_000;
+/** sshd's threshold is 15 s, and it counts in whole ones. */
+const LIMIT_MS = 14_000;
 /** What the next attempt may cost. */
-const WORST_MS = COSTS["login-failed"];
+const WORST_MS = COSTS["left-behind"];
+
+/** What a login that failed with `error` may have cost. What was never dialled counts as if it had been. */
+export function attemptOutcome({ code, data }: CodedError): AttemptOutcome {
+  if (code === "hop.unreachable") return data?.["answered"] === true ? "no-login" : "unreachable";
+  if (code === "timeout") return "left-behind";
+  return code === "hop.handshake-failed" || code.startsWith("host-key.") ? "no-login" : "login-failed";
+}
 
 /** What an address is charged; a plain value. */
 export interface PenaltyBudget {

@@ -1,0 +1,33 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { debianRoot } from "../matrix/debian-root.ts";
+import { conditions } from "./conditions.ts";
+import { watchCondition } from "./watch-condition.ts";
+
+/** The last round ends up to half a minute later. */
+const DURATION_MS = 20_000;
+const GRACE_S = 8;
+const AWAY_MS = { min: GRACE_S * 1000 + 2_000, max: GRACE_S * 1000 + 6_000 };
+const TIMEOUT_MS = 150_000;
+/** The first time on a machine, a Debian is fetched. */
+const FETCH_TIMEOUT_MS = 330_000;
+/** So that a single login that waits is seen within the minute; the rest is sshd's own. */
+const sshd = [`LoginGraceTime ${GRACE_S}`, "PerSourcePenalties grace-exceeded:20s"];
+
+const isRoot = process.getuid?.() === 0;
+
+/** An hour of each is `npm run soak -- penalties`. */
+describe.skipIf(!isRoot).concurrent("the sshd of Debian 13 holds nothing against a session", () => {
+  beforeAll(async () => {
+    await debianRoot("trixie");
+  }, FETCH_TIMEOUT_MS);
+
+  test.each(conditions.map((condition, index) => [condition.name, condition, index] as const))(
+    "with the %s, and its user is told what it waits for",
+    async (_name, condition, index) => {
+      const options = { durationMs: DURATION_MS, awayMs: AWAY_MS, seed: 11 + index, sshd };
+      const { problems } = await watchCondition(condition, options);
+      expect(problems).toEqual([]);
+    },
+    TIMEOUT_MS,
+  );
+});

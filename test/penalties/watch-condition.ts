@@ -1,0 +1,95 @@
+import { SeededRandom } from "@farside/protocol/testing";
+import { waitFor } from "../support/wait-for.ts";
+import type { Condition, ConditionContext } from "./conditions.ts";
+import { PenaltyLab, type PenaltyLabOptions } from "./penalty-lab.ts";
+import type { SshdPenalties } from "./sshd-penalties.ts";
+
+export interface WatchOptions extends PenaltyLabOptions {
+  /** No round begins later than that, in ms. */
+  readonly durationMs: number;
+  readonly awayMs: ConditionContext["awayMs"];
+  readonly seed: number;
+  readonly say?: (line: string) => void;
+}
+
+export interface ConditionReport {
+  readonly name: string;
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly jump: SshdPenalties;
+  readonly target: SshdPenalties;
+  /** What the user was told, without what differs each time. */
+  readonly told: readonly string[];
+  /** What was not as it must be, a line each. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Keeps a condition up in a lab of its own and counts what both hosts' sshd held against the addresses that came. At the end
+ * somebody misbehaves on purpose: a run in which that is not seen proves nothing.
+ */
+export async function watchCondition(condition: Condition, options: WatchOptions): Promise<ConditionReport> {
+  const { durationMs, awayMs, seed, say = () => {} } = options;
+  await using lab = await PenaltyLab.start(options);
+  const context: ConditionContext = {
+    lab,
+    random: new SeededRandom(seed),
+    awayMs,
+    farside: await lab.startFarside(condition.options),
+  };
+  const [problems, events]: [string[], string[]] = [[], []];
+  const runs = new Set([context.farside]);
+  const startedAt = performance.now();
+  let rounds = 0;
+  try {
+    while (performance.now() - startedAt < durationMs) {
+      await condition.round(context);
+      runs.add(context.farside);
+      rounds += 1;
+      const { jump, target } = await lab.penalties();
+      say(`${condition.name}: round ${rounds}, ${jump.penalties.length + target.penalties.length} penalties`);
+    }
+  } catch (error) {
+    problems.push(`round ${rounds + 1}: ${(error as Error).message}`);
+  }
+  const seconds = Math.round((performance.now() - startedAt) / 1000);
+  const { jump, target } = await lab.penalties();
+  for (const [host, { penalties }] of [
+    ["jump host", jump],
+    ["target", target],
+  ] as const)
+    problems.push(...penalties.map((line) => `the ${host}'s sshd: ${line}`));
+  for (const run of runs) {
+    events.push(...run.events.map((event) => JSON.stringify(event)));
+    await run.process.kill();
+  }
+  const untold = condition.tells.filter((line) => !events.some((event) => line.test(event)));
+  problems.push(...untold.map((line) => `the user was not told: ${line}`));
+  await lab.misbehave();
+  const isSeen = async (): Promise<boolean> => {
+    const now = await lab.penalties();
+    return (
+      now.jump.penalties.length > jump.penalties.length &&
+      now.target.penalties.length > target.penalties.length
+    );
+  };
+  await waitFor(isSeen, { what: "the penalty of a client that misbehaves" }).catch((error: Error) =>
+    problems.push(error.message),
+  );
+  return { name: condition.name, seconds, rounds, jump, target, told: toldIn(events), problems };
+}
+
+/** What of `events` says what is waited for. */
+function toldIn(events: readonly string[]): string[] {
+  const told = new Set<string>();
+  for (const event of events.map((line) => JSON.parse(line) as Record<string, unknown>)) {
+    if (event["event"] === "card.state") told.add(`the card is ${String(event["state"])}`);
+    if (event["event"] === "forward.state")
+      told.add(["forward", event["phase"], event["waitsFor"], event["code"]].filter(Boolean).join(", "));
+    if (event["event"] === "error") told.add(`error ${String(event["code"])}`);
+    if (event["event"] === "reattached") told.add("reattached");
+    if (event["event"] === "warning" && /connecting again$/.test(String(event["message"])))
+      told.add("connecting again");
+  }
+  return [...told].sort();
+}
