@@ -8,6 +8,9 @@ import { startEcho } from "./support/echo-service.ts";
 import { type FarsideOptions, type FarsideRun, JUMP_LOGIN, mainJob, runFarside } from "./support/farside.ts";
 import { killAtRandom } from "./support/kill-at-random.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
+import { waitFor } from "./support/wait-for.ts";
+
+const GRACE_S = 2;
 
 describeLab("what outlives farside", () => {
   let lab: Lab;
@@ -36,17 +39,32 @@ describeLab("what outlives farside", () => {
   };
 
   test("--detach leaves a session that goes on, is shown, and ends by its name", async () => {
-    const started = await run([...mainJob(), "--detach", "--ttl", "5m", "--lease", "2", "--name", "left"]);
+    const options = ["--detach", "--ttl", "5m", "--lease", "1", "--name", "left", "--grace", String(GRACE_S)];
+    const started = await run([...mainJob(), ...options]);
     expect((await started.exit).code, started.transcript).toBe(0);
     expect(started.process.stdout).toBe("left\n");
     const client = await holdConnection(lab.jump, 4444);
-    await wait(2_500);
+    await wait(1_500);
     expect(client.hasEnded).toBe(false);
     expect(await status()).toMatchObject([{ session: "left", phase: "detached", host: JUMP_LOGIN }]);
-    const ended = await run(["teardown", "left"]);
-    expect((await ended.exit).code, ended.transcript).toBe(0);
-    expect(ended.process.stderr).toContain("nothing left");
+    const slow = await holdConnection(lab.jump, 4444);
+    const startedAt = performance.now();
+    const ended = runFarside(lab, ["teardown", "left"], { json: false });
+    const isPort = (listener: string) => listener.includes(":4444");
+    await waitFor(async () => !(await lab.jump.residue()).listeners.some(isPort), {
+      what: "the listener's end",
+      detail: () => ended.transcript,
+    });
+    expect([client.hasEnded, slow.hasEnded], "relays have their grace").toEqual([false, false]);
+    client.stdin.end();
     await client.exit;
+    expect(client.stdout).not.toContain("ECONNRESET");
+    expect(slow.hasEnded).toBe(false);
+    await slow.exit;
+    expect(slow.stdout).toContain("ECONNRESET");
+    expect((await ended.exit).code, ended.transcript).toBe(0);
+    expect(performance.now() - startedAt).toBeGreaterThan(GRACE_S * 1000);
+    expect(ended.process.stderr).toContain("nothing left");
     expect(await status()).toEqual([]);
     await expectNothingLeft(lab.jump, 1_000);
   });
@@ -63,7 +81,11 @@ describeLab("what outlives farside", () => {
   test("teardown --host ends what any workstation has left on a host, and nothing that is installed there", async () => {
     // What this workstation knows of it is nothing: the state is another's.
     const elsewhere = { env: { XDG_STATE_HOME: "/root/elsewhere" }, json: true };
-    const farside = runFarside(lab, [...mainJob(), "--reattach", "--lease", "10m"], elsewhere);
+    const farside = runFarside(
+      lab,
+      [...mainJob(), "--reattach", "--lease", "10m", "--grace", "1"],
+      elsewhere,
+    );
     await farside.ready();
     const client = await holdConnection(lab.jump, 4444);
     await farside.signal("SIGKILL");

@@ -329,6 +329,7 @@ describeLab("an agent installed on a build server without systemd", () => {
       },
       hint: /installed agent agent.*farside agent apply.*farside agent uninstall/,
     });
+    await expectTeardownThere(lab, key);
     await lab.jump.run(["sh", "-c", `f=$(readlink -f ${FOLDER}/agent.cjs); echo >> "$f"`]);
     const upgraded = await run("upgrade", "--json");
     expect(upgraded.json[0], upgraded.transcript).toMatchObject({
@@ -350,3 +351,37 @@ describeLab("an agent installed on a build server without systemd", () => {
     await nothingLeft();
   });
 });
+
+/** Its own bundle ends what others have left on the host, says what it can't end, and lets the installed agent be. */
+async function expectTeardownThere(lab: Lab, key: readonly string[]): Promise<void> {
+  const left = ["forward", JUMP_LOGIN, "-L", "4555:localhost:9", "--detach", "--ttl", "5m", "--name", "left"];
+  const session = runFarside(lab, [...left, ...key], { pin: false });
+  expect((await session.exit).code, session.transcript).toBe(0);
+  const agentLock = await lab.jump.readFile(`${FOLDER}/agent.lock`);
+  // Somebody else's socket, where those of agents are.
+  const foreign = "/tmp/farside-1500/other.sock";
+  const listen = `net.createServer().listen(${JSON.stringify(foreign)}, () => console.log("up"))`;
+  const other = lab.jump.spawn(["node", "-e", listen], { user: "builder" });
+  await waitFor(() => other.stdout.includes("up"), { what: "the other socket" });
+  const teardown = async (...words: string[]) => {
+    const { code, stdout } = await lab.jump.exec(["node", `${FOLDER}/agent.cjs`, "teardown", ...words], {
+      user: "builder",
+    });
+    return { code, stdout, receipt: words.includes("--json") ? JSON.parse(stdout) : undefined };
+  };
+  const first = await teardown("--json");
+  expect(first).toMatchObject({
+    code: 75,
+    receipt: { session: "*", processes: [], listeners: [], files: [foreign], clean: false },
+  });
+  await other.kill();
+  const second = await teardown("--json");
+  expect(second).toMatchObject({ code: 0, receipt: { processes: [], files: [], clean: true } });
+  expect(await teardown()).toMatchObject({ code: 0, stdout: "nothing left\n" });
+  expect(await lab.jump.readFile(`${FOLDER}/agent.lock`)).toBe(agentLock);
+  const { pid } = JSON.parse(agentLock) as { pid: number };
+  expect((await lab.jump.exec(["test", "-d", `/proc/${pid}`])).code).toBe(0);
+  // The workstation finds nothing of its session any more.
+  const ended = runFarside(lab, ["teardown", "left", "--json", ...key], { json: false, pin: false });
+  expect((await ended.exit).code, ended.transcript).toBe(0);
+}

@@ -17,6 +17,6 @@ export const killedPart: SoakPart = async ({ scale, seed, say }) => {
   const all = [...problems];
   await expectNothingLeft(lab.jump, 1_000).catch((error: Error) => all.push(error.message));
   await service.kill();
-  const table = `${sessions} sessions killed at random moments; \`farside teardown --all\` ended what ${torn} of them had left, and a second one found nothing.`;
+  const table = `${sessions} sessions killed at random moments; \`farside teardown --all\` ended what ${torn} of them had left, each port took a listener again within 3 s, and a second one found nothing.`;
   return { problems: all, table, page: { path: "docs/persistent-agents.md", kind: "place" } };
 };

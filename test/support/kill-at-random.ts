@@ -2,7 +2,6 @@ import { setTimeout as wait } from "node:timers/promises";
 import { SeededRandom } from "@farside/protocol/testing";
 import type { Lab } from "../lab/lab.ts";
 import { JUMP_LOGIN, runFarside, TARGET_LOGIN } from "./farside.ts";
-import { waitFor } from "./wait-for.ts";
 
 /** From the start of a session to long after it is ready. */
 const LATEST_MS = 4_000;
@@ -22,7 +21,7 @@ export interface KillAtRandomOptions {
 
 /**
  * Marks the jump host, starts sessions of all kinds (in memory, `--reattach` with a long lease), ends each farside with SIGKILL at a random moment, and then
- * runs `farside teardown --all` twice. Resolves with what is not as it must be.
+ * runs `farside teardown --all` twice. The ports must take listeners again soon after. Resolves with what is not as it must be.
  */
 export async function killAtRandom(
   lab: Lab,
@@ -41,16 +40,10 @@ export async function killAtRandom(
     const killed = await Promise.all(plans.slice(at, at + alongside).map((plan) => killOne(lab, plan)));
     problems.push(...killed.flatMap((problem) => problem ?? []).map((problem) => `seed ${seed}: ${problem}`));
   }
-  const first = await teardownAll(lab);
-  const endedAt = performance.now();
-  if (first.code !== 0) problems.push(`seed ${seed}: teardown --all ended with ${first.code}: ${first.text}`);
   const ports = plans.map(({ port }) => port);
-  await waitFor(() => areFree(lab, ports), { what: "the ports" }).catch((error: Error) =>
-    problems.push(`seed ${seed}: ${error.message}`),
-  );
-  const freeAfterMs = performance.now() - endedAt;
-  if (freeAfterMs > FREE_AGAIN_MS)
-    problems.push(`seed ${seed}: ports were free after ${freeAfterMs} ms only`);
+  const first = await teardownAll(lab);
+  const held = await stillHeld(lab, ports);
+  problems.push(...held.map((what) => `seed ${seed}: ${FREE_AGAIN_MS} ms after the teardown: ${what}`));
   const second = await teardownAll(lab);
   if (second.code !== 0 || second.receipts > 0)
     problems.push(`seed ${seed}: a second teardown found something: ${second.text}`);
@@ -83,9 +76,13 @@ async function makeKey(lab: Lab): Promise<void> {
   await lab.authorize((await workstation.readFile(`${KEY}.pub`)).trim());
 }
 
-async function areFree({ jump }: Lab, ports: readonly number[]): Promise<boolean> {
-  const script = `let left = ${ports.length};
-    for (const port of ${JSON.stringify(ports)}) net.createServer().on("error", () => process.exit(1))
-      .listen(port, "127.0.0.1", () => { left -= 1; if (left === 0) process.exit(0); });`;
-  return (await jump.exec(["node", "-e", script], { user: jump.user })).code === 0;
+/** Which of the ports no listener can have, at each loopback address, within `FREE_AGAIN_MS`; and why. */
+async function stillHeld({ jump }: Lab, ports: readonly number[]): Promise<string[]> {
+  const script = `const until = performance.now() + ${FREE_AGAIN_MS};
+    const listen = (host, port) => net.createServer().on("error", (error) => {
+      if (performance.now() < until) setTimeout(listen, 50, host, port);
+      else console.log(error.message);
+    }).listen({ port, host, exclusive: true }, function () { this.close(); });
+    for (const port of ${JSON.stringify(ports)}) for (const host of ["127.0.0.1", "::1"]) listen(host, port);`;
+  return (await jump.run(["node", "-e", script], { user: jump.user })).split("\n").filter(Boolean);
 }

@@ -13,6 +13,8 @@ export interface EndingAgent {
   readonly ending: Promise<AgentEnd>;
   readonly ended: Promise<AgentEnd>;
   end(reason: AgentEnd): void;
+  /** What a signal does; default: `end`. */
+  stop?(reason: AgentEnd): void;
 }
 
 export interface AgentProcessOptions {
@@ -38,7 +40,11 @@ export function prepareProcess(log: Log): void {
 /** Makes this process live as long as `agent`: signals and bugs end the agent, and its end is the exit code. */
 export function liveAs(agent: EndingAgent, { log, signals }: AgentProcessOptions): void {
   for (const signal of signals) {
-    process.on(signal, () => agent.end({ reason: "signal", signalNumber: os.constants.signals[signal] }));
+    process.on(signal, () => {
+      const reason = { reason: "signal", signalNumber: os.constants.signals[signal] } as const;
+      if (agent.stop === undefined) agent.end(reason);
+      else agent.stop(reason);
+    });
   }
   const fatal = (error: unknown) => {
     log.error("a bug", { error: stackOf(error) });

@@ -221,6 +221,31 @@ describe.each(nodeVersions)("a resident agent, on %s", (version) => {
     await nothingLeft(pid);
   });
 
+  test("gives its relays the grace at a signal, and not at a second one", async () => {
+    await using service = await serveTcp((socket) => socket.pipe(socket));
+    const withRelay = async (graceMs: number) => {
+      const { control, pid } = await launch({ hello: { graceMs } });
+      const port = await openTo(control, service.port);
+      const relay = await client(port);
+      await echo(relay, "before");
+      process.kill(pid, "SIGTERM");
+      await expect.poll(() => isListening(port)).toBe(false);
+      return { pid, relay };
+    };
+    const patient = await withRelay(60_000);
+    await echo(patient.relay, "within the grace");
+    patient.relay.end();
+    await readAll(patient.relay);
+    await nothingLeft(patient.pid);
+    const late = await withRelay(100);
+    await expect(readAll(late.relay)).rejects.toMatchObject({ code: "ECONNRESET" });
+    await nothingLeft(late.pid);
+    const hurried = await withRelay(60_000);
+    process.kill(hurried.pid, "SIGTERM");
+    await expect(readAll(hurried.relay)).rejects.toMatchObject({ code: "ECONNRESET" });
+    await nothingLeft(hurried.pid);
+  });
+
   test("has one orchestrator, the newest, and lets others ask and stop, nothing else", async () => {
     const { control, pid, socket } = await launch();
     const asker = await attach(socket, {});

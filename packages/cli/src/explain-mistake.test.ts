@@ -1,3 +1,4 @@
+import { PassThrough } from "node:stream";
 import { isCodedError } from "@farside/protocol";
 import { describe, expect, test } from "vitest";
 import type { CommandContext } from "./command-context.ts";
@@ -92,9 +93,21 @@ describe("a mistake on the command line", () => {
     expect(await mistake(...words)).toBe(said);
   });
 
-  test("a command can't outlive its connection", () => {
+  test("a command can't outlive its connection, and who wants that is told what can", async () => {
     expect(Object.keys(allForwardOptions)).toEqual(expect.arrayContaining(["reattach", "detach"]));
     for (const option of ["reattach", "detach"]) expect(allRunOptions).not.toHaveProperty(option);
+    // Every other exit code of `run` is its command's.
+    const run = async (...options: string[]) => {
+      const stderr = new PassThrough();
+      const words = ["run", "x", "-L", "1:b:2", ...options, "--", "true"];
+      expect(await runCommandLine(words, { ...context, stderr })).toBe(125);
+      return String(stderr.read());
+    };
+    expect(await run("--detach", "--ttl", "1h")).toMatch(
+      /^error\[usage.invalid\]: run has no --detach.*\nhint: .*farside forward --detach --ttl/,
+    );
+    expect(await run("--reattach")).toMatch(/: run has no --reattach.*\nhint: .*farside forward --reattach/);
+    expect(await run("--json")).toMatch(/: run has no --json.*\nhint: --events fd:N/);
   });
 
   test("every flag that is given a value is one, also =yes, which would be read as no", async () => {

@@ -6,6 +6,22 @@ import { usageError } from "./usage-error.ts";
 const FLAGS =
   /^--(here|tty|json|pin-pad|allow-any-user|respect-sshd-policy|take-over|keep-runtime|reattach|detach|all|watch|dry-run|once|follow|help|version)=/;
 
+/** What `forward` has and `run` can't have: why, and what does it instead. */
+const NOT_FOR_RUN: Readonly<Record<string, readonly [message: string, hint: string]>> = {
+  detach: [
+    "run has no --detach: the command's stdin and output are farside's own, and end with it",
+    "Leave the forward alone running: farside forward --detach --ttl TIME; then start the command on the jump host.",
+  ],
+  reattach: [
+    "run has no --reattach: the command's stdin and output need their connection, and it ends with it",
+    "Use farside forward --reattach, and start the command on the jump host so that it outlives a login (tmux, systemd-run --user).",
+  ],
+  json: [
+    "run has no --json: stdout is the command's",
+    "--events fd:N has the same lines, one JSON object each: --events fd:3 3>events.jsonl",
+  ],
+};
+
 /** Refuses what yargs would take without a word: a value for a flag, and arguments behind `--`. */
 export function checkWords(words: readonly string[]): void {
   // The shell asks for completions, with what was typed so far.
@@ -25,6 +41,8 @@ export function explainMistake(said: string, words: readonly string[]): CodedErr
   const [, unknown] = /^Unknown (?:argument|command)s?: (.*)$/.exec(text) ?? [];
   if (unknown !== undefined) {
     const names = unknown.split(", ");
+    const other = words[0] === "run" ? names.find((name) => Object.hasOwn(NOT_FOR_RUN, name)) : undefined;
+    if (other !== undefined) return usageError(...(NOT_FOR_RUN[other] ?? ["", ""]));
     return usageError(names.map((name) => unknownWord(name, words)).join(", "), hint);
   }
   const [, meant] = /^Did you mean (.*)\?$/.exec(text) ?? [];

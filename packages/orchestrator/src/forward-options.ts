@@ -110,6 +110,8 @@ export interface ForwardOptions extends LoginOptions {
   readonly ttlMs?: number | undefined;
   /** It ends after this time without an open relay. Default 0: never. */
   readonly idleMs?: number | undefined;
+  /** What open relays get at a teardown, also one of a session that was left to itself. Default 10 s. */
+  readonly graceMs?: number | undefined;
   /**
    * The agent outlives the connection to the jump host: it goes on for its lease while the session logs in again and attaches
    * to it. Default false. It then runs no commands.

@@ -84,7 +84,7 @@ export async function planSession(
     const folder = await SessionFolder.create(
       root,
       {
-        ...{ name, jump: options.jump, host, login: loginOf(options) },
+        ...{ name, jump: options.jump, host, login: loginOf(options), graceMs: numbers.graceMs },
         readyFile: options.readyFile && resolve(options.readyFile),
       },
       { onFailure: (error) => onWarning(`the session's state can't be kept: ${(error as Error).message}`) },
@@ -118,7 +118,7 @@ export async function planSession(
     });
     return {
       ...{ name, host, forwards, folder, audit, startDeadline: deadline },
-      ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs },
+      ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, graceMs: numbers.graceMs },
       connect: ({ deadline: further, ...connectOptions }) =>
         login.connect(
           further === undefined ? patient : patientIdentity(identity, further, { failsWithoutCard: true }),
@@ -155,7 +155,7 @@ function readForwards(forwards: ForwardOptions["forwards"]): ForwardSpec[] {
 
 function readNumbers(options: ForwardOptions) {
   const read = (
-    name: "leaseMs" | "ttlMs" | "idleMs" | "startTimeoutMs" | "maxRelays" | "probeMs" | "connections",
+    name: keyof ForwardOptions & keyof typeof DEFAULTS & `${string}${"Ms" | "maxRelays" | "connections"}`,
     min: number,
     max = Number.MAX_SAFE_INTEGER,
   ) => {
@@ -169,6 +169,7 @@ function readNumbers(options: ForwardOptions) {
     // Left to itself without one, nothing would ever end the agent.
     ttlMs: read("ttlMs", options.detach === true ? 1 : 0),
     idleMs: read("idleMs", 0),
+    graceMs: read("graceMs", 0),
     startTimeoutMs: read("startTimeoutMs", 1),
     maxRelays: read("maxRelays", 0),
     probeMs: options.probeMs === undefined || options.probeMs === 0 ? 0 : read("probeMs", 1_000),

@@ -6,7 +6,7 @@ import { type Leftovers, type LookMode, lookForLeftovers, type Traces } from "./
 /** How long one look may take. */
 export const LOOK_TIMEOUT_MS = 5_000;
 /** When each look is made, counted from the first, and whether it only looks: an agent that ends by itself needs a moment. */
-const LOOKS: readonly { readonly afterMs: number; readonly mode: LookMode }[] = [
+const LOOKS: readonly Look[] = [
   { afterMs: 0, mode: "look" },
   { afterMs: 50, mode: "look" },
   { afterMs: 150, mode: "look" },
@@ -18,6 +18,14 @@ const LOOKS: readonly { readonly afterMs: number; readonly mode: LookMode }[] = 
   { afterMs: 1_800, mode: "look" },
 ];
 
+/** While relays have their grace. */
+const GRACE_LOOK_MS = { first: 100, most: 1_000 } as const;
+
+interface Look {
+  readonly afterMs: number;
+  readonly mode: LookMode;
+}
+
 export interface ReceiptOptions {
   readonly session: string;
   /** `user@host` of the jump host. */
@@ -27,8 +35,8 @@ export interface ReceiptOptions {
   readonly traces: Traces;
   /** Whoever can't wait: the receipt then says that it is not complete. */
   readonly signal?: AbortSignal | undefined;
-  /** Nothing ends by itself any more: it is ended at the first look. */
-  readonly endAtOnce?: boolean | undefined;
+  /** Nothing ends by itself any more: it is told to at the first look, and has so long for its open relays. */
+  readonly graceMs?: number | undefined;
   /** Why the host can't be looked at; default: what the look rejected with. */
   readonly whyNot?: string | undefined;
 }
@@ -44,14 +52,13 @@ export async function makeReceipt(options: ReceiptOptions): Promise<Receipt> {
   let found: Leftovers = { processes: [], listeners: [], files: [] };
   let refusal: unknown;
   try {
-    for (const { afterMs, mode } of LOOKS) {
+    for (const { afterMs, mode } of looks(options.graceMs)) {
       await wait(Math.max(0, startedAt + afterMs - performance.now()), undefined, signal && { signal });
       const limit = deadline(LOOK_TIMEOUT_MS, "the look took too long", { signal });
       try {
         // Nobody is left who would remove them.
         const isOrphaned = found.processes.length === 0 && found.files.length > 0;
-        const firstMode = options.endAtOnce === true && afterMs === 0 ? "end" : mode;
-        found = await lookForLeftovers(hop, traces, isOrphaned ? "kill" : firstMode, limit.signal);
+        found = await lookForLeftovers(hop, traces, isOrphaned ? "kill" : mode, limit.signal);
         refusal = undefined;
       } catch (error) {
         // With MaxSessions 1, the agent's channel may still be counted.
@@ -86,4 +93,16 @@ function isNothing({ processes, listeners, files }: Leftovers): boolean {
 
 function emptied({ processes, listeners, files }: Leftovers) {
   return { processes: [...processes], listeners: [...listeners], files: [...files] };
+}
+
+function* looks(graceMs: number | undefined): Iterable<Look> {
+  if (graceMs !== undefined) {
+    yield { afterMs: 0, mode: "end" };
+    let pause: number = GRACE_LOOK_MS.first;
+    for (let afterMs = pause; afterMs < graceMs; afterMs += pause) {
+      yield { afterMs, mode: "look" };
+      pause = Math.min(2 * pause, GRACE_LOOK_MS.most);
+    }
+  }
+  for (const { afterMs, mode } of LOOKS) yield { afterMs: afterMs + (graceMs ?? 0), mode };
 }

@@ -44,6 +44,8 @@ export interface SessionPlan {
   readonly leaseMs: number;
   /** How long it may live without us, where it is left to itself; 0: not at all. */
   readonly ttlMs: number;
+  /** What open relays get at its end, where whoever ends it does not say. */
+  readonly graceMs: number;
   /** Runs from the first connect to `ready`; released by the session. */
   readonly startDeadline: StartDeadline;
   /** Whether what sshd of the jump host forbids this login to forward is not forwarded; see `respectSshdPolicy`. */

@@ -206,7 +206,7 @@ describe("a session that outlives its connection", () => {
 describe("a session that is left to itself", () => {
   it("goes on without its orchestrator, is found by its name, and ends with a teardown", async () => {
     await using service = await startEchoServer();
-    const given = options({ reattach: undefined, detach: true, ttlMs: 600_000, leaseMs: 1_000 });
+    const given = options({ reattach: undefined, detach: true, ttlMs: 600_000, leaseMs: 1_000, graceMs: 0 });
     const session = await deployAndForward({ ...given, forwards: `0:127.0.0.1:${service.port}` });
     const socket = await relay(session);
     await session.detach({ signal: AbortSignal.timeout(10_000) });

@@ -30,6 +30,8 @@ export const sessionRecord = v.object({
   login: v.optional(sessionLogin),
   /** Where its `--ready-file` is while it is ready. */
   readyFile: v.optional(v.string()),
+  /** What open relays get at a teardown. */
+  graceMs: v.optional(count),
   phase: v.string(),
   /** Where the card is, where one logs in: a state of the event `card.state`. */
   card: v.optional(v.string()),
@@ -98,7 +100,7 @@ export class SessionFolder {
   /** Takes the name. Throws `session.name-in-use`, or `config.invalid` where the folder can't be made. */
   static async create(
     root: string,
-    first: Pick<SessionRecord, "name" | "jump" | "host" | "login" | "readyFile">,
+    first: Pick<SessionRecord, "name" | "jump" | "host" | "login" | "readyFile" | "graceMs">,
     options: { readonly intervalMs?: number; readonly onFailure?: (error: unknown) => void } = {},
   ): Promise<SessionFolder> {
     const path = join(root, checkSessionName(first.name));

@@ -12,7 +12,6 @@ import type { Engine } from "./engine/engine.ts";
 import type { EventLog, SessionEventDraft, SessionEventListener } from "./event-log.ts";
 import { finishSession } from "./finish-session.ts";
 import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
-import { DEFAULTS } from "./forward-options.ts";
 import { leaveSession } from "./leave-session.ts";
 import { LiveRecord } from "./live-record.ts";
 import { removeReadyFile, writeReadyFile } from "./ready-file.ts";
@@ -29,7 +28,7 @@ import { respectSshdPolicy } from "./sshd-policy.ts";
 import { tracesOf } from "./traces.ts";
 
 export interface CloseOptions {
-  /** What open relays get to finish, in ms; default 10 s. */
+  /** What open relays get to finish, in ms; default: as the session was started with. */
   readonly graceMs?: number | undefined;
 }
 
@@ -131,10 +130,10 @@ export class Session implements AsyncDisposable {
   }
 
   /**
-   * Ends the session: listeners close at once, open relays get `graceMs` (default 10 s). Resolves when all is over, with
+   * Ends the session: listeners close at once, open relays get `graceMs`. Resolves when all is over, with
    * how it ended. Idempotent: the first call's grace counts, unless `escalate` ends it.
    */
-  close({ graceMs = DEFAULTS.graceMs }: CloseOptions = {}): Promise<SessionEnd> {
+  close({ graceMs = this.#plan.graceMs }: CloseOptions = {}): Promise<SessionEnd> {
     this.#progress.dispatch({ type: "stop", graceMs });
     return this.closed;
   }

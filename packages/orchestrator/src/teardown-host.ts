@@ -1,5 +1,6 @@
 import { deadline, type Receipt, toCodedError } from "@farside/protocol";
 import type { JumpChain } from "@farside/ssh";
+import { DEFAULTS } from "./forward-options.ts";
 import { EVERY_RUN, EVERY_SESSION, type Traces } from "./leftovers.ts";
 import { makeReceipt, unverified } from "./receipt.ts";
 import { keptRuntimes } from "./runtime/kept-runtimes.ts";
@@ -27,7 +28,7 @@ export async function teardownHost({ host, connect, signal }: TeardownHostOption
     chain = await connect(signal);
     const { last } = chain;
     const receipt = await makeReceipt({
-      ...{ session: ALL, host: last.name, hop: last, traces: EVERYTHING, endAtOnce: true, signal },
+      ...{ session: ALL, host: last.name, hop: last, traces: EVERYTHING, graceMs: DEFAULTS.graceMs, signal },
     });
     // Now that nobody is there who would take it.
     const limit = deadline(LOOK_TIMEOUT_MS, "looking for a Node.js that was kept took too long", { signal });

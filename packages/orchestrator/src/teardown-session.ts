@@ -4,6 +4,7 @@ import { CodedError, deadline, type Receipt, toCodedError } from "@farside/proto
 import { AuditTrail } from "@farside/protocol/audit";
 import { isRunning } from "@farside/protocol/process-start";
 import type { JumpChain } from "@farside/ssh";
+import { DEFAULTS } from "./forward-options.ts";
 import { removeStaleReadyFile } from "./ready-file.ts";
 import { makeReceipt, unverified } from "./receipt.ts";
 import { auditEvent } from "./session-audit.ts";
@@ -17,7 +18,7 @@ const POLL_INTERVAL_MS = 50;
 export interface TeardownOptions {
   /** Default `stateFolder()`. */
   readonly stateFolder?: string | undefined;
-  /** How long to wait for a live orchestrator; default: the default grace and 15 s. */
+  /** How long to wait for a live orchestrator; default: its session's grace and 15 s. */
   readonly timeoutMs?: number | undefined;
   /** Logs in to the jump host of a session whose orchestrator is dead, to look and to end what is left. Without it, nobody looks. */
   readonly connect?: ((session: StoredSession, signal: AbortSignal) => Promise<JumpChain>) | undefined;
@@ -26,7 +27,7 @@ export interface TeardownOptions {
 
 /**
  * Ends a session of this workstation and says what is left of it. A live orchestrator gets SIGTERM and tears down itself; for a dead
- * one, its jump host is looked at where that is possible. Idempotent while something is left; once nothing is, the
+ * one, its jump host is looked at where that is possible, and an agent that goes on there is ended, its open relays within the session's grace. Idempotent while something is left; once nothing is, the
  * session is gone. Rejects with `session.not-found` or `timeout`.
  */
 export async function teardownSession(name: string, options: TeardownOptions = {}): Promise<Receipt> {
@@ -46,13 +47,13 @@ export async function teardownSession(name: string, options: TeardownOptions = {
 }
 
 async function stopLive({ record }: StoredSession, root: string, options: TeardownOptions): Promise<Receipt> {
-  const { name, host, pid } = record;
-  const timeoutMs = options.timeoutMs ?? 10_000 + TEARDOWN_MARGIN_MS;
+  const { name, host, pid, graceMs = DEFAULTS.graceMs } = record;
+  const timeoutMs = options.timeoutMs ?? graceMs + TEARDOWN_MARGIN_MS;
   const late = new CodedError(
     "timeout",
     `tearing down ${name}: its orchestrator (pid ${pid}) did not end in time`,
     {
-      hint: "Its open relays may have a longer grace; try again.",
+      hint: "Try again; a second signal ends the grace of its open relays.",
     },
   );
   const limit = deadline(timeoutMs, () => late, { signal: options.signal });
@@ -89,8 +90,9 @@ async function endDead(session: StoredSession, options: TeardownOptions): Promis
     try {
       chain = await options.connect(session, signal);
       // An agent that outlives its connection waits for its lease or its ttl.
-      const endAtOnce = undo.some(({ made }) => made === "control");
-      receipt = await makeReceipt({ session: name, host, hop: chain.last, traces, signal, endAtOnce });
+      const isResident = undo.some(({ made }) => made === "control");
+      const graceMs = isResident ? (record.graceMs ?? DEFAULTS.graceMs) : undefined;
+      receipt = await makeReceipt({ session: name, host, hop: chain.last, traces, signal, graceMs });
     } catch (error) {
       receipt = unverified(name, host, toCodedError(error).message);
     } finally {

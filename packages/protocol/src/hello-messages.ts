@@ -45,6 +45,8 @@ export const orchestratorHello = defineEvent("hello.orchestrator", {
     ttlMs: count,
     /** End it after this long without an open relay. 0: never. */
     idleMs: count,
+    /** What open relays get when an agent that outlives its channels is told to end by a signal. Default 0. */
+    graceMs: v.optional(count),
     logLevel: v.picklist(["error", "warn", "info", "debug"]),
     capabilities: v.pipe(v.array(name), v.maxLength(64)),
   }),

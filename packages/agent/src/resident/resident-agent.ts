@@ -61,6 +61,8 @@ export class ResidentAgent {
   readonly #channels = new Set<Peer>();
   readonly #helloTimer: NodeJS.Timeout;
   #server: ControlServer | undefined;
+  #graceMs = 0;
+  #isStopping = false;
 
   /** Rejects as `ControlServer.open` does, having left nothing. */
   static async start(options: ResidentAgentOptions): Promise<ResidentAgent> {
@@ -102,6 +104,20 @@ export class ResidentAgent {
   /** Ends the agent; the first reason counts. */
   end(reason: AgentEnd): void {
     this.#core.end(reason);
+  }
+
+  /** The same for a signal: listeners close at once, relays get the grace that the orchestrator has said. A further call ends it at once. */
+  stop(reason: AgentEnd): void {
+    if (this.#isStopping) {
+      this.end(reason);
+      return;
+    }
+    this.#isStopping = true;
+    this.#options.log.info("stopping", { reason: reason.reason, graceMs: this.#graceMs });
+    void this.#core.forwards
+      .closeAll(this.#graceMs)
+      .catch(() => undefined)
+      .then(() => this.end(reason));
   }
 
   async #listen(): Promise<void> {
@@ -180,6 +196,7 @@ export class ResidentAgent {
       return;
     }
     clearTimeout(this.#helloTimer);
+    this.#graceMs = hello.graceMs ?? 0;
     this.#core.lifetime?.renew();
     const previous = this.#attachment.attach(peer);
     this.#core.forwards.pump();

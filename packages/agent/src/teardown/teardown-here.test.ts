@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -26,6 +26,7 @@ afterEach(async () => {
 const nonce = () => randomBytes(16).toString("hex");
 const here = () =>
   teardownHere({
+    graceMs: 500,
     ...{ uid, installedRoot: `${folder}/farside` },
     environment: { HOME: folder, XDG_RUNTIME_DIR: `${folder}/run` },
   });
@@ -55,6 +56,22 @@ describe.runIf(isRoot)("a teardown on the host itself", () => {
     await expect.poll(() => [plain, deaf].map(hasEnded)).toEqual([true, true]);
     expect(hasEnded(innocent)).toBe(false);
     expect(await here()).toEqual({ processes: [], files: [] });
+  });
+
+  test("tells each once, and again only when the grace is over", async () => {
+    const told = path.join(folder, "told");
+    await writeFile(told, "");
+    await chown(told, uid, uid);
+    await chmod(folder, 0o755);
+    const patient = await start(
+      `n=0; trap 'n=$((n+1)); echo $n >> ${told}; [ $n = 2 ] && exit 0' TERM`,
+      nonce(),
+    );
+    const ending = here();
+    await expect.poll(() => readFile(told, "utf8")).toBe("1\n");
+    expect(hasEnded(patient)).toBe(false);
+    expect(await ending).toEqual({ processes: [], files: [] });
+    expect(await readFile(told, "utf8")).toBe("1\n2\n");
   });
 
   test("lets installed agents be", async () => {

@@ -4,12 +4,15 @@ import { setTimeout as wait } from "node:timers/promises";
 import { RUN_VARIABLE } from "../command/command-table.ts";
 import { removeStaleSockets, type StaleSocketsOptions } from "./stale-sockets.ts";
 
-/** Between SIGTERM and SIGKILL. */
-const GRACE_MS = 1_500;
+/** What open relays get at most; each session's own `--grace` may be shorter. */
+const GRACE_MS = 10_000;
+/** Between a SIGTERM that ends the grace and SIGKILL. */
+const TERM_TIMEOUT_MS = 1_500;
 const KILL_TIMEOUT_MS = 1_500;
 const LOOK_INTERVAL_MS = 50;
 
 export interface TeardownHereOptions extends StaleSocketsOptions {
+  readonly graceMs?: number | undefined;
   /** Folder of the installed agents' folders: those agents stay. */
   readonly installedRoot: string;
 }
@@ -27,20 +30,24 @@ interface AgentProcess {
 
 /**
  * Ends every farside agent of this user on this host with all that it has started, and removes sockets that nobody answers on;
- * installed agents stay. Idempotent. Never rejects; resolves with what is left.
+ * installed agents stay. Open relays have the grace of their session. Idempotent. Never rejects; resolves with what is left.
  */
 export async function teardownHere(options: TeardownHereOptions): Promise<Left> {
   const kept = await installedRuns(options.installedRoot);
   const look = () => agentProcesses(options.uid, kept);
+  /** Sends the signal to each, once: a second one would end its grace. */
   const end = async (signal: NodeJS.Signals, withinMs: number) => {
     const endsAt = performance.now() + withinMs;
+    const told = new Set<number>();
     for (let found = await look(); found.length > 0; found = await look()) {
-      for (const { pid } of found) send(pid, signal);
+      for (const { pid } of found) if (!told.has(pid)) send(pid, signal);
+      for (const { pid } of found) told.add(pid);
       if (performance.now() > endsAt) return;
       await wait(LOOK_INTERVAL_MS);
     }
   };
-  await end("SIGTERM", GRACE_MS);
+  await end("SIGTERM", options.graceMs ?? GRACE_MS);
+  await end("SIGTERM", TERM_TIMEOUT_MS);
   await end("SIGKILL", KILL_TIMEOUT_MS);
   const files = await removeStaleSockets(options);
   const processes = (await look()).map(({ pid, title }) => `process ${pid} ${title}`);

@@ -39,6 +39,7 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     leaseMs: argv.lease,
     ttlMs: argv.ttl,
     idleMs: argv.idle,
+    graceMs: argv.grace,
     reattach: argv.reattach,
     detach: argv.detach,
     startTimeoutMs: argv["start-timeout"],

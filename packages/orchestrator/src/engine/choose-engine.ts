@@ -31,6 +31,7 @@ export interface EngineParts {
     readonly leaseMs: number;
     readonly ttlMs: number;
     readonly idleMs: number;
+    readonly graceMs: number;
     readonly maxRelays: number;
     readonly probeMs: number;
     readonly connections: number | undefined;
@@ -44,7 +45,7 @@ export interface EngineParts {
 /** The engine that the options ask for. */
 export function chooseEngine(options: ForwardOptions, parts: EngineParts): SessionPlan["engine"] {
   const { identity, folder, audit, startDeadline, forwards, judgeHostKey, numbers } = parts;
-  const { leaseMs, ttlMs, idleMs, maxRelays, probeMs, connections } = numbers;
+  const { leaseMs, ttlMs, idleMs, graceMs, maxRelays, probeMs, connections } = numbers;
   const { allowAnyUser = false, allowUsers = [], remoteNode, onAgentLog } = options;
   const common = { identity, folder, audit, startDeadline };
   const { makeEngine } = parts;
@@ -54,7 +55,7 @@ export function chooseEngine(options: ForwardOptions, parts: EngineParts): Sessi
     return (context) => new OpensshEngine({ ...common, ...own }, context);
   }
   const { bundle, bridge, runtime } = parts;
-  const hello = { leaseMs, ttlMs, idleMs, logLevel: options.logLevel ?? DEFAULTS.logLevel };
+  const hello = { leaseMs, ttlMs, idleMs, graceMs, logLevel: options.logLevel ?? DEFAULTS.logLevel };
   const admission = { allowUsers: [...allowUsers], allowAnyUser };
   const forwarding = {
     ...{ forwards, judgeHostKey, maxRelays, connections, admission },
