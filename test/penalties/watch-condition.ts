@@ -24,6 +24,9 @@ export interface ConditionReport {
   readonly problems: readonly string[];
 }
 
+/** Then there is nothing to be learned from more. */
+const MAX_FAILED_ROUNDS = 5;
+
 /**
  * Keeps a condition up in a lab of its own and counts what both hosts' sshd held against the addresses that came. At the end
  * somebody misbehaves on purpose: a run in which that is not seen proves nothing.
@@ -41,16 +44,17 @@ export async function watchCondition(condition: Condition, options: WatchOptions
   const runs = new Set([context.farside]);
   const startedAt = performance.now();
   let rounds = 0;
-  try {
-    while (performance.now() - startedAt < durationMs) {
+  while (performance.now() - startedAt < durationMs && problems.length < MAX_FAILED_ROUNDS) {
+    rounds += 1;
+    try {
       await condition.round(context);
-      runs.add(context.farside);
-      rounds += 1;
-      const { jump, target } = await lab.penalties();
-      say(`${condition.name}: round ${rounds}, ${jump.penalties.length + target.penalties.length} penalties`);
+    } catch (error) {
+      problems.push(`round ${rounds}: ${(error as Error).message}`);
+      if (context.farside.process.hasEnded) context.farside = await lab.startFarside(condition.options);
     }
-  } catch (error) {
-    problems.push(`round ${rounds + 1}: ${(error as Error).message}`);
+    runs.add(context.farside);
+    const { jump, target } = await lab.penalties();
+    say(`${condition.name}: round ${rounds}, ${jump.penalties.length + target.penalties.length} penalties`);
   }
   const seconds = Math.round((performance.now() - startedAt) / 1000);
   const { jump, target } = await lab.penalties();
