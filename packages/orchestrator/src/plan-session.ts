@@ -3,9 +3,7 @@ import { agentBundle } from "@farside/agent/bundle";
 import { CodedError, MAX_FORWARDS, MAX_HOP_CONNECTIONS, Scope } from "@farside/protocol";
 import { AuditTrail } from "@farside/protocol/audit";
 import type { HostConfig, Identity } from "@farside/ssh";
-import type { AgentEngineOptions } from "./engine/agent-engine.ts";
-import { chooseEngine } from "./engine/choose-engine.ts";
-import type { Engine, EngineContext } from "./engine/engine.ts";
+import { chooseEngine, type MakeEngine } from "./engine/choose-engine.ts";
 import { checkOpensshOptions } from "./engine/openssh/check-options.ts";
 import { rememberKey } from "./engine/openssh/remember-key.ts";
 import type { EventLog } from "./event-log.ts";
@@ -28,7 +26,7 @@ import { offerKeys, resolveViaRoute, type ViaHop } from "./via-route.ts";
 
 export interface PlanOptions {
   /** Makes another engine, for a session that opens no forward. */
-  readonly makeEngine?: ((options: AgentEngineOptions, context: EngineContext) => Engine) | undefined;
+  readonly makeEngine?: MakeEngine | undefined;
 }
 
 /**
@@ -46,7 +44,8 @@ export async function planSession(
   const numbers = readNumbers(options);
   const runtime = chooseRuntime(options);
   const viaSpecs = parseHopList(options.via ?? [], "--via");
-  if (options.engine === "openssh" && makeEngine === undefined) checkOpensshOptions(options);
+  if (options.engine === "openssh" && makeEngine === undefined)
+    checkOpensshOptions(options, { forwardsSomething: true });
   const pinned = parsePinnedKeys(options.viaHostKeys ?? []);
   const { configFile, signal } = options;
   const onWarning = (message: string) => log.emit({ event: "warning", message });

@@ -13,6 +13,7 @@ const { L: listeners, via, "via-host-key": viaHostKey } = forwardOptions;
 /** Unknown host keys are failures here: nothing is asked, and nothing is written. */
 const { "host-key-check": _, ...sshOptions } = allSshOptions;
 const {
+  engine,
   runtime,
   "remote-node": remoteNode,
   "runtime-file": runtimeFile,
@@ -25,7 +26,7 @@ export const doctorOptions = {
   ...{ via, "via-host-key": viaHostKey },
   ...identityOptions,
   ...sshOptions,
-  ...{ "remote-node": remoteNode, runtime, "runtime-file": runtimeFile },
+  ...{ engine, "remote-node": remoteNode, runtime, "runtime-file": runtimeFile },
   ...{ "respect-sshd-policy": respectSshdPolicy, "start-timeout": startTimeout },
   ...jsonOption,
   ...logOption,

@@ -12,6 +12,10 @@ export const checkNames = [
   "shell",
   /** The Node.js that the agent runs on. */
   "node",
+  /** With `--engine openssh`: the jump host's own ssh. */
+  "ssh",
+  /** With `--engine openssh`: whether the card can be lent to it. */
+  "ssh-agent",
   /** What the jump host's sshd allows. */
   "sshd",
   /** What the jump host lets processes of the login do. */
@@ -26,6 +30,11 @@ export const checkNames = [
   "left",
 ] as const;
 export type CheckName = (typeof checkNames)[number];
+/** What is looked at with one engine only. */
+export const checksOfEngine: Readonly<Record<"ssh2" | "openssh", readonly CheckName[]>> = {
+  ssh2: ["node", "limits"],
+  openssh: ["ssh", "ssh-agent"],
+};
 
 /** One line of a diagnosis. Texts hold what others sent: they are not yet harmless. */
 export interface Check {

@@ -1,5 +1,12 @@
-import { CodedError, type SessionEvent, type SessionEventOf, toCodedError } from "@farside/protocol";
+import {
+  CodedError,
+  type ErrorCode,
+  type SessionEvent,
+  type SessionEventOf,
+  toCodedError,
+} from "@farside/protocol";
 import { fingerprint } from "@farside/ssh";
+import { checkOpensshOptions } from "../engine/openssh/check-options.ts";
 import { EventLog } from "../event-log.ts";
 import type { ForwardOptions } from "../forward-options.ts";
 import { type ForwardSpec, formatBind, formatTarget, parseForwardSpec } from "../forward-spec.ts";
@@ -8,10 +15,17 @@ import { planSession } from "../plan-session.ts";
 import type { RuntimeShipment } from "../runtime/provide-runtime.ts";
 import { Session } from "../session.ts";
 import type { SessionPlan } from "../session-plan.ts";
-import { type Check, type CheckName, failedCheck } from "./check.ts";
+import { type Check, type CheckName, checksOfEngine, failedCheck } from "./check.ts";
 import { ProbeEngine } from "./probe-engine.ts";
+import { ProbeOpenssh } from "./probe-openssh.ts";
 
 const SHOWN_KEYS = 3;
+/** What a failure of `--engine openssh` is about. */
+const OF_OPENSSH: Readonly<Partial<Record<ErrorCode, CheckName>>> = {
+  "engine.no-ssh": "ssh",
+  "engine.ssh-too-old": "ssh",
+  "engine.forwarding-refused": "ssh-agent",
+};
 
 /** What a diagnosis is told: as a session, but nothing of it has to be given but `jump`. */
 export interface DiagnoseOptions
@@ -43,6 +57,8 @@ export async function diagnose(options: DiagnoseOptions): Promise<CodedError | u
   let forwards: ForwardSpec[];
   try {
     forwards = readForwards(options.forwards);
+    if (options.engine === "openssh")
+      checkOpensshOptions(options, { forwardsSomething: forwards.length > 0 });
     const session: ForwardOptions = {
       ...{ ...options, onEvent: undefined, forwards: [], hostKeyCheck: "strict", respectSshdPolicy: false },
       // One that is kept there is taken; nothing is fetched or sent.
@@ -53,14 +69,13 @@ export async function diagnose(options: DiagnoseOptions): Promise<CodedError | u
       },
     };
     plan = await planSession(session, log, {
-      makeEngine: (agent, context) =>
-        new ProbeEngine(
-          {
-            ...{ agent, forwards, respectSshdPolicy: options.respectSshdPolicy ?? false },
-            onCheck: (check) => report.tell(check),
-          },
-          context,
-        ),
+      makeEngine: ({ agent, openssh }, context) => {
+        const { respectSshdPolicy = false } = options;
+        const common = { forwards, respectSshdPolicy, onCheck: (check: Check) => report.tell(check) };
+        return options.engine === "openssh"
+          ? new ProbeOpenssh({ ...common, openssh }, context)
+          : new ProbeEngine({ ...common, agent }, context);
+      },
     });
   } catch (error) {
     signal?.throwIfAborted();
@@ -155,17 +170,20 @@ class Report {
       });
       return;
     }
-    this.fail(isOfNode ? "node" : "shell", failure);
+    this.fail(isOfNode ? "node" : (OF_OPENSSH[code] ?? "shell"), failure);
   }
 
   /** Says of what was asked for and could not be looked at that it was not. */
-  skipMissing({ via }: DiagnoseOptions, forwards: readonly ForwardSpec[]): void {
+  skipMissing({ via, engine = "ssh2" }: DiagnoseOptions, forwards: readonly ForwardSpec[]): void {
+    const others = checksOfEngine[engine === "ssh2" ? "openssh" : "ssh2"];
     const skip = (check: CheckName, text: string) => {
-      if (!this.#told.has(check)) this.tell({ check, outcome: "skipped", text });
+      if (!this.#told.has(check) && !others.includes(check)) this.tell({ check, outcome: "skipped", text });
     };
     skip("login", "the jump host was not reached");
     skip("shell", "the login shell was not tried");
     skip("node", "no Node.js was looked for");
+    skip("ssh", "the jump host's ssh was not looked at");
+    skip("ssh-agent", "no ssh-agent was forwarded");
     skip("sshd", "sshd was not asked");
     if (forwards.length > 0) skip("listen", forwards.map(({ bind }) => formatBind(bind)).join(", "));
     const hops = parseHopList(via ?? [], "--via");

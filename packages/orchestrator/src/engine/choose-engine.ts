@@ -10,14 +10,20 @@ import type { SessionFolder } from "../session-store.ts";
 import type { StartDeadline } from "../start-deadline.ts";
 import { AgentEngine, type AgentEngineOptions } from "./agent-engine.ts";
 import type { Engine, EngineContext } from "./engine.ts";
-import { OpensshEngine } from "./openssh/openssh-engine.ts";
+import { OpensshEngine, type OpensshEngineOptions } from "./openssh/openssh-engine.ts";
 import type { HopTrust } from "./openssh/ssh-command.ts";
 import { ResidentEngine } from "./resident-engine.ts";
+
+/** Makes an engine of what each of the two would be made of. */
+export type MakeEngine = (
+  options: { readonly agent: AgentEngineOptions; readonly openssh: OpensshEngineOptions },
+  context: EngineContext,
+) => Engine;
 
 /** What was decided for the session, whatever its engine. */
 export interface EngineParts {
   /** Makes another engine than the options ask for. */
-  readonly makeEngine?: ((options: AgentEngineOptions, context: EngineContext) => Engine) | undefined;
+  readonly makeEngine?: MakeEngine | undefined;
   readonly bundle: AgentBundle;
   /** Of an agent that outlives its connection; undefined: it does not. */
   readonly bridge: AgentBundle | undefined;
@@ -48,13 +54,11 @@ export function chooseEngine(options: ForwardOptions, parts: EngineParts): Sessi
   const { leaseMs, ttlMs, idleMs, graceMs, maxRelays, probeMs, connections } = numbers;
   const { allowAnyUser = false, allowUsers = [], remoteNode, onAgentLog } = options;
   const common = { identity, folder, audit, startDeadline };
-  const { makeEngine } = parts;
-  if (options.engine === "openssh" && makeEngine === undefined) {
-    const { trustOf } = parts;
-    const own = { forwards, judgeHostKey, trustOf, allowAnyUser, leaseMs, ttlMs, onSshLog: onAgentLog };
-    return (context) => new OpensshEngine({ ...common, ...own }, context);
-  }
-  const { bundle, bridge, runtime } = parts;
+  const openssh = {
+    ...{ ...common, forwards, judgeHostKey, trustOf: parts.trustOf, allowAnyUser, leaseMs, ttlMs },
+    onSshLog: onAgentLog,
+  };
+  const { makeEngine, bundle, bridge, runtime } = parts;
   const hello = { leaseMs, ttlMs, idleMs, graceMs, logLevel: options.logLevel ?? DEFAULTS.logLevel };
   const admission = { allowUsers: [...allowUsers], allowAnyUser };
   const forwarding = {
@@ -63,7 +67,8 @@ export function chooseEngine(options: ForwardOptions, parts: EngineParts): Sessi
   };
   const agent = { ...common, ...{ bundle, runtime, remoteNode, onAgentLog, hello, forwarding } };
   return (context) => {
-    if (makeEngine !== undefined) return makeEngine(agent, context);
+    if (makeEngine !== undefined) return makeEngine({ agent, openssh }, context);
+    if (options.engine === "openssh") return new OpensshEngine(openssh, context);
     if (bridge !== undefined) return new ResidentEngine({ ...agent, bridge }, context);
     return new AgentEngine(agent, context);
   };

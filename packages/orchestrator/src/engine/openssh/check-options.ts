@@ -1,9 +1,12 @@
 import { CodedError } from "@farside/protocol";
 import type { ForwardOptions } from "../../forward-options.ts";
 
-/** Throws `usage.invalid` for what the OpenSSH engine could only break: no wish is silently dropped. */
-export function checkOpensshOptions(options: ForwardOptions): void {
-  if ((options.via ?? []).length === 0) {
+/** Throws `usage.invalid` for what the OpenSSH engine could only break: no wish is silently dropped. Where nothing is forwarded, `--via` may be missing. */
+export function checkOpensshOptions(
+  options: Omit<ForwardOptions, "forwards">,
+  { forwardsSomething }: { readonly forwardsSomething: boolean },
+): void {
+  if (forwardsSomething && (options.via ?? []).length === 0) {
     throw new CodedError(
       "usage.invalid",
       "--engine openssh needs --via: ssh forwards only through a host that it logs in to",

@@ -78,7 +78,6 @@ export class OpensshEngine implements Engine {
   async start(signal: AbortSignal): Promise<void> {
     const { folder, audit, startDeadline } = this.#options;
     const { hop, host, session, emit } = this.#context;
-    for (const one of this.#route) checkHostKeys(one);
     emit({ event: "warning", ...whatIsLost(host, this.#options.allowAnyUser), leg: "jump" });
     const startedAt = performance.now();
     const nonce = newNonce();
@@ -112,6 +111,7 @@ export class OpensshEngine implements Engine {
 
   async open({ onOpen, signal }: OpenOptions): Promise<void> {
     const supervisor = this.#running;
+    for (const one of this.#route) checkHostKeys(one);
     const { forwards, folder, leaseMs, startDeadline } = this.#options;
     const planned = planListeners(forwards, supervisor.report, this.#context.host);
     const { socket } = supervisor.report;
@@ -165,6 +165,11 @@ export class OpensshEngine implements Engine {
     this.#agent.close();
     await this.#commands?.end(graceMs, escalated);
     await this.#supervisor?.close();
+  }
+
+  /** What was found on the jump host, and what its login printed before; undefined where it was not asked. */
+  get found(): Pick<Supervisor, "report" | "noise"> | undefined {
+    return this.#supervisor;
   }
 
   get #running(): Supervisor {

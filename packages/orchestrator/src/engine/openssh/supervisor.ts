@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { harmless } from "@farside/protocol";
 import type { ExecStream, Hop } from "@farside/ssh";
 import { within } from "../../end-agent.ts";
 import { hearSupervisor } from "./hear-supervisor.ts";
@@ -9,6 +10,7 @@ import { type SshStart, sshLine, supervisorStart } from "./supervisor-script.ts"
 
 /** Heartbeats within one lease: two may be lost. */
 const HEARTBEATS_PER_LEASE = 3;
+const MAX_NOISE = 1024;
 /** How long the supervisor may take to end ssh and whatever else is its session's. */
 const END_TIMEOUT_MS = 5_000;
 
@@ -39,6 +41,8 @@ export interface SshExit {
  */
 export class Supervisor {
   readonly report: HostReport;
+  /** What the login printed before it; harmless. */
+  readonly noise: string;
   /** Resolves when ssh has every listener open; never rejects. */
   readonly listening: Promise<void>;
   /** Resolves when ssh, or the supervisor itself, has ended; never rejects. */
@@ -77,6 +81,7 @@ export class Supervisor {
     this.#channel = channel;
     this.#stderr = stderr;
     this.report = readHostReport(lines.take());
+    this.noise = harmless(lines.noise.trimEnd(), MAX_NOISE);
     let said: (line: string) => void = () => {};
     const saying = (word: string) =>
       new Promise<string>((resolve) => {
