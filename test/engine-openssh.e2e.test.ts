@@ -1,9 +1,10 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { type Lab, SECOND_TARGET, startLab, TARGET } from "./lab/lab.ts";
+import { expect, test } from "vitest";
+import { type Lab, SECOND_TARGET, TARGET } from "./lab/lab.ts";
 import { exchangeBytes, receivedBy, reportsOf, sentBy, startByteService } from "./support/byte-traffic.ts";
 import { describeLab } from "./support/describe-lab.ts";
 import { type FarsideRun, JUMP_LOGIN, mainJob, runFarside, TARGET_LOGIN } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
+import { cardUse, useLab } from "./support/use-lab.ts";
 import { waitFor } from "./support/wait-for.ts";
 
 const KIB = 1024;
@@ -11,13 +12,8 @@ const LEASE_S = 3;
 
 describeLab("--engine openssh", () => {
   let lab: Lab;
-  beforeAll(async () => {
-    lab = await startLab({ targets: 2 });
-  });
-  afterAll(() => lab.close());
-  beforeEach(async () => {
-    await Promise.all([lab.jump.mark(), lab.target.mark()]);
-    await lab.card.resetCounters();
+  useLab({ targets: 2 }, (started) => {
+    lab = started;
   });
 
   const start = (...options: string[]): FarsideRun =>
@@ -38,9 +34,7 @@ describeLab("--engine openssh", () => {
     expect(exit, farside.transcript).toEqual({ code: 0, signal: null });
     expect(receipt).toMatchObject({ host: JUMP_LOGIN, processes: [], listeners: [], files: [], clean: true });
     expect(ms).toBeLessThan(5_000);
-    const { verifies, signs } = await lab.card.counters();
-    expect(verifies).toBe(1);
-    expect(Object.values(signs).reduce((sum, count) => sum + count, 0)).toBe(2);
+    expect(await cardUse(lab)).toEqual({ pins: 1, signatures: 2 });
     await expectNothingLeft(lab.jump, 2_000);
     expect(farside.of("warning")[0]?.message).toMatch(/every user of it may connect/);
     expect(farside.of("hop.connected").map(({ leg, host }) => [leg, host])).toEqual([
@@ -69,6 +63,46 @@ describeLab("--engine openssh", () => {
       await farside.signal("SIGKILL");
       await lab.endBlackhole();
     }
+  });
+
+  test("is refused on a host without an ssh, which a diagnosis says too", async () => {
+    await lab.jump.run(["mv", "/usr/bin/ssh", "/usr/bin/ssh.away"]);
+    await lab.jump.mark();
+    await using farside = start();
+    expect((await farside.exit).code, farside.transcript).toBe(69);
+    expect(farside.of("error")).toMatchObject([
+      { code: "engine.no-ssh", leg: "jump", hint: expect.stringMatching(/8\.9 or newer/) },
+    ]);
+    expect(farside.of("receipt")).toMatchObject([{ clean: true }]);
+    await using doctor = runFarside(lab, ["doctor", ...mainJob().slice(1), "--engine", "openssh"]);
+    expect((await doctor.exit).code, doctor.transcript).toBe(69);
+    expect(doctor.events).toEqual(
+      expect.arrayContaining([expect.objectContaining({ check: "ssh", code: "engine.no-ssh" })]),
+    );
+    await expectNothingLeft(lab.jump, 2_000);
+    // The logins to the jump host.
+    expect(await cardUse(lab)).toEqual({ pins: 2, signatures: 2 });
+    await lab.jump.run(["mv", "/usr/bin/ssh.away", "/usr/bin/ssh"]);
+  });
+
+  test("refuses a hop that lets ssh in without a signature", async () => {
+    // A real sshd accepts the method "none", which ssh tries first, for an account without a password.
+    await lab.target.run(["passwd", "-q", "-d", "signer"]);
+    await lab.target.sshd.stop();
+    await lab.target.sshd.start(["PasswordAuthentication yes", "PermitEmptyPasswords yes"]);
+    await lab.target.mark();
+    await using farside = start();
+    expect((await farside.exit).code, farside.transcript).toBe(77);
+    expect(farside.of("error")).toMatchObject([{ code: "hop.no-signature", leg: "hop" }]);
+    expect([...farside.of("ready"), ...farside.of("sign")]).toEqual([]);
+    expect(farside.of("receipt")).toMatchObject([{ clean: true }]);
+    expect(await lab.target.sshd.log()).toContain("Accepted none for signer");
+    await expectNothingLeft(lab.jump, 2_000);
+    expect(await cardUse(lab)).toEqual({ pins: 1, signatures: 1 });
+    await lab.target.run(["usermod", "-p", "*", "signer"]);
+    await lab.target.sshd.stop();
+    await lab.target.sshd.start();
+    await lab.target.mark();
   });
 
   test("lends the card to nothing but the login that was declared", async () => {
@@ -129,8 +163,7 @@ describeLab("--engine openssh", () => {
     expect((await farside.exit).code).not.toBe(0);
     expect(refusals()).toContain("spent");
     expect(farside.of("receipt")).toMatchObject([{ clean: true }]);
-    const { signs } = await lab.card.counters();
-    expect(Object.values(signs).reduce((sum, count) => sum + count, 0)).toBe(2);
+    expect(await cardUse(lab)).toMatchObject({ signatures: 2 });
     await expectNothingLeft(lab.jump, 2_000);
   });
 });

@@ -1,29 +1,20 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { type Lab, startLab } from "./lab/lab.ts";
+import { expect, test } from "vitest";
+import type { Lab } from "./lab/lab.ts";
 import { installProgram } from "./lab/program.ts";
 import { exchangeBytes, receivedBy, reportsOf, sentBy, startByteService } from "./support/byte-traffic.ts";
 import { describeLab } from "./support/describe-lab.ts";
 import { JUMP_LOGIN, mainJob, runFarside, SECOND_TARGET_LOGIN, TARGET_LOGIN } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
+import { cardUse, useLab } from "./support/use-lab.ts";
 import { waitFor } from "./support/wait-for.ts";
 
 const MIB = 1024 * 1024;
 
 describeLab("the main job", () => {
   let lab: Lab;
-  beforeAll(async () => {
-    lab = await startLab({ targets: 2 });
+  useLab({ targets: 2 }, (started) => {
+    lab = started;
   });
-  afterAll(() => lab.close());
-  beforeEach(async () => {
-    await Promise.all([lab.jump.mark(), lab.target.mark()]);
-    await lab.card.resetCounters();
-  });
-
-  const signatures = async (): Promise<number> => {
-    const { signs } = await lab.card.counters();
-    return Object.values(signs).reduce((sum, count) => sum + count, 0);
-  };
 
   test("lets a build job sign through localhost of the jump host, for one PIN and two signatures", async () => {
     await using service = lab.target.spawn(await installProgram(lab.target, "signing-service"), {
@@ -54,9 +45,7 @@ describeLab("the main job", () => {
     expect(receipt).toMatchObject({ host: JUMP_LOGIN, processes: [], listeners: [], files: [], clean: true });
     expect(ms).toBeLessThan(5_000);
     expect(farside.strayLines).toEqual([]);
-    const counters = await lab.card.counters();
-    expect(counters.verifies).toBe(1);
-    expect(await signatures()).toBe(2);
+    expect(await cardUse(lab)).toEqual({ pins: 1, signatures: 2 });
     await service.kill();
     await expectNothingLeft(lab.jump);
     await expectNothingLeft(lab.target);
@@ -95,8 +84,7 @@ describeLab("the main job", () => {
     expect(receivedBy(reportsOf(service.stdout))).toEqual(sentBy(client));
     const { exit } = await farside.end();
     expect(exit.code).toBe(0);
-    expect((await lab.card.counters()).verifies).toBe(1);
-    expect(await signatures()).toBe(3);
+    expect(await cardUse(lab)).toEqual({ pins: 1, signatures: 3 });
     await service.kill();
     await expectNothingLeft(lab.jump);
     await expectNothingLeft(lab.target);
@@ -124,7 +112,7 @@ describeLab("the main job", () => {
     const mode = await lab.jump.run(["stat", "-c", "%a %U", "/tmp/forward.sock"]);
     expect(mode).toBe("600 builder\n");
     expect((await farside.end()).exit.code).toBe(0);
-    expect(await signatures()).toBe(2);
+    expect(await cardUse(lab)).toMatchObject({ signatures: 2 });
     await Promise.all([service.kill(), tcp.kill()]);
     await expectNothingLeft(lab.jump);
   });

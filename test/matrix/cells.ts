@@ -303,6 +303,9 @@ const otherServers: Row[] = [
     [on22, { server, runtime: sent }],
     [on22, { server, runtime: sent, noise: noises.prints, policy: policies.oneSession }],
   ]),
+  [works, { server: servers.backports13 }],
+  [{ shows: /Welcome.*no newline/ }, { server: servers.backports13, noise: noises.prints }],
+  [works, { server: servers.backports13, shell: dash, policy: policies.oneSession }],
   ...[servers.dropbear].flatMap((server): Row[] => [
     [works, { server }],
     [{ shows: /Welcome.*no newline/ }, { server, noise: noises.prints, shell: zsh }],

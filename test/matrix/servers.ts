@@ -4,6 +4,12 @@ import type { Server } from "./cell.ts";
 export const servers = {
   debian12: { name: "OpenSSH 9.2 (Debian 12)", program: "openssh" },
   debian13: { name: "OpenSSH 10.0 (Debian 13)", program: "openssh", release: "trixie" },
+  /** The first that puts sockets of forwarded agents into ~/.ssh/agent is 10.1. */
+  backports13: {
+    name: "OpenSSH 10.3 (Debian 13 backports)",
+    program: "openssh",
+    release: "trixie-backports",
+  },
   debian11: { name: "OpenSSH 8.4 (Debian 11)", program: "openssh", release: "bullseye" },
   asyncssh: { name: "AsyncSSH 2.10", program: "asyncssh" },
   dropbear: { name: "Dropbear 2022.83", program: "dropbear" },

@@ -38,6 +38,10 @@ const engineRows: readonly Omit<TargetCell, "id">[] = [
     name: `${postQuantumOnly.name}, --engine openssh on OpenSSH 10.0`,
   },
   {
+    ...{ ...byEngine(servers.debian12), jump: servers.backports13 },
+    name: "OpenSSH 9.2 (Debian 12), --engine openssh on OpenSSH 10.3",
+  },
+  {
     ...{ ...byEngine(servers.debian12), jump: servers.debian11 },
     name: "OpenSSH 9.2 (Debian 12), --engine openssh on OpenSSH 8.4",
     expect: { code: "engine.ssh-too-old", leg: "jump", says: /8\.4/ },

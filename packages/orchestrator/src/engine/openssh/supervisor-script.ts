@@ -23,7 +23,8 @@ eval "$script"
  * lease with a sleep that each beat starts anew. Whichever of them is killed, ssh ends.
  *
  * The forwarded agent's socket is found by the pid of our sshd, as an rc file may have put another agent's into
- * SSH_AUTH_SOCK, and is removed as soon as nothing is to be signed any more: only sshd's own, never somebody else's.
+ * SSH_AUTH_SOCK, and is removed as soon as nothing is to be signed any more, with its folder where that is empty (from OpenSSH
+ * 10.1 on it is ~/.ssh/agent): only sshd's own, never somebody else's.
  * Behind a dead link sshd would keep it: then our login's sshd is ended too, when it is our parent and our user's.
  */
 const SUPERVISOR = onOneLine(`
@@ -50,7 +51,7 @@ is_free() { if [ -e "$1" ] || [ -L "$1" ]; then say "taken $1"; forget_agent; ex
 unlink_socket() { if [ -S "$1" ] && [ -O "$1" ]; then rm -f -- "$1"; fi; };
 forget_agent() {
   if [ -n "$FARSIDE_SOCKET" ]; then
-    rm -f -- "$FARSIDE_SOCKET"; case $FARSIDE_SOCKET in /tmp/ssh-*) rmdir "\${FARSIDE_SOCKET%/*}" ;; esac;
+    rm -f -- "$FARSIDE_SOCKET"; rmdir "\${FARSIDE_SOCKET%/*}" 2>/dev/null;
   fi;
 };
 after() { trap 'kill $s; exit' TERM; sleep "$1" & s=$!; wait $s; shift; "$@"; };
@@ -112,7 +113,7 @@ exit 0
 /** What ssh(1) runs once every listener is open: nobody needs the agent any more. */
 export const ON_LISTENING = onOneLine(`
 echo "${SUPERVISOR_MARK}$${RUN_VARIABLE}:listening";
-if [ -n "$FARSIDE_SOCKET" ]; then rm -f "$FARSIDE_SOCKET"; case $FARSIDE_SOCKET in /tmp/ssh-*) rmdir "\${FARSIDE_SOCKET%/*}" 2>/dev/null ;; esac; fi
+if [ -n "$FARSIDE_SOCKET" ]; then rm -f "$FARSIDE_SOCKET"; rmdir "\${FARSIDE_SOCKET%/*}" 2>/dev/null; fi
 `);
 
 export interface SupervisorStart {
