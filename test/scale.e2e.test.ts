@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
 import { holdCrowd } from "./scale/hold-crowd.ts";
+import { holdJumpHosts } from "./scale/hold-jump-hosts.ts";
 import { ECHO_PORT, MeasuredSession, type TargetKind, targetKinds } from "./scale/measured-session.ts";
 import { runShortRelays } from "./scale/run-short-relays.ts";
 import { describeLab } from "./support/describe-lab.ts";
@@ -10,7 +11,7 @@ import { startEcho } from "./support/echo-service.ts";
 /** RSS in bytes that an idle agent may have. */
 const IDLE_BYTES = 60e6;
 
-describeLab("an agent with much to do", () => {
+describeLab("much to do at a time", () => {
   let lab: Lab;
   let echo: LabProcess;
   beforeAll(async () => {
@@ -22,7 +23,7 @@ describeLab("an agent with much to do", () => {
     await lab.close();
   });
 
-  test("has as little open afterwards as before, and loses nothing", async () => {
+  test("an agent has as little open after many relays as before, and loses nothing", async () => {
     const one = async (kind: TargetKind): Promise<void> => {
       await using session = await MeasuredSession.start(lab, kind, ["--connections", "1"]);
       const fresh = await session.usage();
@@ -43,5 +44,11 @@ describeLab("an agent with much to do", () => {
       expect(await session.end(), kind).toEqual([]);
     };
     await Promise.all(targetKinds.map(one));
+  });
+
+  test("one program holds several jump hosts with one card and one PIN", async () => {
+    const { problems, ...report } = await holdJumpHosts({ lab, count: 5, holdMs: 0 });
+    expect(problems).toEqual([]);
+    expect(report).toMatchObject({ hosts: 5, pinEntries: 1, signatures: 10 });
   });
 });

@@ -8,6 +8,7 @@ import { faultsPart } from "./faults-part.ts";
 import { forgedPart } from "./forged-part.ts";
 import { fuzzPart } from "./fuzz-part.ts";
 import { hostilePart } from "./hostile-part.ts";
+import { jumpHostsPart } from "./jump-hosts-part.ts";
 import { killedPart } from "./killed-part.ts";
 import { openClosePart } from "./open-close-part.ts";
 import type { SoakPart } from "./part.ts";
@@ -23,6 +24,7 @@ const parts: Readonly<Record<string, SoakPart>> = {
   forged: forgedPart,
   fuzz: fuzzPart,
   hostile: hostilePart,
+  "jump-hosts": jumpHostsPart,
   killed: killedPart,
   "open-close": openClosePart,
   penalties: penaltiesPart,

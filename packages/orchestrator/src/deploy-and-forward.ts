@@ -3,22 +3,34 @@ import { EventLog } from "./event-log.ts";
 import type { ForwardOptions } from "./forward-options.ts";
 import { planSession } from "./plan-session.ts";
 import { Session } from "./session.ts";
+import { turnOf } from "./shared-identity.ts";
 
 /**
- * Starts a session and returns it at once, while it connects: await `ready`, and `close` it in any case. Rejects where it can't
- * even be planned, having left nothing, with `usage.invalid`, `config.invalid`, `identity.*` or `session.name-in-use`.
+ * Starts a session and returns it at once, while it connects: await `ready`, and `close` it in any case. With a SharedIdentity it first
+ * waits for its turn. Rejects where it can't even be planned, having left nothing, with `usage.invalid`, `config.invalid`, `identity.*`,
+ * `session.name-in-use` or the signal's reason.
  */
 export async function startSession(options: ForwardOptions): Promise<Session> {
   const { signal, onEvent } = options;
   signal?.throwIfAborted();
+  const endTurn = await turnOf(options.identity, signal);
   const log = new EventLog();
   if (onEvent !== undefined) log.subscribe(onEvent);
-  const session = new Session(await planSession(options, log), log);
+  let session: Session;
+  try {
+    session = new Session(await planSession(options, log), log);
+  } catch (error) {
+    endTurn();
+    throw error;
+  }
   const stop = () => void session.close({ graceMs: 0 });
   if (signal?.aborted === true) stop();
   signal?.addEventListener("abort", stop, { once: true });
-  const unlink = () => signal?.removeEventListener("abort", stop);
-  session.ready.then(unlink, unlink);
+  const started = () => {
+    signal?.removeEventListener("abort", stop);
+    endTurn();
+  };
+  session.ready.then(started, started);
   return session;
 }
 

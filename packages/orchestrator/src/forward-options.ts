@@ -56,7 +56,7 @@ export interface ForwardOptions extends LoginOptions {
 
   /**
    * What logs in, to the jump host and the hops behind it: `agent` for the ssh-agent, a key file's path, an Identity (which
-   * stays the caller's), or a function that opens one (which the session then closes). Default: the ssh-agent and the key
+   * stays the caller's; SharedIdentity for many sessions), or a function that opens one (which the session then closes). Default: the ssh-agent and the key
    * files that ssh would try.
    */
   readonly identity?: IdentityChoice | ((context: IdentityContext) => Promise<Identity>) | undefined;

@@ -1,5 +1,6 @@
 // Everything a program or the command line needs to run sessions from a workstation
 
+export { cardEvents } from "./card-events.ts";
 export { commandEnvironment } from "./command-environment.ts";
 export type { AgentBundle } from "./deploy.ts";
 export { deployAndForward, startSession } from "./deploy-and-forward.ts";
@@ -57,5 +58,7 @@ export {
   type StoredSession,
   stateFolder,
 } from "./session-store.ts";
+// Many sessions of one program
+export { SharedIdentity, type SharedIdentityOptions } from "./shared-identity.ts";
 export { type TeardownHostOptions, teardownHost } from "./teardown-host.ts";
 export { type TeardownOptions, teardownSession } from "./teardown-session.ts";

@@ -21,6 +21,7 @@ import { loginOf } from "./session-login.ts";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
 import type { SessionPlan } from "./session-plan.ts";
 import { SessionFolder, stateFolder } from "./session-store.ts";
+import { SharedIdentity, type Sharer, turnOf } from "./shared-identity.ts";
 import { patientIdentity, StartDeadline } from "./start-deadline.ts";
 import { offerKeys, resolveViaRoute, type ViaHop } from "./via-route.ts";
 
@@ -73,7 +74,7 @@ export async function planSession(
       await openFor(
         login.isBatch ? { ...options, passphrase: undefined } : options,
         [...via.map(({ config }) => config), ...configs],
-        log,
+        { session: name, emit: (event) => log.emit(event) },
       ),
     );
     signal?.throwIfAborted();
@@ -118,11 +119,16 @@ export async function planSession(
     return {
       ...{ name, host, forwards, folder, audit, startDeadline: deadline },
       ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, graceMs: numbers.graceMs },
-      connect: ({ deadline: further, ...connectOptions }) =>
-        login.connect(
-          further === undefined ? patient : patientIdentity(identity, further, { failsWithoutCard: true }),
-          connectOptions,
-        ),
+      connect: async ({ deadline: further, ...connectOptions }) => {
+        if (further === undefined) return login.connect(patient, connectOptions);
+        const endTurn = await further.during(() => turnOf(options.identity, connectOptions.signal));
+        try {
+          const impatient = patientIdentity(identity, further, { failsWithoutCard: true });
+          return await login.connect(impatient, connectOptions);
+        } finally {
+          endTurn();
+        }
+      },
       identityReady: (readySignal) => identity.ready({ signal: readySignal }),
       route: async (routeSignal) => {
         if (via.length === 0) return [];
@@ -180,14 +186,15 @@ function readNumbers(options: ForwardOptions) {
 async function openFor(
   options: ForwardOptions,
   configs: readonly HostConfig[],
-  log: EventLog,
+  sharer: Sharer,
 ): Promise<Identity> {
   const { identity: choice, passphrase, signal } = options;
   const config = configs.at(-1);
   if (typeof choice === "function" && config !== undefined) {
-    return choice({ config, emit: (event) => log.emit(event), signal });
+    return choice({ config, emit: sharer.emit, signal });
   }
   if (typeof choice === "function") throw new Error("an identity for no host");
+  if (choice instanceof SharedIdentity) return choice.lend(sharer);
   const { identity, close } = await openIdentity({ choice, configs, passphrase });
   return {
     kind: identity.kind,

@@ -65,15 +65,21 @@ describe("a module that misbehaves", () => {
     }
   });
 
-  it("is waited for, and said so, while it takes more than a second", async () => {
+  it("is waited for, and said so, while it takes more than a second; so are signatures that wait behind that one", async () => {
     const waits: unknown[] = [];
+    const queues: unknown[] = [];
     await using card = await open({
-      deadlines: { ...deadlines, signMs: 5_000 },
-      events: { onWaiting: (wait) => waits.push(wait) },
+      // Shorter than both signatures together: the second one's runs from its turn on.
+      deadlines: { ...deadlines, signMs: 2_200 },
+      events: { onWaiting: (wait) => waits.push(wait), onQueue: (queue) => queues.push(queue) },
     });
     await faulty.fail("C_Sign slow 1300");
-    await testSignature(card);
-    expect(waits).toEqual([{ operation: "sign", token: "faulty" }]);
+    await Promise.all([testSignature(card), testSignature(card)]);
+    expect(waits).toEqual([
+      { operation: "sign", token: "faulty" },
+      { operation: "sign", token: "faulty" },
+    ]);
+    expect(queues).toEqual([{ waiting: 1, token: "faulty" }]);
   });
 
   it("never sees a signature whose request was aborted while it waited for its turn", async () => {

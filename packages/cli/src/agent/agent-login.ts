@@ -1,7 +1,6 @@
-import { type JumpLogin, type LoginOptions, planJumpLogin } from "@farside/orchestrator";
+import { cardEvents, type JumpLogin, type LoginOptions, planJumpLogin } from "@farside/orchestrator";
 import type { SessionEvent } from "@farside/protocol";
 import type { Identity, JumpChain } from "@farside/ssh";
-import { cardEvents } from "../card/card-events.ts";
 import type { CommandContext } from "../command-context.ts";
 import type { AgentArguments } from "../commands/agent.ts";
 import { chooseIdentity, type IdentityWish } from "../identity/choose-identity.ts";

@@ -1,3 +1,4 @@
+import { cardEvents } from "@farside/orchestrator";
 import type { SessionEvent } from "@farside/protocol";
 import { type CardIdentity, listKeys, listTokens, openCard, testSignature } from "@farside/smartcard";
 import { publicKeyLine } from "@farside/ssh";
@@ -11,7 +12,6 @@ import type { PeopleReporter } from "../output/people-reporter.ts";
 import { table } from "../output/table.ts";
 import { choosePrompter } from "../prompt/choose-prompter.ts";
 import { pinSource } from "../prompt/pin-source.ts";
-import { cardEvents } from "./card-events.ts";
 
 /** Everything a subcommand needs. */
 interface CardRun {

@@ -1,6 +1,5 @@
-import type { ForwardOptions } from "@farside/orchestrator";
+import { cardEvents, type ForwardOptions } from "@farside/orchestrator";
 import { openCard, type PinSource } from "@farside/smartcard";
-import { cardEvents } from "../card/card-events.ts";
 import type { IdentityChoice, IdentityWish } from "./choose-identity.ts";
 import { openingIdentity } from "./opening-identity.ts";
 

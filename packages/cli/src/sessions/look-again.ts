@@ -1,4 +1,5 @@
 import {
+  cardEvents,
   type LoginOptions,
   planJumpLogin,
   type SessionRecord,
@@ -6,7 +7,6 @@ import {
 } from "@farside/orchestrator";
 import type { SessionEvent } from "@farside/protocol";
 import type { Identity, JumpChain } from "@farside/ssh";
-import { cardEvents } from "../card/card-events.ts";
 import type { CommandContext } from "../command-context.ts";
 import type { TeardownArguments } from "../commands/teardown.ts";
 import { chooseIdentity } from "../identity/choose-identity.ts";
