@@ -13,12 +13,24 @@ describeLab("the state of a forward", () => {
   });
   afterAll(() => lab.close());
 
+  /** What the port for metrics answers a user of the jump host: status and text, or why it does not. */
+  const ask = async (page: string, user = "builder") => {
+    const program = `fetch("http://localhost:9100${page}").then(
+      async (answer) => console.log(answer.status, await answer.text()),
+      (error) => console.log(error.cause?.code ?? error.message))`;
+    return (await lab.jump.run(["node", "-e", program], { user })).trim();
+  };
   const status = async () => JSON.parse(await lab.workstation.run(["node", cliPath, "status", "--json"]));
 
-  test("follows a hop that dies and comes back by itself, without a client and without a PIN", async () => {
+  test("follows a hop that dies and comes back by itself, without a client and without a PIN, as its port for metrics says", async () => {
     await using service = await startByteService(lab.target, "4444", 5);
-    await using farside = runFarside(lab, mainJob());
+    await using farside = runFarside(lab, [...mainJob(), "--reattach", "--metrics-port", "9100"]);
     await farside.ready();
+    expect(farside.of("metrics.open")).toMatchObject([{ bind: ["127.0.0.1:9100", "[::1]:9100"] }]);
+    expect(await ask("/metrics")).toMatch(
+      /^200 [\s\S]*^farside_forward_state\{forward="1",state="open"\} 1$/m,
+    );
+    expect(await ask("/healthz", "intruder")).toMatch(/ECONNRESET|UND_ERR_SOCKET/);
     await lab.target.sshd.stop();
     await lab.target.run(["sh", "-c", "pkill -u signer sshd || true"]);
     const degraded = await farside.waitForEvent("forward.state", ({ phase }) => phase === "degraded");
@@ -31,14 +43,17 @@ describeLab("the state of a forward", () => {
     await waitFor(async () => (await status()).forwards[0]?.live?.phase === "degraded", {
       what: "the status",
     });
+    expect(await ask("/healthz")).toMatch(/^503 .*"state":"degraded"/);
     await lab.target.sshd.start();
     await farside.waitForEvent("forward.state", ({ phase }) => phase === "open");
+    expect(await ask("/healthz", "root")).toMatch(/^200 /);
     expect(farside.of("card.login")).toHaveLength(1);
     expect(farside.of("relay.open")).toHaveLength(0);
     expect(await exchangeBytes(lab.jump, "127.0.0.1:4444", { bytes: 3, streams: 1 })).toMatchObject([
       { received: 5 },
     ]);
-    await farside.end();
+    expect((await farside.end()).receipt).toMatchObject({ clean: true, listeners: [] });
+    expect(await ask("/healthz")).toBe("ECONNREFUSED");
     await service.kill();
   });
 

@@ -145,6 +145,39 @@ describe("an installed agent", () => {
     expect((await verifyAudit(folder, known)).findings).toMatchObject([{ kind: "missing", seq: 3 }]);
   });
 
+  test("answers for its metrics on the port of its configuration, and on another when that is changed", async () => {
+    const [port, first, second] = [await freePort(), await freePort(), await freePort()];
+    const taken = await serveTcp(undefined, { host: "127.0.0.1", port: second });
+    const config = keptConfig(keptForward("a", port, echo.port));
+    const agent = await put({ ...config, metricsPort: first });
+    await agent.start({ node: await oldestNode() });
+    const relay = await longRelay(port);
+    expect(await relay.say("before")).toBe("before");
+    expect(await metrics(first)).toContain('farside_forward_state{forward="a",state="open"} 1');
+    expect(await (await fetch(`http://127.0.0.1:${first}/healthz`)).json()).toMatchObject({ status: "ok" });
+    const control = await agent.control();
+    const bound = async () => (await control.peer.request(describeInstalled, {})).metrics;
+    expect(await bound()).toEqual({ bound: loopback(first) });
+    const applied = await control.peer.request(applyConfig, {
+      config: { ...config, metricsPort: second },
+      graceMs: 0,
+    });
+    expect(applied).toMatchObject({
+      changes: [{ id: "a", change: "unchanged" }],
+      metricsError: { code: "forward.port-in-use", leg: "bind" },
+    });
+    await expect(fetch(`http://127.0.0.1:${first}/metrics`)).rejects.toThrow();
+    expect(await bound()).toMatchObject({ bound: [], error: { code: "forward.port-in-use" } });
+    await taken[Symbol.asyncDispose]();
+    await expect.poll(bound, { timeout: 10_000 }).toEqual({ bound: loopback(second) });
+    expect(await metrics(second)).toContain('farside_forward_open_relays{forward="a"} 1');
+    await control.peer.request(applyConfig, { config, graceMs: 0 });
+    expect(await bound()).toBeUndefined();
+    await expect(fetch(`http://127.0.0.1:${second}/metrics`)).rejects.toThrow();
+    expect(await relay.say("after")).toBe("after");
+    relay.end();
+  });
+
   test("keeps trying to open what it can't, and does not start with a file that is none", async () => {
     const taken = await serveTcp();
     const agent = await put(keptConfig(keptForward("a", taken.port, echo.port)));
@@ -201,20 +234,24 @@ describe("an installed agent", () => {
   });
 
   test("an upgrade under 200 connections a second refuses none, and relays that are open go on", async () => {
-    const port = await freePort();
+    const [port, metricsPort] = [await freePort(), await freePort()];
     const agent = await put(keptConfig());
     const socket = path.join(agent.places.folder, "f.sock");
     const onSocket = keptForward("b", 1, echo.port, { bind: { kind: "unix", path: socket } });
-    await writeFile(
-      agent.places.config,
-      JSON.stringify(keptConfig(keptForward("a", port, echo.port), onSocket)),
-    );
+    const config = { ...keptConfig(keptForward("a", port, echo.port), onSocket), metricsPort };
+    await writeFile(agent.places.config, JSON.stringify(config));
     await agent.start();
     const cache = path.join(agent.places.folder, `agent-${"a".repeat(16)}-${"b".repeat(16)}.cache`);
     await writeFile(cache, "compiled");
     const before = agent.pid;
     const relay = await longRelay(port);
-    const load = startLoad([port, socket], 200);
+    let asked = 0;
+    const askInTurn = () => {
+      asked += 1;
+      return answer(asked % 2 === 0 ? port : socket, "x");
+    };
+    const load = startLoad(200, askInTurn, "x");
+    const watch = startLoad(5, async () => (await metrics(metricsPort)).slice(0, 6), "# HELP");
     await load.reached(100);
     const next = await putNext(agent);
     const control = await agent.control();
@@ -223,6 +260,7 @@ describe("an installed agent", () => {
     await expect.poll(() => agent.pid, { timeout: 20_000 }).toBe(pid);
     await load.reached(load.started + 200);
     expect(await load.stop()).toEqual({ failures: [] });
+    expect(await watch.stop()).toEqual({ failures: [] });
     expect(await relay.say("still here")).toBe("still here");
     // The old process goes when its last relay does; a restart takes the new bundle, and nothing compiled of the old one.
     expect(existsSync(cache)).toBe(false);
@@ -233,13 +271,33 @@ describe("an installed agent", () => {
       .toBe(false);
     expect(readlinkSync(agent.places.program)).toBe(path.basename(next));
     expect(existsSync(agent.bundle)).toBe(false);
-    expect(await (await agent.control()).peer.request(describeInstalled, {})).toMatchObject({
+    const described = await (await agent.control()).peer.request(describeInstalled, {});
+    expect(described).toMatchObject({
       forwards: [
         { id: "a", state: { phase: "open" } },
         { id: "b", state: { phase: "open" } },
       ],
+      metrics: { bound: loopback(metricsPort) },
     });
-  });
+    process.kill(pid, "SIGTERM");
+    await expect.poll(() => processesOf(agent.places.folder)).toEqual([]);
+
+    // Both wrote to the audit log while both served: one chain, and not a line is missing.
+    const { folder } = agent.places;
+    const known = described.audit === undefined ? [] : [described.audit];
+    expect(await verifyAudit(folder, known)).toMatchObject({ findings: [], notes: [] });
+    const lines = readFileSync(`${folder}/audit.jsonl`, "utf8").trimEnd().split("\n");
+    const events = lines.map((line) => JSON.parse(line) as { event: string; pid?: number });
+    expect(events.filter(({ event }) => event === "relay")).toHaveLength(load.started + 1);
+    const marks = events.filter(({ pid: of }) => of !== undefined);
+    expect(marks.map(({ event, pid: of }) => `${event} ${of === pid ? "new" : "old"}`)).toEqual([
+      "start old",
+      "start new",
+      "upgraded new",
+      "stop old",
+      "stop new",
+    ]);
+  }, 60_000);
 
   test("an upgrade to a bundle that does not start changes nothing", async () => {
     const port = await freePort();
@@ -309,19 +367,28 @@ describe("the supervisor of a host without systemd", () => {
   }, 60_000);
 });
 
-/** Opens `perSecond` connections a second, to each place in turn; each must get its bytes back. */
-function startLoad(places: readonly (number | string)[], perSecond: number) {
+/** What the agent says on its port for metrics. */
+async function metrics(port: number): Promise<string> {
+  return (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+}
+
+function loopback(port: number) {
+  return ["127.0.0.1", "::1"].map((address) => ({ kind: "tcp", address, port }));
+}
+
+/** Asks `perSecond` times a second, and must be answered `wanted` each time. */
+function startLoad(perSecond: number, ask: () => Promise<string>, wanted: string) {
   const failures: string[] = [];
   const open = new Set<Promise<void>>();
   let started = 0;
   const from = performance.now();
   const timer = setInterval(() => {
     for (const due = ((performance.now() - from) / 1000) * perSecond; started < due; started += 1) {
-      const one: Promise<void> = answer(places[started % places.length] ?? 0, "x")
+      const one: Promise<void> = ask()
         .then((text) => {
-          if (text !== "x") failures.push(`got ${JSON.stringify(text)}`);
+          if (text !== wanted) failures.push(`got ${JSON.stringify(text)}`);
         })
-        .catch((error: Error) => void failures.push(error.message))
+        .catch((error: Error) => void failures.push(`${error.message} ${error.cause ?? ""}`))
         .finally(() => open.delete(one));
       open.add(one);
     }

@@ -13,7 +13,9 @@ import {
   type MessageStream,
   on,
   openForward,
+  openMetrics,
   orchestratorHello,
+  type ParamsOf,
   Peer,
   probeBind,
   probeRoute,
@@ -187,6 +189,14 @@ export class AgentLink implements AsyncDisposable {
       if (!isOfEnd || signal.aborted) throw error;
       throw (await abortable(this.closed, signal)) ?? error;
     }
+  }
+
+  /** Has the agent answer for its metrics on a loopback port, too. Rejects as for a forward's listener, or with the signal's reason. */
+  async openMetrics(
+    params: ParamsOf<typeof openMetrics>,
+    signal: AbortSignal,
+  ): Promise<readonly BindAddress[]> {
+    return (await this.#peer.request(openMetrics, params, { signal })).bound;
   }
 
   /** Asks whether a listener could be opened at `bind`; rejects with why not, or the signal's reason. */

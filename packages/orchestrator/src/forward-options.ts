@@ -119,6 +119,11 @@ export interface ForwardOptions extends LoginOptions {
   readonly reattach?: boolean | undefined;
   /** Like `reattach`, and the session may be left with `detach()`; needs `ttlMs`. Default false. */
   readonly detach?: boolean | undefined;
+  /**
+   * With `reattach` or `detach`: a loopback port of the jump host on which the agent answers `GET /metrics` and `/healthz`, for the login's
+   * own user and root; 0 takes a free one. Default: none, those pages are on its control socket alone.
+   */
+  readonly metricsPort?: number | undefined;
   /** Time for the machines to get ready, waits for people and cards not counted. Default 30 s. */
   readonly startTimeoutMs?: number | undefined;
   /** Written as JSON once every forward is open, removed at the end. */

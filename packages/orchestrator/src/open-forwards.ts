@@ -1,12 +1,12 @@
-import { isIP } from "node:net";
-import { type BindAddress, CodedError, isCodedError, type OpenForwardParams } from "@farside/protocol";
+import type { OpenForwardParams } from "@farside/protocol";
 import type { AgentLink } from "./agent-link.ts";
 import { formatHop } from "./delegated-signing.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
 import { DEFAULTS } from "./forward-options.ts";
 import type { ForwardRequest } from "./forward-request.ts";
-import { type ForwardSpec, formatBind } from "./forward-spec.ts";
+import type { ForwardSpec } from "./forward-spec.ts";
 import { type JudgeHostKey, LearnedRoute } from "./learned-route.ts";
+import { recordedBind, undoEntryOf } from "./recorded-bind.ts";
 import type { OpenForward } from "./session-plan.ts";
 import type { SessionFolder, UndoEntry } from "./session-store.ts";
 
@@ -47,24 +47,13 @@ export interface OpenForwardsOptions {
 export async function openForwards(options: OpenForwardsOptions): Promise<void> {
   const { plan, link, onOpen, isFirstAsked = false, signal } = options;
   const route = new LearnedRoute(options.route, plan.judgeHostKey, signal);
-  const { folder } = plan;
+  const { folder, host } = plan;
   for (const [index, spec] of plan.forwards.entries()) {
     const { bind, target } = spec;
     const forward = forwardRequest(plan, index, spec, options.route);
-    const entry = undoEntryOf(bind);
-    if (entry !== undefined && !(index === 0 && isFirstAsked)) await folder.making(entry);
-    let bound: readonly BindAddress[];
-    try {
-      bound = await route.try((hops) => link.openForward({ ...forward, route: hops }, signal));
-    } catch (error) {
-      // The agent has answered, so it listens nowhere; when it is gone instead, nobody knows.
-      const isAnswered = isCodedError(error) && error.code !== "agent.gone" && !signal.aborted;
-      if (entry !== undefined && isAnswered) await folder.undone(entry);
-      throw error;
-    }
-    const found = bound.map(undoEntryOf)[0];
-    if (entry === undefined && found !== undefined) await folder.making(found);
-    checkBound(bind, bound, plan.host);
+    const open = () => route.try((hops) => link.openForward({ ...forward, route: hops }, signal));
+    const isRecorded = index === 0 && isFirstAsked;
+    const bound = await recordedBind(bind, open, { folder, host, isRecorded, signal });
     onOpen({ id: forward.forwardId, bound, target, via: route.hops.map(formatHop) });
   }
 }
@@ -76,8 +65,8 @@ export function firstForward(
 ): { readonly request: ForwardRequest; readonly makes: readonly UndoEntry[] } | undefined {
   const [first] = plan.forwards;
   if (first === undefined) return undefined;
-  const makes = [undoEntryOf(first.bind)].filter((entry) => entry !== undefined);
-  return { request: forwardRequest(plan, 0, first, route), makes };
+  const entry = undoEntryOf(first.bind);
+  return { request: forwardRequest(plan, 0, first, route), makes: entry === undefined ? [] : [entry] };
 }
 
 function forwardRequest(
@@ -100,31 +89,4 @@ export function connectionsFor(route: readonly DeclaredHop[]): number {
   // Keys of FIDO authenticators want a touch.
   const isAskedFor = preferred?.asksForEachSignature === true || preferred?.type.startsWith("sk-") === true;
   return isAskedFor ? 1 : DEFAULTS.connections;
-}
-
-/** What the undo log has for `bind`; undefined for a port that is not known yet. */
-function undoEntryOf(bind: BindAddress): UndoEntry | undefined {
-  if (bind.kind === "unix") return { made: "socket", path: bind.path };
-  return bind.port === 0 ? undefined : { made: "listener", port: bind.port };
-}
-
-/** The agent may not have opened something else than it was asked for. */
-function checkBound(bind: ForwardSpec["bind"], bound: readonly BindAddress[], host: string): void {
-  const isAsked = (address: BindAddress): boolean => {
-    if (bind.kind === "unix" || address.kind === "unix") {
-      return bind.kind === "unix" && address.kind === "unix" && bind.path === address.path;
-    }
-    if (address.port === 0 || (bind.port !== 0 && bind.port !== address.port)) return false;
-    // A name that was asked for is some address of the host; whatever is told must be one.
-    if (bind.kind === "tcp") return address.kind === "tcp" && isIP(address.address) !== 0;
-    return address.kind === "loopback" || ["127.0.0.1", "::1"].includes(address.address);
-  };
-  if (bound.every(isAsked)) return;
-  throw new CodedError(
-    "protocol.bad-message",
-    `the agent on ${host} listens elsewhere than on ${formatBind(bind)}`,
-    {
-      leg: "bind",
-    },
-  );
 }

@@ -43,6 +43,12 @@ export async function planSession(
   const forwards = makeEngine === undefined ? readForwards(options.forwards) : [];
   const name = options.name === undefined ? generateSessionName() : checkSessionName(options.name);
   const numbers = readNumbers(options);
+  const isResident = options.reattach === true || options.detach === true;
+  if (numbers.metricsPort !== undefined && !isResident) {
+    throw new CodedError("usage.invalid", "a port for metrics needs --reattach or --detach", {
+      hint: "The agent of a plain forward ends with its connection and has no such pages.",
+    });
+  }
   const runtime = chooseRuntime(options);
   const viaSpecs = parseHopList(options.via ?? [], "--via");
   if (options.engine === "openssh" && makeEngine === undefined)
@@ -62,7 +68,6 @@ export async function planSession(
     { via: viaSpecs, pinned, hostKeys, resolve: { configFile, signal } },
     login.jump,
   );
-  const isResident = options.reattach === true || options.detach === true;
   const bundle = isResident
     ? (options.residentBundle ?? agentBundle(undefined, "resident-agent"))
     : (options.bundle ?? agentBundle());
@@ -160,11 +165,13 @@ function readForwards(forwards: ForwardOptions["forwards"]): ForwardSpec[] {
 
 function readNumbers(options: ForwardOptions) {
   const read = (
-    name: keyof ForwardOptions & keyof typeof DEFAULTS & `${string}${"Ms" | "maxRelays" | "connections"}`,
+    name:
+      | (keyof ForwardOptions & keyof typeof DEFAULTS & `${string}${"Ms" | "maxRelays" | "connections"}`)
+      | "metricsPort",
     min: number,
     max = Number.MAX_SAFE_INTEGER,
   ) => {
-    const value = options[name] ?? DEFAULTS[name];
+    const value = options[name] ?? (name === "metricsPort" ? 0 : DEFAULTS[name]);
     if (Number.isSafeInteger(value) && value >= min && value <= max) return value;
     const range = max === Number.MAX_SAFE_INTEGER ? `at least ${min}` : `from ${min} to ${max}`;
     throw new CodedError("usage.invalid", `${name} must be a whole number, ${range}: ${value}`);
@@ -179,6 +186,7 @@ function readNumbers(options: ForwardOptions) {
     maxRelays: read("maxRelays", 0),
     probeMs: options.probeMs === undefined || options.probeMs === 0 ? 0 : read("probeMs", 1_000),
     connections: options.connections === undefined ? undefined : read("connections", 1, MAX_HOP_CONNECTIONS),
+    metricsPort: options.metricsPort === undefined ? undefined : read("metricsPort", 0, 65_535),
   };
 }
 

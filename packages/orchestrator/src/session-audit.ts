@@ -60,6 +60,8 @@ function entryOf(event: SessionEvent): AuditEntry | undefined {
       const { id, bind, target, via } = event;
       return { event: "bind", forward: id, bind: bind.map(text), target: text(target), via: via.map(text) };
     }
+    case "metrics.open":
+      return { event: "metrics", bind: event.bind.map(text) };
     case "forward.taken-over": {
       const { forward, address, pid, reason } = event;
       const from = event.session === undefined ? undefined : text(event.session);

@@ -41,6 +41,8 @@ export const sessionRecord = v.object({
   /** Marks the session's processes on the jump host. */
   nonce: v.optional(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))),
   forwards: v.array(forward),
+  /** Where the agent answers for its metrics by TCP. */
+  metrics: v.optional(v.array(v.string())),
   openRelays: count,
   totalRelays: count,
   bytesIn: count,

@@ -3,7 +3,7 @@ import * as v from "valibot";
 import { type DataOf, defineEvent, defineRequest, type ResultOf } from "./define.ts";
 import { forwardState } from "./forward-state.ts";
 import { MAX_DESCRIBED_RELAYS } from "./limits.ts";
-import { count, name, text } from "./message-parts.ts";
+import { bindPort, boundAddresses, count, name, takeOver, text } from "./message-parts.ts";
 import { leg, wireError } from "./wire-error.ts";
 
 /** Renew the agent's lease. Sent every third of the lease; the answer is the heartbeat. */
@@ -51,6 +51,21 @@ export const describeAgent = defineRequest("agent.describe", {
   }),
 });
 export type AgentDescription = ResultOf<typeof describeAgent>;
+
+/**
+ * Answer `GET /metrics` and `GET /healthz` on a loopback port, too, for the agent's own user and root. Once, and a resident
+ * agent's only.
+ */
+export const openMetrics = defineRequest("metrics.open", {
+  asker: "orchestrator",
+  since: 1,
+  params: v.object({
+    port: bindPort,
+    /** Default: the port is taken over from nobody. */
+    takeOver: v.optional(takeOver),
+  }),
+  result: v.object({ bound: boundAddresses }),
+});
 
 /** Live on without an orchestrator, until the ttl: the lease needs no renewal any more. A resident agent's only. */
 export const detachAgent = defineRequest("agent.detach", {

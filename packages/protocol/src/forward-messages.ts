@@ -2,8 +2,18 @@
 import * as v from "valibot";
 import { defineEvent, defineRequest } from "./define.ts";
 import { forwardState, takeoverReasons } from "./forward-state.ts";
-import { MAX_HOP_CONNECTIONS, MAX_HOPS, MAX_LOST_RUNS } from "./limits.ts";
-import { admission, bindAddress, count, hopDeclaration, name, targetAddress, text } from "./message-parts.ts";
+import { MAX_HOP_CONNECTIONS, MAX_HOPS } from "./limits.ts";
+import {
+  admission,
+  bindAddress,
+  boundAddresses,
+  count,
+  hopDeclaration,
+  name,
+  takeOver,
+  targetAddress,
+  text,
+} from "./message-parts.ts";
 
 /** Open a listener on the agent's host and join each connection to `target`. Answers once it is listening and every hop of the route is authenticated. */
 export const openForward = defineRequest("forward.open", {
@@ -20,20 +30,11 @@ export const openForward = defineRequest("forward.open", {
     /** Connections to the last hop that relays are spread over when there are many; each is signed for. Default 1. */
     connections: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(MAX_HOP_CONNECTIONS))),
     /** Of which farside agents of this user the port is taken over; default: of none. */
-    takeOver: v.optional(
-      v.object({
-        /** The session that asks: an older one of its name gives way. */
-        session: name,
-        /** Marks of agents whose orchestrator is dead. */
-        lostRuns: v.pipe(v.array(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))), v.maxLength(MAX_LOST_RUNS)),
-        /** From live sessions, too. */
-        isForced: v.boolean(),
-      }),
-    ),
+    takeOver: v.optional(takeOver),
     /** Dial the target this often, without a byte, to know whether it can be had. Default: never. */
     probeMs: v.optional(v.pipe(count, v.minValue(1000))),
   }),
-  result: v.object({ bound: v.pipe(v.array(bindAddress), v.minLength(1), v.maxLength(8)) }),
+  result: v.object({ bound: boundAddresses }),
 });
 
 /** Close one forward: its listener at once, its relays after `graceMs`. */

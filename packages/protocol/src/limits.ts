@@ -44,3 +44,5 @@ export const MAX_COMMANDS = 8;
 export const MAX_COMMAND_CHUNK_BYTES = 64 * 1024;
 /** Chunks of one stream that may be on the way, not yet written at the other end. */
 export const MAX_COMMAND_CHUNKS = 8;
+/** Most bytes of an audit log in one message. */
+export const MAX_AUDIT_CHUNK_BYTES = 256 * 1024;

@@ -1,11 +1,13 @@
 /** The parts that messages share. */
 import * as v from "valibot";
-import { MAX_STRING_LENGTH } from "./limits.ts";
+import { MAX_LOST_RUNS, MAX_STRING_LENGTH } from "./limits.ts";
 
 export const text = v.pipe(v.string(), v.maxLength(MAX_STRING_LENGTH));
 export const name = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
 export const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 export const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
+/** 0 takes a free one. */
+export const bindPort = v.union([v.literal(0), port]);
 export const bytes = (max: number) =>
   v.pipe(
     v.instance(Uint8Array as new () => Uint8Array),
@@ -15,8 +17,8 @@ export const publicKeyBlob = bytes(8192);
 
 /** Where the agent accepts. For `loopback` it binds 127.0.0.1 and, where the host has IPv6, ::1: both or an error. Port 0 takes a free one. */
 export const bindAddress = v.variant("kind", [
-  v.object({ kind: v.literal("loopback"), port: v.union([v.literal(0), port]) }),
-  v.object({ kind: v.literal("tcp"), address: name, port: v.union([v.literal(0), port]) }),
+  v.object({ kind: v.literal("loopback"), port: bindPort }),
+  v.object({ kind: v.literal("tcp"), address: name, port: bindPort }),
   v.object({ kind: v.literal("unix"), path: text }),
 ]);
 export type BindAddress = v.InferOutput<typeof bindAddress>;
@@ -50,3 +52,16 @@ export const admission = v.object({
   allowUsers: v.pipe(v.array(name), v.maxLength(64)),
   allowAnyUser: v.boolean(),
 });
+
+/** Of which farside agents of this user a port is taken over. */
+export const takeOver = v.object({
+  /** The session that asks: an older one of its name gives way. */
+  session: name,
+  /** Marks of agents whose orchestrator is dead. */
+  lostRuns: v.pipe(v.array(v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/))), v.maxLength(MAX_LOST_RUNS)),
+  /** From live sessions, too. */
+  isForced: v.boolean(),
+});
+
+/** What a listener is bound to, in full. */
+export const boundAddresses = v.pipe(v.array(bindAddress), v.minLength(1), v.maxLength(8));

@@ -8,6 +8,7 @@ import {
   describeAgent,
   detachAgent,
   eventsDropped,
+  openMetrics,
   renewLease,
   stopAgent,
 } from "./agent-messages.ts";
@@ -44,6 +45,7 @@ export const requestsToAgent = [
   closeForward,
   renewLease,
   describeAgent,
+  openMetrics,
   detachAgent,
   stopAgent,
   runCommand,

@@ -51,6 +51,7 @@ const examples: { [Name in SessionEventName]: Extract<SessionEvent, { event: Nam
     ...{ event: "engine.ready", at, host: "me@jump", engine: "openssh" },
     ...{ version: "OpenSSH_9.2p1", durationMs: 90 },
   },
+  "metrics.open": { event: "metrics.open", at, bind: ["127.0.0.1:9100", "[::1]:9100"] },
   "forward.open": { event: "forward.open", at, ...forward },
   "forward.state": {
     event: "forward.state",

@@ -88,6 +88,11 @@ export const sessionEvents = {
     version: text,
     durationMs: count,
   }),
+  /** With `--metrics-port`: `/metrics` and `/healthz` are answered there. */
+  "metrics.open": event("metrics.open", {
+    /** `127.0.0.1:9100` and `[::1]:9100`, on the jump host. */
+    bind: v.array(text),
+  }),
   "forward.open": event("forward.open", forward),
   ready: event("ready", { session: text, forwards: v.array(v.object(forward)) }),
   "forward.state": event("forward.state", {

@@ -3,7 +3,11 @@ export const LISTENERS_VARIABLE = "FARSIDE_LISTENERS";
 /** 0 to 2 are the standard streams, 3 is the channel to its predecessor. */
 export const FIRST_DESCRIPTOR = 4;
 
+/** Instead of a forward's id: the port for metrics. No forward is called so. */
+export const METRICS_HEIRLOOM = "";
+
 export interface Heirloom {
+  /** Or `METRICS_HEIRLOOM`. */
   readonly forwardId: string;
   readonly descriptors: readonly number[];
 }

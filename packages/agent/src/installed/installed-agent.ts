@@ -25,14 +25,16 @@ import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
 import type { FolderPlaces } from "./agent-folder.ts";
 import { connectKeptHop } from "./connect-kept-hop.ts";
+import { METRICS_HEIRLOOM } from "./inheritance.ts";
 import { InstalledAudit } from "./installed-audit.ts";
 import { KeptForwards } from "./kept-forwards.ts";
+import { KeptMetrics } from "./kept-metrics.ts";
 import { LentIdentities } from "./lent-identities.ts";
 import { logEvent } from "./log-event.ts";
 import { replaceFile } from "./replace-file.ts";
 import { startSuccessor } from "./successor.ts";
 
-const CAPABILITIES = ["unix-listener", "uid-check", "hops", "installed"] as const;
+const CAPABILITIES = ["unix-listener", "uid-check", "hops", "installed", "metrics"] as const;
 
 export interface InstalledAgentOptions {
   readonly places: FolderPlaces;
@@ -64,6 +66,7 @@ export class InstalledAgent {
   readonly #channels = new Set<Peer>();
   readonly #watchers = new Set<Peer>();
   readonly #kept: KeptForwards;
+  readonly #metrics: KeptMetrics;
   #server: ControlServer | undefined;
   #isHandingOver = false;
 
@@ -79,6 +82,8 @@ export class InstalledAgent {
       throw error;
     }
     agent.#kept.open(options.inherited);
+    // A successor answers for itself only when it serves.
+    if (options.inherited === undefined) void agent.#metrics.set(options.config.metricsPort);
     return agent;
   }
 
@@ -110,8 +115,10 @@ export class InstalledAgent {
       onEnding: ({ reason }) => this.#audit.close(reason),
       closeControl: () => this.#closeControl(),
     });
+    this.#metrics = new KeptMetrics({ facts: () => this.#core.facts(places.name, 0), uid: facts.uid, log });
     this.#kept = new KeptForwards({
       ...{ config: options.config, table: this.#core.forwards, home, log },
+      setMetricsPort: (port) => this.#metrics.set(port),
       save: (config) => replaceFile(places.config, `${JSON.stringify(config)}\n`),
     });
     this.ending = this.#core.ending;
@@ -119,8 +126,8 @@ export class InstalledAgent {
   }
 
   /** Resolves when every listener is open or has failed to be, at the latest after 15 s. */
-  listened(): Promise<void> {
-    return this.#kept.listened();
+  async listened(): Promise<void> {
+    await Promise.all([this.#kept.listened(), this.#metrics.tried()]);
   }
 
   /**
@@ -129,6 +136,9 @@ export class InstalledAgent {
    */
   async takeOver(timeoutMs: number): Promise<void> {
     await this.#kept.served(timeoutMs);
+    const { inherited } = this.#options;
+    await this.#metrics.set(this.#kept.config.metricsPort, inherited?.get(METRICS_HEIRLOOM));
+    await this.#audit.upgraded();
     const { control } = this.#options.places;
     await rename(this.control, control);
     this.control = control;
@@ -147,12 +157,14 @@ export class InstalledAgent {
 
   get #description(): InstalledDescription {
     const { head } = this.#audit;
+    const metrics = this.#metrics.state;
     return {
       config: this.#kept.config,
       forwards: this.#kept.states,
       isServing: this.control === this.#options.places.control,
       ...{ waitingHops: this.#lent.waitingHops, lenders: this.#lent.lenders },
       ...(head && { audit: head }),
+      ...(metrics && { metrics }),
     };
   }
 
@@ -166,7 +178,10 @@ export class InstalledAgent {
     try {
       const { pid, control, ready } = await startSuccessor({
         command: [bundle, "serve", places.folder],
-        heirlooms: this.#kept.heirlooms,
+        heirlooms: [
+          ...this.#kept.heirlooms,
+          { forwardId: METRICS_HEIRLOOM, descriptors: this.#metrics.descriptors },
+        ],
       });
       void ready.then(
         () => this.#retire(graceMs),
@@ -190,7 +205,7 @@ export class InstalledAgent {
       graceMs,
     });
     this.#kept.giveUpWaiting();
-    await forwards.releaseAll();
+    await Promise.all([forwards.releaseAll(), this.#metrics.release()]);
     await forwards.closeAll(graceMs);
     this.#core.end({ reason: "stopped" });
   }
@@ -252,7 +267,7 @@ export class InstalledAgent {
   }
 
   async #closeControl(): Promise<void> {
-    await Promise.all([...this.#channels].map((peer) => peer.close()));
+    await Promise.all([this.#metrics.close(), ...[...this.#channels].map((peer) => peer.close())]);
     await this.#server?.close();
     // A successor's is there instead.
     if (!this.#isHandingOver) await rm(this.control, { force: true });

@@ -28,6 +28,12 @@ export class InstalledAudit {
     this.#trail.append({ event: "start", pid: process.pid, digest });
   }
 
+  /** This process serves in place of another from now on. Resolves when it is written: what the other has told of its newest line is then behind. */
+  async upgraded(): Promise<void> {
+    this.#trail.append({ event: "upgraded", pid: process.pid });
+    await this.#trail.flush();
+  }
+
   bound(forward: string, bound: readonly BindAddress[]): void {
     const bind = bound.map((each) =>
       each.kind === "unix" ? each.path : formatEndpoint(addressOf(each), each.port),

@@ -12,9 +12,8 @@ import type { Log } from "../log.ts";
 import type { TakeoverRequest } from "../takeover/decide-takeover.ts";
 import { openTakingOver, type TakenOver } from "../takeover/open-taking-over.ts";
 import { expandHome } from "./expand-home.ts";
-
-const FIRST_PAUSE_MS = 500;
-const LONGEST_PAUSE_MS = 60_000;
+import { pauseFor } from "./pause-for.ts";
+import { retryPause } from "./retry-pause.ts";
 
 /** No session is called so. */
 const FROM_NO_LIVE_ONE: TakeoverRequest = { session: "an installed agent", lostRuns: [], isForced: false };
@@ -146,7 +145,7 @@ export class KeptForward {
   }
 
   async #failed(error: CodedError, signal: AbortSignal): Promise<void> {
-    const { config, log, random = Math.random } = this.#options;
+    const { config, log, random } = this.#options;
     this.#hasListened(error);
     this.#hasSettled();
     const fields = { forward: config.id, code: error.code, error: error.message };
@@ -156,9 +155,8 @@ export class KeptForward {
       await pauseFor(undefined, signal);
       return;
     }
-    const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#tries);
+    const pause = retryPause(this.#tries, random);
     this.#tries += 1;
-    const pause = Math.round(FIRST_PAUSE_MS / 2 + random() * longest);
     log.warn("forward not open, tried again", { ...fields, inMs: pause });
     this.#state = { phase: "waiting", lastError: error, retryAt: Date.now() + pause };
     await pauseFor(pause, signal);
@@ -182,18 +180,4 @@ export class KeptForward {
       ...(probeMs > 0 && { probeMs }),
     };
   }
-}
-
-/** Resolves after `ms`, or when `signal` aborts. */
-function pauseFor(ms: number | undefined, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = ms === undefined ? undefined : setTimeout(done, ms);
-    signal.addEventListener("abort", done, { once: true });
-    if (signal.aborted) done();
-    function done(): void {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    }
-  });
 }

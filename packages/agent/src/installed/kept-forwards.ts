@@ -22,6 +22,8 @@ export interface KeptForwardsOptions {
   readonly table: Pick<ForwardTable, "open" | "retire" | "counters" | "listenerOf">;
   readonly home: string;
   readonly log: Pick<Log, "info" | "warn">;
+  /** Has the port for metrics be another; resolves when it is open, or with why it is not yet. */
+  readonly setMetricsPort: (port: number | undefined) => Promise<unknown>;
   /** Writes a configuration down, before it is brought about: it is what a restart goes by. */
   readonly save: (config: InstalledConfig) => Promise<void>;
 }
@@ -131,8 +133,12 @@ export class KeptForwards {
       const error = await listened;
       if (error !== undefined) failures.set(id, error);
     });
-    await within(LISTEN_TIMEOUT_MS, Promise.all(listening));
+    const [metricsError] = await Promise.all([
+      this.#options.setMetricsPort(config.metricsPort),
+      within(LISTEN_TIMEOUT_MS, Promise.all(listening)),
+    ]);
     return {
+      ...(metricsError !== undefined && { metricsError: toWire(metricsError) }),
       changes: forwards.map(({ id, change }) => ({
         ...{ id, change },
         ...(failures.has(id) && { error: toWire(failures.get(id)) }),

@@ -1,17 +1,20 @@
 import {
   CodedError,
   handle,
+  holdAudit,
   logCommand,
   lookAtHost,
   putAgent,
   putBundle,
   type RequestHandler,
+  readHeldAudit,
   removeAgent,
 } from "@farside/protocol";
 import type { HostFacts } from "../host-facts.ts";
 import { type AgentPlaces, agentPlaces, bundlePath, type FolderFacts } from "../installed/agent-folder.ts";
 import { type InstallRecord, readInstallRecord } from "../installed/install-record.ts";
 import { unitName } from "../installed/unit-text.ts";
+import { HeldAudit } from "./held-audit.ts";
 import { installAgent, putBundleAt } from "./install-agent.ts";
 import { installationAt, lookAt } from "./look-at-host.ts";
 import { removeAgentAt } from "./remove-agent.ts";
@@ -46,6 +49,7 @@ export function installerService(options: InstallerOptions): RequestHandler[] {
       },
     );
   };
+  let held: HeldAudit | undefined;
   return [
     handle(lookAtHost, ({ name }) => lookAt(name, options)),
     handle(putAgent, async ({ config, run, supervisor }, { signal }) => {
@@ -73,6 +77,18 @@ export function installerService(options: InstallerOptions): RequestHandler[] {
     handle(removeAgent, async ({ name }) => {
       const { places, record } = await installed(name);
       return { removed: await removeAgentAt(places, record, manager) };
+    }),
+    handle(holdAudit, async ({ name }) => {
+      const { places } = await installed(name);
+      await held?.[Symbol.asyncDispose]();
+      held = undefined;
+      held = await HeldAudit.hold(places.folder);
+      const { bytes, head } = held;
+      return { bytes, ...(head && { head }) };
+    }),
+    handle(readHeldAudit, async ({ offset, length }) => {
+      if (held === undefined) throw new CodedError("protocol.bad-message", "no audit log is held");
+      return { data: await held.read(offset, length) };
     }),
     handle(logCommand, async ({ name, lines, follow }) => {
       const { places, record } = await installed(name);

@@ -9,25 +9,30 @@ import {
   type MessageStream,
   type OrchestratorHello,
   on,
+  openMetrics,
   orchestratorHello,
+  type ParamsOf,
   Peer,
   PROTOCOL_VERSIONS,
   type RequestHandler,
+  type ResultOf,
 } from "@farside/protocol";
 import { AgentCore, checkVersion, stackOf } from "../agent-core.ts";
 import type { AgentEnd } from "../agent-end.ts";
 import { agentVersion } from "../agent-version.ts";
 import { answerRequests, type TakeOverRequest } from "../control/answer-requests.ts";
 import { ControlServer } from "../control/control-server.ts";
+import { MetricsServer } from "../control/metrics-server.ts";
 import { leaveRunDirectory, makePrivate } from "../control/run-directory.ts";
 import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
+import { openTakingOver, type TakenOver } from "../takeover/open-taking-over.ts";
 import { Attachment } from "./attachment.ts";
 
 /** The orchestrator that started it is about to attach. */
 const FIRST_HELLO_TIMEOUT_MS = 30_000;
 const LISTEN_ATTEMPTS = 3;
-const CAPABILITIES = ["unix-listener", "uid-check", "hops", "resident"] as const;
+const CAPABILITIES = ["unix-listener", "uid-check", "hops", "resident", "metrics"] as const;
 /** Requests that any process of the user may make; all others are the attached orchestrator's. */
 const OPEN_TO_ALL: ReadonlySet<string> = new Set(["agent.describe", "agent.stop"]);
 
@@ -63,6 +68,8 @@ export class ResidentAgent {
   #server: ControlServer | undefined;
   #graceMs = 0;
   #isStopping = false;
+  #metrics: MetricsServer | undefined;
+  #isMetricsAsked = false;
 
   /** Rejects as `ControlServer.open` does, having left nothing. */
   static async start(options: ResidentAgentOptions): Promise<ResidentAgent> {
@@ -145,9 +152,10 @@ export class ResidentAgent {
   /** Another session takes its place: a session's agent that has lost one of its ports has lost its reason. */
   async #giveWay({ by, address }: TakeOverRequest): Promise<boolean> {
     const { log } = this.#options;
-    if (this.#core.forwards.at(address) === undefined) return false;
+    const isOurs = this.#core.forwards.at(address) !== undefined || this.#metrics?.isAt(address) === true;
+    if (!isOurs) return false;
     log.warn("a port was taken over, this agent ends", { by, address });
-    await this.#core.forwards.closeAll(0);
+    await Promise.all([this.#core.forwards.closeAll(0), this.#metrics?.close()]);
     // Not before it is answered.
     setImmediate(() => this.end({ reason: "signal", signalNumber: os.constants.signals.SIGTERM }));
     return true;
@@ -179,9 +187,38 @@ export class ResidentAgent {
       this.#core.requireSession().detach();
       return {};
     });
-    return [...this.#core.service, detach].map((handler) =>
+    const metrics = handle(openMetrics, (params) => this.#openMetrics(params));
+    return [...this.#core.service, detach, metrics].map((handler) =>
       OPEN_TO_ALL.has(handler.name) ? handler : onlyWhere(isAttached, handler),
     );
+  }
+
+  async #openMetrics({
+    port,
+    takeOver,
+  }: ParamsOf<typeof openMetrics>): Promise<ResultOf<typeof openMetrics>> {
+    const { session, facts, log } = this.#options;
+    this.#core.requireSession();
+    if (this.#isMetricsAsked)
+      throw new CodedError("protocol.bad-message", "the port for metrics is asked for a second time");
+    this.#isMetricsAsked = true;
+    try {
+      const { uid } = facts;
+      const onTaken = ({ address, from }: TakenOver) =>
+        log.warn("the port for metrics was taken over", { address, from: from?.session });
+      const metrics = await MetricsServer.open({
+        ...{ uid, log, facts: () => this.#core.facts(session, this.#attachment.dropped) },
+        openListener: (options) =>
+          openTakingOver({ kind: "loopback", port }, options, { uid, request: takeOver, onTaken }),
+      });
+      this.#metrics = metrics;
+      // Which may have come meanwhile.
+      void this.ending.then(() => metrics.close());
+      return { bound: [...metrics.bound] };
+    } catch (error) {
+      this.#isMetricsAsked = false;
+      throw error;
+    }
   }
 
   #attach(peer: Peer, hello: OrchestratorHello): void {
@@ -206,7 +243,7 @@ export class ResidentAgent {
   }
 
   async #closeControl(): Promise<void> {
-    await Promise.all([...this.#channels].map((peer) => peer.close()));
+    await Promise.all([this.#metrics?.close(), ...[...this.#channels].map((peer) => peer.close())]);
     await this.#server?.close();
     await leaveRunDirectory(this.#options.runDirectory);
   }

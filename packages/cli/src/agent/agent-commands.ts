@@ -10,28 +10,21 @@ import {
   findInstallation,
   installAgent,
   loginOf,
-  noteHostAudit,
   readForwardsFile,
-  stateFolder,
   uninstallAgent,
   upgradeAgent,
 } from "@farside/orchestrator";
-import {
-  CodedError,
-  describeInstalled,
-  type HostLook,
-  type InstalledConfig,
-  logCommand,
-  type SessionEvent,
-} from "@farside/protocol";
+import { CodedError, type HostLook, type InstalledConfig, type SessionEvent } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
 import type { AgentArguments, AgentSubcommand } from "../commands/agent.ts";
 import { times } from "../output/describe-event.ts";
 import type { PeopleReporter } from "../output/people-reporter.ts";
 import type { AgentLogin } from "./agent-login.ts";
 import { attachUntilEnd, lendUntilOpen } from "./attach.ts";
-import { changeLines, forwardLines, installationLines } from "./describe-agent.ts";
+import { changeLines, forwardLines, lingeringLine } from "./describe-agent.ts";
 import type { ForwardsText } from "./read-forwards-text.ts";
+import { showLogs } from "./show-logs.ts";
+import { showStatus } from "./show-status.ts";
 
 /** Everything that a subcommand needs. */
 export interface AgentRun {
@@ -60,8 +53,8 @@ export const agentCommands: Readonly<Record<AgentSubcommand, (run: AgentRun) => 
   install,
   apply,
   attach,
-  status,
-  logs,
+  status: showStatus,
+  logs: showLogs,
   upgrade,
   uninstall,
 };
@@ -103,6 +96,8 @@ async function install(run: AgentRun): Promise<number> {
   } else {
     const keeper = supervisor === "systemd" ? "by systemd" : "by a supervisor of its own";
     print(`agent ${name} on ${host}: installed, kept running ${keeper}`);
+    // Where it is off, a warning has said so.
+    if (supervisor === "systemd" && look.isLingering) print(`  ${lingeringLine(look)}`);
     for (const line of forwardLines(isOpen)) print(line);
   }
   return 0;
@@ -133,13 +128,26 @@ async function applyTo(run: AgentRun, look: HostLook, config: InstalledConfig): 
     if (argv.json === true) print(JSON.stringify({ agent: name, host, applied: true, changes: [] }));
     return 0;
   }
-  const changes = await applyForwards(agent, { config, graceMs: argv.grace ?? APPLY_GRACE_MS }, signal);
+  if (difference.metricsPort !== "unchanged" && !agent.hello.capabilities.includes("metrics"))
+    people.warn(`the agent ${name} on ${host} is of a version without metrics-port: farside agent upgrade`);
+  const { changes, metricsError } = await applyForwards(
+    agent,
+    { config, graceMs: argv.grace ?? APPLY_GRACE_MS },
+    signal,
+  );
   const failed = changes.filter(({ error }) => error !== undefined);
   for (const { id, error } of failed)
     people.warn(`${id} is not open yet, and tried again: ${error?.message}`);
+  if (metricsError !== undefined)
+    people.warn(`the port for metrics is not open yet, and tried again: ${metricsError.message}`);
   const description = await lendUntilOpen(run, { config, control });
   if (argv.json === true)
-    print(JSON.stringify({ agent: name, host, applied: true, changes, forwards: description.forwards }));
+    print(
+      JSON.stringify({
+        ...{ agent: name, host, applied: true, changes, forwards: description.forwards },
+        ...(description.metrics && { metrics: description.metrics }),
+      }),
+    );
   else for (const line of forwardLines(description)) print(line);
   return 0;
 }
@@ -164,51 +172,6 @@ async function attach(run: AgentRun): Promise<number> {
       `the build server has a hop ${user}@${hop} that this workstation's forwards.yaml does not have: nothing is signed for it`,
     );
   return attachUntilEnd(run, { config, control: controlOf(installation, host) });
-}
-
-async function status(run: AgentRun): Promise<number> {
-  const { argv, server, name, host, print, context } = run;
-  const { installed, isLingering } = await server.look(name);
-  const wanted = argv.name === undefined ? installed : [findInstallation({ installed }, name, host)];
-  if (wanted.length === 0 && argv.json !== true) print(`no agent on ${host}`);
-  for (const installation of wanted) {
-    let description: Parameters<typeof forwardLines>[0] | undefined;
-    if (installation.isRunning) {
-      await using agent = await server.attach(controlOf(installation, host));
-      description = await agent.ask(describeInstalled, {}, context.interrupts.signal);
-      const { audit } = description;
-      if (audit !== undefined)
-        await noteHostAudit({ host, agent: installation.name }, audit, stateFolder(context.env));
-    }
-    const { config: _, ...facts } = installation;
-    if (argv.json === true) {
-      const { config: __, ...now } = description ?? {};
-      print(JSON.stringify({ agent: facts.name, host, ...facts, lingering: isLingering, ...now }));
-      continue;
-    }
-    for (const line of installationLines(installation, host)) print(line);
-    if (description !== undefined) for (const line of forwardLines(description)) print(line);
-  }
-  return 0;
-}
-
-async function logs(run: AgentRun): Promise<number> {
-  const { argv, server, name, context } = run;
-  const { signal } = context.interrupts;
-  const { argv: command } = await server.installer.ask(
-    logCommand,
-    { name, lines: argv.lines ?? 100, follow: argv.follow === true },
-    signal,
-  );
-  const { ended } = server.commands.run(command, { stdout: context.stdout, stderr: context.stderr, signal });
-  try {
-    const { exitCode } = await ended;
-    return exitCode;
-  } catch (error) {
-    // Ctrl-C is how following ends.
-    if (signal.aborted && argv.follow === true) return 0;
-    throw error;
-  }
 }
 
 async function upgrade(run: AgentRun): Promise<number> {

@@ -1,5 +1,5 @@
 import { formatBind, formatTarget } from "@farside/orchestrator";
-import type { ConfigDifference, Installation, InstalledDescription } from "@farside/protocol";
+import type { ConfigDifference, HostLook, Installation, InstalledDescription } from "@farside/protocol";
 import { table } from "../output/table.ts";
 
 /** What one agent is, in a line, and below it what is not as it should be. */
@@ -8,8 +8,15 @@ export function installationLines({ name, supervisor, state, digest }: Installat
   return [`agent ${name} on ${host}: ${state} (${keeper}), bundle ${digest.slice(0, 16)}`];
 }
 
-/** Its forwards, a line each. */
-export function forwardLines({ config, forwards, lenders }: InstalledDescription): string[] {
+/** Whether what systemd keeps running outlives the user's last login, and what to do where it does not. */
+export function lingeringLine({ isLingering, user }: Pick<HostLook, "isLingering" | "user">): string {
+  return isLingering
+    ? `lingering is on for ${user}: it goes on without a login, and comes up with the host`
+    : `lingering is off for ${user}: it ends with that user's last login. Turn it on there, as root: loginctl enable-linger ${user}`;
+}
+
+/** Its forwards, a line each, and where it answers for its metrics. */
+export function forwardLines({ config, forwards, lenders, metrics }: InstalledDescription): string[] {
   const rows = forwards.map(({ id, bound, state, openRelays, totalRelays }) => {
     const forward = config.forwards.find((each) => each.id === id);
     const [bind = forward?.bind] = bound;
@@ -36,12 +43,20 @@ export function forwardLines({ config, forwards, lenders }: InstalledDescription
   return [
     ...table(["FORWARD", "STATE", "LISTENS ON", "TARGET", "RELAYS"], rows),
     ...troubles,
+    ...metricsLines(metrics),
     ...(isNeeded && lenders === 0 ? ["  nobody is attached: farside agent attach"] : []),
   ];
 }
 
+function metricsLines(metrics: InstalledDescription["metrics"]): string[] {
+  if (metrics === undefined) return [];
+  const { bound, error } = metrics;
+  if (bound.length > 0) return [`  metrics and health on ${bound.map(formatBind).join(" and ")}`];
+  return [`  metrics: not open${error === undefined ? "" : `: ${error.code}: ${error.message}`}`];
+}
+
 /** What applying changes, a line a forward. */
-export function changeLines({ forwards, isEmpty }: ConfigDifference): string[] {
+export function changeLines({ forwards, metricsPort, isEmpty }: ConfigDifference): string[] {
   if (isEmpty) return ["nothing changes"];
   const signs = { added: "+", removed: "-", changed: "~", unchanged: " " };
   return [
@@ -49,5 +64,6 @@ export function changeLines({ forwards, isEmpty }: ConfigDifference): string[] {
       const fields = each.change === "changed" ? ` (${each.fields.join(", ")})` : "";
       return `${signs[each.change]} ${each.id}: ${each.change}${fields}`;
     }),
+    ...(metricsPort === "unchanged" ? [] : [`${signs[metricsPort]} metrics-port: ${metricsPort}`]),
   ];
 }

@@ -5,10 +5,10 @@ import {
   eventOptions,
   forwardOptions,
   identityOptions,
-  residentOptions,
   sessionOptions,
   sshOptions,
 } from "../options/definitions.ts";
+import { residentOptions } from "../options/resident-options.ts";
 
 export const allForwardOptions = {
   ...forwardOptions,

@@ -16,6 +16,12 @@ test("a --ready-file that can't be made is refused before anything is started", 
   );
 });
 
+test("--metrics-port is refused where the agent ends with its connection", () => {
+  const base = { jump: "j", L: ["1:b:2"], "metrics-port": 9100 };
+  expect(() => sessionOptionsOf(base)).toThrow(/--metrics-port needs --reattach or --detach/);
+  expect(sessionOptionsOf({ ...base, reattach: true })).toMatchObject({ metricsPort: 9100 });
+});
+
 test("--detach is refused without an end", () => {
   const base = { jump: "j", L: ["1:b:2"], detach: true };
   expect(() => sessionOptionsOf(base)).toThrow(/--detach needs --ttl/);

@@ -12,6 +12,11 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
   parsePinnedKeys(argv["via-host-key"] ?? []);
   if (argv.detach === true && argv.ttl === undefined)
     throw usageError("--detach needs --ttl", "Nothing else would end it: --ttl 8h");
+  if (argv["metrics-port"] !== undefined && argv.reattach !== true && argv.detach !== true)
+    throw usageError(
+      "--metrics-port needs --reattach or --detach",
+      "The agent of a plain forward ends with its connection and has no such pages.",
+    );
   return {
     jump: jumpWithPort(argv.jump, argv.p),
     forwards: (argv.L ?? []).map(parseForwardSpec),
@@ -42,6 +47,7 @@ export function sessionOptionsOf(argv: ForwardArguments): ForwardOptions {
     graceMs: argv.grace,
     reattach: argv.reattach,
     detach: argv.detach,
+    metricsPort: argv["metrics-port"],
     startTimeoutMs: argv["start-timeout"],
     readyFile: readyFileOf(argv),
   };

@@ -241,20 +241,6 @@ export const sessionOptions = {
   },
 } as const satisfies Record<string, Options>;
 
-/** What only a session without a command can have. */
-export const residentOptions = {
-  reattach: {
-    type: "boolean",
-    group: "Session:",
-    describe: "Outlive a lost connection: go on for --lease, log in again and go on with what is open",
-  },
-  detach: {
-    type: "boolean",
-    group: "Session:",
-    describe: "Leave it running once it is ready, for what is left of --ttl, and print the session's name",
-  },
-} as const satisfies Record<string, Options>;
-
 export const jsonOption = {
   json: {
     type: "boolean",

@@ -60,6 +60,8 @@ export function describeEvent(event: SessionEvent): Description | undefined {
       );
     case "forward.open":
       return done(`listening on ${event.bind.join(" and ")}, forwarding to ${way(event.target, event.via)}`);
+    case "metrics.open":
+      return done(`metrics and health on ${event.bind.join(" and ")}`);
     case "forward.state":
       return describeState(event);
     case "forward.taken-over":

@@ -26,6 +26,7 @@ export function sessionFacts({ record, isLive }: StoredSession, now: Date = new 
     ...{ openRelays, totalRelays, bytesIn, bytesOut },
     ...(record.card !== undefined && { card: record.card }),
     ...(isLive && live !== undefined && { liveAt: live.at, relays: live.relays }),
+    ...(record.metrics === undefined ? {} : { metrics: record.metrics }),
     ...(record.expiresAt === undefined ? {} : { expiresAt: record.expiresAt }),
     ...(record.receipt === undefined ? {} : { receipt: record.receipt }),
   };

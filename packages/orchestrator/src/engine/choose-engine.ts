@@ -41,6 +41,7 @@ export interface EngineParts {
     readonly maxRelays: number;
     readonly probeMs: number;
     readonly connections: number | undefined;
+    readonly metricsPort: number | undefined;
   };
   readonly takeOver: AgentEngineOptions["forwarding"]["takeOver"];
   /** What is accepted as a hop's host key besides its declared ones. */
@@ -51,7 +52,7 @@ export interface EngineParts {
 /** The engine that the options ask for. */
 export function chooseEngine(options: ForwardOptions, parts: EngineParts): SessionPlan["engine"] {
   const { identity, folder, audit, startDeadline, forwards, judgeHostKey, numbers } = parts;
-  const { leaseMs, ttlMs, idleMs, graceMs, maxRelays, probeMs, connections } = numbers;
+  const { leaseMs, ttlMs, idleMs, graceMs, maxRelays, probeMs, connections, metricsPort } = numbers;
   const { allowAnyUser = false, allowUsers = [], remoteNode, onAgentLog } = options;
   const common = { identity, folder, audit, startDeadline };
   const openssh = {
@@ -69,7 +70,7 @@ export function chooseEngine(options: ForwardOptions, parts: EngineParts): Sessi
   return (context) => {
     if (makeEngine !== undefined) return makeEngine({ agent, openssh }, context);
     if (options.engine === "openssh") return new OpensshEngine(openssh, context);
-    if (bridge !== undefined) return new ResidentEngine({ ...agent, bridge }, context);
+    if (bridge !== undefined) return new ResidentEngine({ ...agent, bridge, metricsPort }, context);
     return new AgentEngine(agent, context);
   };
 }

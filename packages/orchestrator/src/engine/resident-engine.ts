@@ -4,9 +4,11 @@ import { AgentLink } from "../agent-link.ts";
 import { type AgentBundle, type Deployment, deploy } from "../deploy.ts";
 import { endAgent } from "../end-agent.ts";
 import { type ForwardCounters, sumCounters } from "../forward-counters.ts";
+import { formatBind } from "../forward-spec.ts";
 import type { Heartbeat } from "../heart.ts";
 import { type LinkMemory, newLinkMemory } from "../link-memory.ts";
 import { openForwards } from "../open-forwards.ts";
+import { recordedBind } from "../recorded-bind.ts";
 import type { RemoteCommand } from "../remote-command.ts";
 import { runtimeFor } from "../runtime/runtime-choice.ts";
 import type { AgentEngineOptions } from "./agent-engine.ts";
@@ -20,6 +22,8 @@ const MAX_SILENCE_MS = 6_000;
 export interface ResidentEngineOptions extends AgentEngineOptions {
   /** What reaches the agent's control socket again. */
   readonly bridge: AgentBundle;
+  /** Loopback port on which the agent answers for its metrics, too; 0 takes a free one. Default: none. */
+  readonly metricsPort?: number | undefined;
 }
 
 /** An agent that goes on for its lease when the way to it is lost, or for its ttl when it is left to itself. */
@@ -81,7 +85,22 @@ export class ResidentEngine implements Engine {
     const { forwarding, folder } = this.#options;
     const { host, route } = this.#context;
     const plan = { ...forwarding, host, folder };
+    // First: a port that is taken costs no signature.
+    await this.#openMetrics(signal);
     await abortable(openForwards({ plan, link: this.#connected, route, signal, onOpen }), signal);
+  }
+
+  async #openMetrics(signal: AbortSignal): Promise<void> {
+    const { metricsPort: port, folder, forwarding } = this.#options;
+    const { host, emit } = this.#context;
+    if (port === undefined) return;
+    const { takeOver } = forwarding;
+    const open = () => this.#connected.openMetrics({ port, ...(takeOver && { takeOver }) }, signal);
+    const recording = { folder, host, signal };
+    const bound = await abortable(recordedBind({ kind: "loopback", port }, open, recording), signal);
+    const bind = bound.map(formatBind);
+    folder.update({ metrics: bind });
+    emit({ event: "metrics.open", bind });
   }
 
   async describe(signal: AbortSignal): Promise<AgentDescription> {

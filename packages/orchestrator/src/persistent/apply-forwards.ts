@@ -8,7 +8,7 @@ import {
 } from "@farside/protocol";
 import type { HostPeer } from "./host-peer.ts";
 
-export type AppliedChange = ResultOf<typeof applyConfig>["changes"][number];
+export type AppliedConfig = ResultOf<typeof applyConfig>;
 
 /** What applying `config` would change, going by what the agent does now. */
 export async function differenceTo(
@@ -25,6 +25,6 @@ export async function applyForwards(
   agent: HostPeer,
   { config, graceMs }: { readonly config: InstalledConfig; readonly graceMs: number },
   signal: AbortSignal,
-): Promise<readonly AppliedChange[]> {
-  return (await agent.ask(applyConfig, { config, graceMs }, signal)).changes;
+): Promise<AppliedConfig> {
+  return agent.ask(applyConfig, { config, graceMs }, signal);
 }

@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import {
-  type BindAddress,
   CodedError,
   type HopIdentity,
   type InstalledConfig,
@@ -10,9 +9,10 @@ import {
 } from "@farside/protocol";
 import { fingerprint, type HostConfig, isFingerprint, parsePublicKeyLine } from "@farside/ssh";
 import { DEFAULTS } from "../forward-options.ts";
-import { parseBind, parseTarget } from "../forward-spec.ts";
+import { parseTarget } from "../forward-spec.ts";
 import { type HopSpec, parseHopList, parseHopSpec } from "../hop-spec.ts";
 import { resolveViaRoute, type ViaRouteOptions } from "../via-route.ts";
+import { bindOf } from "./bind-of.ts";
 import type { ForwardContent, ForwardsFileContent } from "./forwards-file.ts";
 
 export interface CompileOptions extends Pick<ViaRouteOptions, "hostKeys" | "resolve"> {
@@ -39,6 +39,7 @@ export async function compileForwards(
     version: 1,
     name: content.name ?? DEFAULT_AGENT_NAME,
     forwards,
+    ...(content["metrics-port"] !== undefined && { metricsPort: content["metrics-port"] }),
   };
 }
 
@@ -126,15 +127,6 @@ function writtenHop(hop: Exclude<ForwardContent["via"], string | undefined>[numb
   const spec = { user: hop.user, host: hop.host, port: hop.port };
   // A key that is given pins its host: what known_hosts has besides does not count.
   return { spec, blobs, fingerprints: [...keys.filter(isFingerprint), ...blobs.map(fingerprint)] };
-}
-
-function bindOf(listen: ForwardContent["listen"]): BindAddress {
-  if (typeof listen === "number") return { kind: "loopback", port: listen };
-  if (typeof listen === "string") return parseBind(listen);
-  if ("socket" in listen) return { kind: "unix", path: listen.socket };
-  return listen.address === undefined || listen.address === "localhost"
-    ? { kind: "loopback", port: listen.port }
-    : { kind: "tcp", address: listen.address, port: listen.port };
 }
 
 function targetOf(target: ForwardContent["target"]): TargetAddress {

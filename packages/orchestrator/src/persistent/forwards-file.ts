@@ -154,6 +154,14 @@ export const forwardsFile = v.strictObject({
   defaults: v.optional(
     v.pipe(v.strictObject(settings), about("What holds for every forward that does not say it itself.")),
   ),
+  "metrics-port": v.optional(
+    v.pipe(
+      port,
+      about(
+        "A port of the build server's 127.0.0.1 and ::1 that answers GET /metrics and /healthz, for the agent's own user and root; 0 takes a free one. Default: none.",
+      ),
+    ),
+  ),
   forwards: v.pipe(v.array(forward), v.minLength(1, "there must be a forward"), v.maxLength(64)),
 });
 export type ForwardsFileContent = v.InferOutput<typeof forwardsFile>;

@@ -4,6 +4,7 @@ import { readForwardsFile } from "./read-forwards-file.ts";
 
 const FULL = `# signing
 name: signing
+metrics-port: 9100
 defaults:
   via: signer@sign-1
   identity: attached
@@ -50,11 +51,26 @@ describe("forwards.yaml", () => {
   test("may say all that there is", () => {
     expect(readForwardsFile(FULL, "f.yaml")).toMatchObject({
       name: "signing",
+      "metrics-port": 9100,
       forwards: [{ id: "sign" }, {}, {}],
     });
   });
 
   test.each([
+    [
+      "metrics at a forward's port",
+      `${one("listen: 9100", "target: x:1")}\nmetrics-port: 9100\n`,
+      3,
+      13,
+      /metrics/,
+    ],
+    [
+      "metrics on no port",
+      `${one("listen: 1", "target: x:1")}\nmetrics-port: 9100a\n`,
+      5,
+      15,
+      /a port is a number/,
+    ],
     ["a wrong type", one("listen: [1]", "target: x:1"), 3, 13, /listen: write a port/],
     ["a port out of range", one("listen: 70000", "target: x:1"), 3, 13, /listen/],
     ["a listen that is none", one("listen: 44x4", "target: x:1"), 3, 13, /not a port number.*"44x4"/],

@@ -2,8 +2,9 @@ import { CodedError, harmless } from "@farside/protocol";
 import { isFingerprint, parsePublicKeyLine } from "@farside/ssh";
 import * as v from "valibot";
 import { type Document, isMap, isNode, isPair, isScalar, LineCounter, parseDocument } from "yaml";
-import { parseBind, parseTarget } from "../forward-spec.ts";
+import { parseTarget } from "../forward-spec.ts";
 import { parseHopList } from "../hop-spec.ts";
+import { bindOf } from "./bind-of.ts";
 import { type ForwardsFileContent, forwardsFile } from "./forwards-file.ts";
 
 const MAX_BYTES = 256 * 1024;
@@ -91,7 +92,11 @@ function wordsOf({ message, expected, received }: v.BaseIssue<unknown>): string 
 }
 
 /** What the schema can't say: the syntax within strings, and what must not stand together. */
-function contradictions({ forwards, defaults = {} }: ForwardsFileContent): Problem[] {
+function contradictions({
+  forwards,
+  defaults = {},
+  "metrics-port": metricsPort,
+}: ForwardsFileContent): Problem[] {
   const problems: Problem[] = [];
   const check = (path: Path, read: () => unknown) => {
     try {
@@ -114,7 +119,11 @@ function contradictions({ forwards, defaults = {} }: ForwardsFileContent): Probl
     const path = ["forwards", index] as const;
     if (ids.has(id)) problems.push({ path: [...path, "id"], text: `there is another ${id}` });
     ids.add(id);
-    if (typeof listen === "string") check([...path, "listen"], () => parseBind(listen));
+    check([...path, "listen"], () => {
+      const bind = bindOf(listen);
+      const isMetrics = bind.kind === "loopback" && bind.port !== 0 && bind.port === metricsPort;
+      if (isMetrics) throw new Error("that port is metrics-port");
+    });
     if (typeof target === "string") check([...path, "target"], () => parseTarget(target));
     checkVia([...path, "via"], via);
   }

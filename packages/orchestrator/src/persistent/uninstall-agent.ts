@@ -40,5 +40,6 @@ function portsOf(config: InstalledConfig | undefined): number[] {
   const ports = (config?.forwards ?? []).flatMap(({ bind }) =>
     bind.kind === "unix" || bind.port === 0 ? [] : [bind.port],
   );
+  if (config?.metricsPort !== undefined && config.metricsPort !== 0) ports.push(config.metricsPort);
   return [...new Set(ports)];
 }

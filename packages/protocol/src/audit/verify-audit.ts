@@ -2,7 +2,8 @@ import { createReadStream } from "node:fs";
 import { lstat } from "node:fs/promises";
 import { CodedError } from "../errors.ts";
 import { AuditFiles } from "./audit-files.ts";
-import { type ChainHead, MAX_LINE_BYTES } from "./audit-line.ts";
+import type { ChainHead } from "./audit-line.ts";
+import { LineSplitter } from "./line-splitter.ts";
 import { ChainCheck, type ChainReport } from "./verify-chain.ts";
 
 export interface AuditReport extends ChainReport {
@@ -26,11 +27,20 @@ export async function verifyAudit(folder: string, known: readonly ChainHead[] = 
       hint: "It begins with the first session.",
     });
   }
+  const report = await verifyLog(chunksOf(paths), { head, known });
+  return { ...report, files: paths };
+}
+
+/** What `verifyAudit` is told of a log whose bytes come from elsewhere, oldest file first. `head`: what its writer has kept of the newest line. */
+export async function verifyLog(
+  chunks: AsyncIterable<Uint8Array>,
+  { head, known }: { readonly head: ChainHead | undefined; readonly known: readonly ChainHead[] },
+): Promise<Omit<AuditReport, "files">> {
   const check = new ChainCheck(head === undefined ? known : [...known, head]);
-  let isWhole = true;
-  for (const path of paths) isWhole = await readLines(path, (line) => check.push(line));
-  const report = check.end({ isWhole });
-  return { ...report, files: paths, unproven: unprovenBy(report, { hasHead: head !== undefined, known }) };
+  const lines = new LineSplitter((line) => check.push(line));
+  for await (const chunk of chunks) lines.push(chunk);
+  const report = check.end({ isWhole: lines.end() });
+  return { ...report, unproven: unprovenBy(report, { hasHead: head !== undefined, known }) };
 }
 
 function unprovenBy(
@@ -60,27 +70,14 @@ async function isThere(path: string): Promise<boolean> {
   );
 }
 
-/** Calls `take` with each line; resolves with whether the last one had its line break. A line is read no further than a line may be long. */
-async function readLines(path: string, take: (line: Uint8Array) => void): Promise<boolean> {
-  let rest: Buffer = Buffer.alloc(0);
-  try {
-    for await (const chunk of createReadStream(path) as AsyncIterable<Buffer>) {
-      let bytes: Buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-      for (let at = bytes.indexOf(0x0a); at >= 0; at = bytes.indexOf(0x0a)) {
-        take(bytes.subarray(0, at));
-        bytes = bytes.subarray(at + 1);
-      }
-      // Longer than any line: what it is does not matter, but that it is not one.
-      rest =
-        bytes.length > MAX_LINE_BYTES
-          ? Buffer.concat([bytes.subarray(0, MAX_LINE_BYTES), Buffer.of(0)])
-          : bytes;
+async function* chunksOf(paths: readonly string[]): AsyncGenerator<Uint8Array> {
+  for (const path of paths) {
+    try {
+      yield* createReadStream(path) as AsyncIterable<Buffer>;
+    } catch (error) {
+      throw new CodedError("config.invalid", `cannot read ${path}: ${(error as Error).message}`, {
+        cause: error,
+      });
     }
-  } catch (error) {
-    throw new CodedError("config.invalid", `cannot read ${path}: ${(error as Error).message}`, {
-      cause: error,
-    });
   }
-  if (rest.length > 0) take(rest);
-  return rest.length === 0;
 }

@@ -41,6 +41,7 @@ describe("the difference of two configurations", () => {
         { change: "added", id: "d" },
         { change: "removed", id: "a" },
       ],
+      metricsPort: "unchanged",
       isEmpty: false,
     });
   });
@@ -74,6 +75,18 @@ describe("the difference of two configurations", () => {
     expect(configDifference(config(forward("a")), config(rekeyed)).forwards).toEqual([
       { change: "changed", id: "a", fields: ["route"] },
     ]);
+  });
+
+  test.each([
+    [undefined, 9100, "added"],
+    [9100, undefined, "removed"],
+    [9100, 9101, "changed"],
+    [9100, 9100, "unchanged"],
+    [undefined, undefined, "unchanged"],
+  ])("tells of the port for metrics, %s and then %s: %s", (before, after, metricsPort) => {
+    const [old, now] = [before, after].map((port) => ({ ...config(forward("a")), metricsPort: port }));
+    if (old === undefined || now === undefined) throw new Error("no configuration");
+    expect(configDifference(old, now)).toMatchObject({ metricsPort, isEmpty: metricsPort === "unchanged" });
   });
 
   test("says of every forward of both sides exactly one thing", () => {

@@ -10,8 +10,12 @@ export type ForwardChange =
   | { readonly change: "changed"; readonly id: string; readonly fields: readonly ForwardField[] }
   | { readonly change: "unchanged"; readonly id: string };
 
+type Compared = Pick<InstalledConfig, "forwards" | "metricsPort">;
+
 export interface ConfigDifference {
   readonly forwards: readonly ForwardChange[];
+  /** What becomes of the port for metrics. */
+  readonly metricsPort: "added" | "removed" | "changed" | "unchanged";
   /** Nothing would change. */
   readonly isEmpty: boolean;
 }
@@ -28,10 +32,7 @@ const FIELDS: readonly ForwardField[] = [
 ];
 
 /** What has to happen to get from `before` to `after`. The order of forwards and of a host's keys makes no difference. */
-export function configDifference(
-  before: Pick<InstalledConfig, "forwards">,
-  after: Pick<InstalledConfig, "forwards">,
-): ConfigDifference {
+export function configDifference(before: Compared, after: Compared): ConfigDifference {
   const old = new Map(before.forwards.map((forward) => [forward.id, forward]));
   const changes = after.forwards.map((forward): ForwardChange => {
     const previous = old.get(forward.id);
@@ -44,10 +45,20 @@ export function configDifference(
   });
   const removed = [...old.keys()].map((id): ForwardChange => ({ change: "removed", id }));
   const forwards = [...changes, ...removed];
+  const metricsPort = metricsChange(before.metricsPort, after.metricsPort);
   return {
-    forwards,
-    isEmpty: changes.every(isUnchanged) && removed.length === 0,
+    ...{ forwards, metricsPort },
+    isEmpty: changes.every(isUnchanged) && removed.length === 0 && metricsPort === "unchanged",
   };
+}
+
+function metricsChange(
+  before: number | undefined,
+  after: number | undefined,
+): ConfigDifference["metricsPort"] {
+  if (before === after) return "unchanged";
+  if (before === undefined) return "added";
+  return after === undefined ? "removed" : "changed";
 }
 
 function isUnchanged({ change }: ForwardChange): boolean {

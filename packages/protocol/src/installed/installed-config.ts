@@ -1,10 +1,7 @@
 import * as v from "valibot";
 import { MAX_FORWARDS, MAX_HOP_CONNECTIONS, MAX_HOPS } from "../limits.ts";
-import { admission, bindAddress, targetAddress } from "../messages.ts";
+import { admission, bindAddress, bindPort, count, name, port, targetAddress } from "../message-parts.ts";
 
-const name = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
 /** On the build server, where `~/` is the login's home. */
 const path = v.pipe(v.string(), v.maxLength(4096), v.regex(/^(?:~\/|\/)[^\p{Cc}]*$/u));
 
@@ -72,5 +69,7 @@ export const installedConfig = v.object({
     v.maxLength(MAX_FORWARDS),
     v.check((forwards) => new Set(forwards.map(({ id }) => id)).size === forwards.length, "an id twice"),
   ),
+  /** A loopback port for `GET /metrics` and `/healthz`; 0 takes a free one. Undefined: none. */
+  metricsPort: v.optional(bindPort),
 });
 export type InstalledConfig = v.InferOutput<typeof installedConfig>;

@@ -2,21 +2,16 @@
 import * as v from "valibot";
 import { defineRequest, type ResultOf } from "../define.ts";
 import { forwardState } from "../forward-state.ts";
-import { MAX_FORWARDS, MAX_HOPS, MAX_STRING_LENGTH } from "../limits.ts";
-import { bindAddress } from "../messages.ts";
+import { MAX_AUDIT_CHUNK_BYTES, MAX_FORWARDS, MAX_HOPS } from "../limits.ts";
+import { bindAddress, bytes, count, name, publicKeyBlob, text } from "../message-parts.ts";
 import { wireError } from "../wire-error.ts";
 import { agentName, installedConfig } from "./installed-config.ts";
 
-const text = v.pipe(v.string(), v.maxLength(MAX_STRING_LENGTH));
-const name = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const digest = v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/));
 const run = v.pipe(v.string(), v.regex(/^[0-9a-f]{32}$/));
 const path = v.pipe(text, v.startsWith("/"));
-const publicKeyBlob = v.pipe(
-  v.instance(Uint8Array as new () => Uint8Array),
-  v.check((value) => value.length <= 8192, "more than 8192 bytes"),
-);
+/** A line of an audit log, and its hash. */
+const auditPlace = v.object({ seq: v.pipe(count, v.minValue(1)), hash: digest });
 const hopIds = v.pipe(v.array(name), v.maxLength(MAX_FORWARDS * MAX_HOPS));
 
 const keptForward = v.object({
@@ -49,11 +44,10 @@ export const describeInstalled = defineRequest("installed.describe", {
     /** How many are attached. */
     lenders: count,
     /** The newest line of its audit log. */
-    audit: v.optional(
-      v.object({
-        seq: v.pipe(count, v.minValue(1)),
-        hash: v.pipe(v.string(), v.regex(/^[0-9a-f]{64}$/)),
-      }),
+    audit: v.optional(auditPlace),
+    /** The port for metrics, where there is to be one: what it listens on, or why it does not (yet). */
+    metrics: v.optional(
+      v.object({ bound: v.pipe(v.array(bindAddress), v.maxLength(8)), error: v.optional(wireError) }),
     ),
   }),
 });
@@ -64,7 +58,11 @@ export const applyConfig = defineRequest("installed.apply", {
   asker: "orchestrator",
   since: 1,
   params: v.object({ config: installedConfig, graceMs: count }),
-  result: v.object({ changes: v.pipe(v.array(change), v.maxLength(2 * MAX_FORWARDS)) }),
+  result: v.object({
+    changes: v.pipe(v.array(change), v.maxLength(2 * MAX_FORWARDS)),
+    /** Why the port for metrics is not open; it is tried again. */
+    metricsError: v.optional(wireError),
+  }),
 });
 
 /** For as long as this channel lives, ask it for signatures for these hops: `identity.sign`, decided on at the other end. */
@@ -163,15 +161,53 @@ export const removeAgent = defineRequest("install.remove", {
   result: v.object({ removed: v.pipe(v.array(path), v.maxLength(128)) }),
 });
 
-/** The command line that shows the agent's log, for `command.run`. */
+/** The command line that shows the log of the agent, for `command.run`. */
 export const logCommand = defineRequest("install.log", {
   asker: "orchestrator",
   since: 1,
-  params: v.object({ name: agentName, lines: v.pipe(count, v.maxValue(100_000)), follow: v.boolean() }),
+  params: v.object({
+    name: agentName,
+    lines: v.pipe(count, v.maxValue(100_000)),
+    follow: v.boolean(),
+  }),
   result: v.object({ argv: v.pipe(v.array(text), v.minLength(1), v.maxLength(32)) }),
+});
+
+/**
+ * Take hold of the agent's audit log as it is now: all its files, between two of its lines. Answered with how many bytes they are,
+ * oldest file first. What was held before is let go of.
+ */
+export const holdAudit = defineRequest("install.audit", {
+  asker: "orchestrator",
+  since: 1,
+  params: v.object({ name: agentName }),
+  result: v.object({
+    bytes: count,
+    /** What the agent has kept of its newest line. */
+    head: v.optional(auditPlace),
+  }),
+});
+
+/** Bytes of the audit log that is held. Empty at its end. */
+export const readHeldAudit = defineRequest("install.audit-read", {
+  asker: "orchestrator",
+  since: 1,
+  params: v.object({
+    offset: count,
+    length: v.pipe(count, v.minValue(1), v.maxValue(MAX_AUDIT_CHUNK_BYTES)),
+  }),
+  result: v.object({ data: bytes(MAX_AUDIT_CHUNK_BYTES) }),
 });
 
 /** Requests to an installed agent. */
 export const installedRequests = [describeInstalled, applyConfig, lendIdentity, upgradeInstalled] as const;
 /** Requests to the installer. */
-export const installerRequests = [lookAtHost, putAgent, putBundle, removeAgent, logCommand] as const;
+export const installerRequests = [
+  lookAtHost,
+  putAgent,
+  putBundle,
+  removeAgent,
+  logCommand,
+  holdAudit,
+  readHeldAudit,
+] as const;

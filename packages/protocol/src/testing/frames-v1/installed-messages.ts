@@ -133,4 +133,10 @@ export const installedMessages = {
     { name: "signing", lines: 100, follow: true },
     { argv: ["tail", "-n", "100", "-F", `${folder}/agent.log`] },
   ),
+  ...exchange(messages.holdAudit, { name: "signing" }, { bytes: 2 ** 28, head: { seq: 214, hash: digest } }),
+  ...exchange(
+    messages.readHeldAudit,
+    { offset: 2 ** 27, length: 262_144 },
+    { data: new Uint8Array([123, 125, 10]) },
+  ),
 };

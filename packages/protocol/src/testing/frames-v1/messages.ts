@@ -165,6 +165,14 @@ export const frozenMessages = {
   ),
   ...exchange(messages.describeHost, {}, { openFiles: 1024, killsUserProcesses: true, lingers: false }),
   ...exchange(messages.readyIdentity, { hopId: "1" }, {}),
+  ...exchange(
+    messages.openMetrics,
+    {
+      port: 0,
+      takeOver: { session: "calm-otter", lostRuns: ["0123456789abcdef".repeat(2)], isForced: true },
+    },
+    { bound: [{ kind: "tcp", address: "127.0.0.1", port: 9100 }] },
+  ),
   failure: { kind: "failure", id: 1, error },
   cancel: { kind: "cancel", id: 1 },
   ...installedMessages,
