@@ -104,7 +104,8 @@ describe("an installed agent", () => {
 
   test("keeps what V8 has compiled of it for its next start", async () => {
     const agent = await put(keptConfig(keptForward("a", await freePort(), echo.port)));
-    const kept = () => readdirSync(agent.places.folder).filter((file) => CODE_CACHE.test(file));
+    const kept = () =>
+      readdirSync(agent.places.folder).filter((file) => CODE_CACHE.test(file) && file.endsWith(".cache"));
     await agent.start();
     await expect.poll(kept, { timeout: 20_000 }).toHaveLength(1);
     const cache = path.join(agent.places.folder, kept()[0] ?? "");

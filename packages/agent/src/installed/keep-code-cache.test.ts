@@ -18,13 +18,14 @@ beforeEach(async () => {
   await writeFile(bundle, "");
   await symlink("agent-x.cjs", placesIn(folder).program);
   await writeFile(path.join(folder, OLD), "old");
+  await writeFile(path.join(folder, `${OLD}.new`), "o");
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const scope = (isTaken = false) => ({
   [COMPILED]: { script: { createCachedData: () => data }, cache: path.join(folder, NAME), isTaken },
 });
-const caches = async () => (await readdir(folder)).filter((name) => name.endsWith(".cache"));
+const caches = async () => (await readdir(folder)).filter((name) => name.includes(".cache"));
 
 describe("what V8 has compiled", () => {
   test("is kept privately, behind its checksum, in the place of any other, once", async () => {
@@ -45,6 +46,6 @@ describe("what V8 has compiled", () => {
     await keepCodeCache(placesIn(folder), bundle, scope(true));
     await keepCodeCache(placesIn(folder), bundle, {});
     await keepCodeCache(placesIn(folder), path.join(folder, "agent-y.cjs"), scope());
-    expect(await caches()).toEqual([OLD]);
+    expect(await caches()).toEqual([OLD, `${OLD}.new`]);
   });
 });

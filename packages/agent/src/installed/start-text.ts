@@ -1,8 +1,8 @@
 /** What `start.cjs` leaves for the bundle that it runs, in `globalThis`. */
 export const COMPILED = Symbol.for("farside.compiled");
 
-/** How a compiled form is called: by the SHA-256 of its bundle, and of the Node.js and the V8 flags that made it. */
-export const CODE_CACHE = /^agent-[0-9a-f]{16}-[0-9a-f]{16}\.cache$/;
+/** How a compiled form is called: by the SHA-256 of its bundle, and of the Node.js and the V8 flags that made it; also one that was not finished. */
+export const CODE_CACHE = /^agent-[0-9a-f]{16}-[0-9a-f]{16}\.cache(?:\.new)?$/;
 
 /** Of a code cache, what stands before it: the SHA-256 of the rest. */
 export const CHECKSUM_BYTES = 32;
