@@ -1,3 +1,5 @@
+import { SMALL_YOUNG_GENERATION } from "@farside/protocol/small-young-generation";
+
 /** What `start.cjs` leaves for the bundle that it runs, in `globalThis`. */
 export const COMPILED = Symbol.for("farside.compiled");
 
@@ -20,6 +22,9 @@ const Module = require("node:module");
 const path = require("node:path");
 const v8 = require("node:v8");
 const vm = require("node:vm");
+
+// As the agent sets it: what is compiled names the flags of its time.
+v8.setFlagsFromString("${SMALL_YOUNG_GENERATION}");
 
 const sha256 = (bytes) => crypto.createHash("sha256").update(bytes).digest();
 const short = (bytes) => sha256(bytes).toString("hex").slice(0, 16);
