@@ -50,7 +50,12 @@ const signalAll = (
   return ({ faultLab }) => faultLab.lab[host].exec(["pkill", `-${signal}`, "-f", pattern]);
 };
 
-const killed = (name: string, processes: Processes, signal: "KILL" | "TERM", outcome: Outcome): Fault => ({
+const killed = (
+  name: string,
+  processes: Processes,
+  signal: "INT" | "TERM" | "KILL",
+  outcome: Outcome,
+): Fault => ({
   name: `${name}: SIG${signal}`,
   lastsMs: 0,
   outcome,
@@ -133,16 +138,26 @@ export const faults: readonly Fault[] = [
       await goOn(context);
     },
   },
+  // It does not listen to them: a Ctrl-C is for farside, which ends it in order.
+  killed("signer", signer, "INT", "goes-on"),
+  killed("signer", signer, "TERM", "goes-on"),
   killed("signer", signer, "KILL", "goes-on"),
+  stopped("signer", signer, SHORT_MS, "goes-on"),
   stopped("signer", signer, LONG_MS, "goes-on"),
+  killed("agent", agent, "INT", "ends"),
   killed("agent", agent, "TERM", "ends"),
   killed("agent", agent, "KILL", "ends"),
   stopped("agent", agent, SHORT_MS, "goes-on"),
   stopped("agent", agent, LONG_MS, "ends"),
+  killed("jump host's sshd", jumpLogin, "INT", "ends"),
+  killed("jump host's sshd", jumpLogin, "TERM", "ends"),
   killed("jump host's sshd", jumpLogin, "KILL", "ends"),
   stopped("jump host's sshd", jumpLogin, SHORT_MS, "goes-on"),
   stopped("jump host's sshd", jumpLogin, LONG_MS, "ends"),
+  killed("target's sshd", targetLogin, "INT", "either"),
+  killed("target's sshd", targetLogin, "TERM", "either"),
   killed("target's sshd", targetLogin, "KILL", "either"),
+  stopped("target's sshd", targetLogin, SHORT_MS, "goes-on"),
   stopped("target's sshd", targetLogin, LONG_MS, "either"),
   {
     name: "workstation's cable: out for a moment",
