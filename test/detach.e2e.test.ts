@@ -1,7 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
-import type { LabProcess } from "./lab/lab-process.ts";
 import { holdConnection } from "./support/byte-traffic.ts";
 import { describeLab } from "./support/describe-lab.ts";
 import { startEcho } from "./support/echo-service.ts";
@@ -14,15 +13,11 @@ const GRACE_S = 2;
 
 describeLab("what outlives farside", () => {
   let lab: Lab;
-  let service: LabProcess;
   beforeAll(async () => {
     lab = await startLab();
-    service = await startEcho(lab.target, 4444);
+    await startEcho(lab.target, 4444);
   });
-  afterAll(async () => {
-    await service.kill();
-    await lab.close();
-  });
+  afterAll(() => lab.close());
   beforeEach(() => lab.jump.mark());
 
   const run = async (args: readonly string[], options: FarsideOptions = {}): Promise<FarsideRun> => {

@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
-import type { LabProcess } from "./lab/lab-process.ts";
 import { holdConnection } from "./support/byte-traffic.ts";
 import { describeLab } from "./support/describe-lab.ts";
 import { startEcho } from "./support/echo-service.ts";
@@ -14,17 +13,13 @@ const UID = 1500;
 
 describeLab("an agent that outlives its login, where systemd-logind looks after logins", () => {
   let lab: Lab;
-  let service: LabProcess;
   beforeAll(async () => {
     lab = await startLab({ card: false, jumpInit: "systemd" });
     await lab.workstation.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", KEY]);
     await lab.authorize(await lab.workstation.readFile(`${KEY}.pub`));
-    service = await startEcho(lab.jump, 4444);
+    await startEcho(lab.jump, 4444);
   });
-  afterAll(async () => {
-    await service.kill();
-    await lab.close();
-  });
+  afterAll(() => lab.close());
 
   const forward = () =>
     runFarside(

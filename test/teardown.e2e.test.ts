@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
-import type { LabProcess } from "./lab/lab-process.ts";
 import { holdConnection } from "./support/byte-traffic.ts";
 import { describeLab } from "./support/describe-lab.ts";
 import { startEcho } from "./support/echo-service.ts";
@@ -15,15 +14,11 @@ const LEASE_S = 3;
 
 describeLab("nothing is left on the jump host", () => {
   let lab: Lab;
-  let service: LabProcess;
   beforeAll(async () => {
     lab = await startLab();
-    service = await startEcho(lab.target, 4444);
+    await startEcho(lab.target, 4444);
   });
-  afterAll(async () => {
-    await service.kill();
-    await lab.close();
-  });
+  afterAll(() => lab.close());
   beforeEach(async () => {
     await waitFor(() => lab.card.counters().then(({ present }) => present), { what: "the card" });
     await lab.jump.mark();

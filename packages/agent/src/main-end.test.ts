@@ -3,14 +3,10 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { agentEnding, encodeFrame, renewLease, stopAgent } from "@farside/protocol";
 import { describe, expect, test } from "vitest";
-import {
-  AgentProcess,
-  type AgentProcessOptions,
-  startWithPreamble,
-  within,
-} from "./testing/agent-process.ts";
+import { AgentProcess, type AgentProcessOptions, startWithPreamble } from "./testing/agent-process.ts";
 import { client, isListening, nodeVersions, open, relayed, useBundle } from "./testing/bundle-under-test.ts";
 import { readAll, serveTcp } from "./testing/tcp.ts";
+import { within } from "./testing/within.ts";
 
 const shared = useBundle();
 

@@ -14,10 +14,11 @@ import {
 } from "@farside/protocol";
 import { type KeyPair, makeKeyPair, type Sshd, startSshd } from "@farside/ssh/testing";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { AgentProcess, startWithPreamble, within } from "./testing/agent-process.ts";
+import { AgentProcess, startWithPreamble } from "./testing/agent-process.ts";
 import { client, forwardTo, open, relayed, useBundle } from "./testing/bundle-under-test.ts";
 import { hasOtherUsers, NOBODY } from "./testing/other-user.ts";
 import { connect, readAll, serveTcp } from "./testing/tcp.ts";
+import { within } from "./testing/within.ts";
 
 const shared = useBundle();
 let key: KeyPair;

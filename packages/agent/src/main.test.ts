@@ -15,7 +15,7 @@ import {
 } from "@farside/protocol";
 import { type KeyPair, makeKeyPair, type Sshd, startSshd } from "@farside/ssh/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { AgentProcess, type AgentProcessOptions, within } from "./testing/agent-process.ts";
+import { AgentProcess, type AgentProcessOptions } from "./testing/agent-process.ts";
 import {
   client,
   forwardTo,
@@ -27,6 +27,7 @@ import {
 } from "./testing/bundle-under-test.ts";
 import { delegateTo } from "./testing/delegate.ts";
 import { connect, readAll, serveTcp } from "./testing/tcp.ts";
+import { within } from "./testing/within.ts";
 
 const shared = useBundle();
 let key: KeyPair;

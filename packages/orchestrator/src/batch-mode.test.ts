@@ -1,20 +1,13 @@
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { startSession } from "./deploy-and-forward.ts";
 import { planJumpLogin } from "./jump-login.ts";
-import { type BuiltAgent, buildAgent } from "./testing/build-agent.ts";
-import { type JumpHost, startJumpHost } from "./testing/jump-host.ts";
+import { buildAgent } from "./testing/build-agent.ts";
+import { startBuiltHost } from "./testing/built-host.ts";
 import { codeOf } from "./testing/session-probe.ts";
 
-let agent: BuiltAgent;
-let host: JumpHost;
-beforeAll(async () => {
-  agent = await buildAgent();
-  host = await startJumpHost(agent.bundle);
-}, 60_000);
-afterAll(async () => {
-  await host[Symbol.asyncDispose]();
-  await agent[Symbol.asyncDispose]();
-});
+const built = await startBuiltHost(buildAgent);
+const { host } = built;
+afterAll(() => built[Symbol.asyncDispose]());
 
 /** Asks about an unknown host key, and says yes. */
 async function login(sshOptions: Record<string, string>) {

@@ -1,22 +1,16 @@
 import { once } from "node:events";
 import { chmod, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { deployAndForward, startSession } from "./deploy-and-forward.ts";
-import { type BuiltAgent, buildAgent } from "./testing/build-agent.ts";
-import { type JumpHost, startJumpHost } from "./testing/jump-host.ts";
+import { buildAgent } from "./testing/build-agent.ts";
+import { startBuiltHost } from "./testing/built-host.ts";
+import type { JumpHost } from "./testing/jump-host.ts";
 import { eventsNamed } from "./testing/session-probe.ts";
 
-let agent: BuiltAgent;
-let host: JumpHost;
-beforeAll(async () => {
-  agent = await buildAgent();
-  host = await startJumpHost(agent.bundle);
-}, 60_000);
-afterAll(async () => {
-  await host[Symbol.asyncDispose]();
-  await agent[Symbol.asyncDispose]();
-});
+const built = await startBuiltHost(buildAgent);
+const { agent, host } = built;
+afterAll(() => built[Symbol.asyncDispose]());
 
 /** A program on the jump host in place of node. It answers `-v`; the rest is `body`. */
 async function fakeNode(name: string, body: string, version = "v20.0.0"): Promise<string> {

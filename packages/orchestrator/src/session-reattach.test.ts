@@ -3,7 +3,7 @@ import { readdir, readFile, rm, stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { connect, type Socket } from "node:net";
 import { agentHello, Peer, PROTOCOL_VERSIONS, WebSocketStream } from "@farside/protocol";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { WebSocketServer } from "ws";
 import { deployAndForward } from "./deploy-and-forward.ts";
 import { openIdentity } from "./identity-choice.ts";
@@ -11,21 +11,15 @@ import { planJumpLogin } from "./jump-login.ts";
 import type { Session } from "./session.ts";
 import { listSessions } from "./session-store.ts";
 import { teardownSession } from "./teardown-session.ts";
-import { type BuiltResidentAgent, buildResidentAgent } from "./testing/build-agent.ts";
+import { buildResidentAgent } from "./testing/build-agent.ts";
+import { startBuiltHost } from "./testing/built-host.ts";
 import { startEchoServer } from "./testing/echo-server.ts";
 import { type JumpHost, startJumpHost } from "./testing/jump-host.ts";
 import { boundPort, codeOf, eventsNamed, exchange } from "./testing/session-probe.ts";
 
-let agent: BuiltResidentAgent;
-let host: JumpHost;
-beforeAll(async () => {
-  agent = await buildResidentAgent();
-  host = await startJumpHost(agent.bundle);
-}, 60_000);
-afterAll(async () => {
-  await host[Symbol.asyncDispose]();
-  await agent[Symbol.asyncDispose]();
-});
+const built = await startBuiltHost(buildResidentAgent);
+const { agent, host } = built;
+afterAll(() => built[Symbol.asyncDispose]());
 
 const clean = { processes: [], listeners: [], files: [], clean: true };
 type More = Parameters<JumpHost["options"]>[0];

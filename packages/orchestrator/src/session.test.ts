@@ -3,24 +3,18 @@ import { readFile, stat } from "node:fs/promises";
 import { connect, createServer } from "node:net";
 import { sessionEvents } from "@farside/protocol";
 import * as v from "valibot";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { deployAndForward, startSession } from "./deploy-and-forward.ts";
-import { type BuiltAgent, buildAgent } from "./testing/build-agent.ts";
+import { buildAgent } from "./testing/build-agent.ts";
+import { startBuiltHost } from "./testing/built-host.ts";
 import { startEchoServer } from "./testing/echo-server.ts";
-import { type JumpHost, startJumpHost } from "./testing/jump-host.ts";
+import { startJumpHost } from "./testing/jump-host.ts";
 import { sessionFolders } from "./testing/session-folders.ts";
 import { boundPort, codeOf, eventsNamed, exchange } from "./testing/session-probe.ts";
 
-let agent: BuiltAgent;
-let host: JumpHost;
-beforeAll(async () => {
-  agent = await buildAgent();
-  host = await startJumpHost(agent.bundle);
-}, 60_000);
-afterAll(async () => {
-  await host[Symbol.asyncDispose]();
-  await agent[Symbol.asyncDispose]();
-});
+const built = await startBuiltHost(buildAgent);
+const { agent, host } = built;
+afterAll(() => built[Symbol.asyncDispose]());
 
 const clean = { processes: [], listeners: [], files: [], clean: true };
 const states = () => sessionFolders(host.sshd.folder.file("state"));

@@ -13,8 +13,9 @@ import {
   stopAgent,
 } from "@farside/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { AgentProcess, type AgentProcessOptions, within } from "../testing/agent-process.ts";
+import { AgentProcess, type AgentProcessOptions } from "../testing/agent-process.ts";
 import { type BuiltBundle, buildBundle, oldestNode } from "../testing/build-bundle.ts";
+import { within } from "../testing/within.ts";
 
 /** A deploy of these tests' own, by which their processes are found. */
 const NONCE = "c0000000000000000000000000000c4d";

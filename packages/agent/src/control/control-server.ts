@@ -1,4 +1,3 @@
-import { lstat, unlink } from "node:fs/promises";
 import http from "node:http";
 import type net from "node:net";
 import type { Duplex } from "node:stream";
@@ -6,7 +5,7 @@ import { CodedError, MAX_FRAME_BYTES, type MessageStream, WebSocketStream } from
 import { type WebSocket, WebSocketServer } from "ws";
 import type { Listener } from "../forwarding/listener.ts";
 import { openUnixListener } from "../forwarding/unix-listener.ts";
-import { answers } from "../takeover/stale-socket.ts";
+import { removeStaleSocket } from "../takeover/stale-socket.ts";
 
 /** Where on the socket the protocol is spoken. */
 const CONTROL_PATH = "/control";
@@ -38,7 +37,7 @@ export class ControlServer implements AsyncDisposable {
    * is there, and with `forward.bind-refused`.
    */
   static async open(options: ControlServerOptions): Promise<ControlServer> {
-    await removeStaleSocket(options.path);
+    await makeRoom(options.path);
     const webSockets = new WebSocketServer({
       ...{ noServer: true, clientTracking: false, perMessageDeflate: false, maxPayload: MAX_FRAME_BYTES },
     });
@@ -101,10 +100,15 @@ function notFound(_request: http.IncomingMessage, response: http.ServerResponse)
   response.writeHead(404).end();
 }
 
-async function removeStaleSocket(path: string): Promise<void> {
-  const found = await lstat(path).catch(() => undefined);
-  if (found === undefined) return;
-  if (!found.isSocket()) {
+async function makeRoom(path: string): Promise<void> {
+  const found = await removeStaleSocket(path, process.getuid?.() ?? -1);
+  if (found === "live") {
+    throw new CodedError("session.name-in-use", `opening the control socket ${path}: a live agent has it`, {
+      leg: "jump",
+      hint: "Take another --name, or end that one with: farside teardown --host HOST",
+    });
+  }
+  if (found === "foreign") {
     throw new CodedError(
       "forward.bind-refused",
       `opening the control socket ${path}: something else is there`,
@@ -113,11 +117,4 @@ async function removeStaleSocket(path: string): Promise<void> {
       },
     );
   }
-  if (await answers(path)) {
-    throw new CodedError("session.name-in-use", `opening the control socket ${path}: a live agent has it`, {
-      leg: "jump",
-      hint: "Take another --name, or end that one with: farside teardown --host HOST",
-    });
-  }
-  await unlink(path);
 }

@@ -4,9 +4,9 @@ import type net from "node:net";
 import { Duplex } from "node:stream";
 import { streamPair } from "@farside/protocol/testing";
 import { describe, expect, test } from "vitest";
-import { within } from "../testing/agent-process.ts";
 import { type RelayMode, relayTo } from "../testing/relay-front.ts";
 import { connect, readAll, serveTcp } from "../testing/tcp.ts";
+import { within } from "../testing/within.ts";
 import { readPool } from "./read-pool.ts";
 import { Relay } from "./relay.ts";
 

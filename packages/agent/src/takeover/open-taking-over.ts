@@ -77,7 +77,7 @@ async function makeRoom(
   { uid, onTaken }: TakeoverContext,
 ): Promise<boolean> {
   const address = place.kind === "unix" ? place.path : formatEndpoint(place.address, place.port);
-  if (place.kind === "unix" && (await removeStaleSocket(place.path, uid))) {
+  if (place.kind === "unix" && (await removeStaleSocket(place.path, uid)) === "removed") {
     onTaken({ address, reason: "stale-socket" });
     return true;
   }

@@ -4,16 +4,24 @@ import net from "node:net";
 /** A live listener takes a connection at once. */
 const PING_TIMEOUT_MS = 1_000;
 
-/** Removes the unix socket at `path` if it is one of the user `uid` that nobody listens on; whether it did. */
-export async function removeStaleSocket(path: string, uid: number): Promise<boolean> {
+/**
+ * What became of a unix socket's path: `free`, nothing was there; `removed`, a socket that nobody listens on; `live`, somebody does; `foreign`, it is no
+ * socket, or another user's, or can't be removed.
+ */
+export type StaleSocket = "free" | "removed" | "live" | "foreign";
+
+/** Removes the unix socket at `path` if it is one of the user `uid` that nobody listens on. */
+export async function removeStaleSocket(path: string, uid: number): Promise<StaleSocket> {
   const found = await lstat(path).catch(() => undefined);
-  if (found === undefined || !found.isSocket() || found.uid !== uid) return false;
-  if (await answers(path)) return false;
+  if (found === undefined) return "free";
+  if (!found.isSocket() || found.uid !== uid) return "foreign";
+  if (await answers(path)) return "live";
   const now = await lstat(path).catch(() => undefined);
-  if (now === undefined || now.ino !== found.ino || now.dev !== found.dev) return false;
+  if (now === undefined) return "free";
+  if (now.ino !== found.ino || now.dev !== found.dev) return "live";
   return unlink(path).then(
-    () => true,
-    () => false,
+    () => "removed",
+    () => "foreign",
   );
 }
 

@@ -1,7 +1,7 @@
-import { lstat, readdir, unlink } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
 import path from "node:path";
 import { leaveRunDirectory, runDirectories } from "../control/run-directory.ts";
-import { answers } from "../takeover/stale-socket.ts";
+import { removeStaleSocket } from "../takeover/stale-socket.ts";
 
 export interface StaleSocketsOptions {
   readonly uid: number;
@@ -17,9 +17,8 @@ export async function removeStaleSockets({ uid, environment }: StaleSocketsOptio
     if (owner?.isDirectory() !== true || owner.uid !== uid) continue;
     for (const name of await readdir(folder).catch(() => [])) {
       const file = path.join(folder, name);
-      const found = await lstat(file).catch(() => undefined);
-      if (found?.isSocket() === true && !(await answers(file))) await unlink(file).catch(() => undefined);
-      if ((await lstat(file).catch(() => undefined)) !== undefined) left.push(file);
+      const found = await removeStaleSocket(file, uid);
+      if (found === "live" || found === "foreign") left.push(file);
     }
     await leaveRunDirectory(folder);
   }

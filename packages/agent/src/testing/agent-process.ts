@@ -1,33 +1,28 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { once } from "node:events";
 import {
   type AgentEndReason,
   type AgentHello,
-  abortable,
   agentEnding,
   agentHello,
   agentWarning,
   type CommandOutputParams,
   commandOutput,
   type DataOf,
-  deadline,
   type EventDefinition,
-  eventsToOrchestrator,
   FramedStream,
   handle,
   type OrchestratorHello,
-  on,
   orchestratorHello,
   Peer,
-  PreambleScanner,
   type SignParams,
-  signWithIdentity,
 } from "@farside/protocol";
+import { type StartedBundle, startBundle } from "./started-bundle.ts";
+import { hearing, signsWith, testHello } from "./test-orchestrator.ts";
+import { within } from "./within.ts";
 
 const NONCE = "0123456789abcdef0123456789abcdef";
 const DIGEST = "ab".repeat(32);
-/** Longest wait for anything in these tests. */
-const WAIT_MS = 10_000;
 
 export interface AgentProcessOptions {
   /** Path of agent.cjs. */
@@ -68,32 +63,18 @@ export class AgentProcess implements AsyncDisposable {
       new FramedStream({ readable: child.stdout, writable: child.stdin }, { initial: rest }),
       {
         requests: [
-          handle(signWithIdentity, async (params) => {
-            if (options.sign === undefined) throw new Error("nothing signs here");
-            return { signature: await options.sign(params) };
-          }),
+          signsWith(options.sign),
           handle(commandOutput, options.onOutput ?? (async () => ({ isOpen: true }))),
         ],
-        events: eventsToOrchestrator.map((definition) =>
-          on(definition as EventDefinition, (data) => {
-            events.push({ name: definition.name, data });
-            for (const look of watchers) look();
-          }),
-        ),
+        events: hearing(({ name }, data) => {
+          events.push({ name, data });
+          for (const look of watchers) look();
+        }),
       },
     );
     const hello = (await waitForEvent(events, watchers, agentHello, () => true)) as AgentHello;
     if (!("hello" in options) || options.hello !== undefined) {
-      peer.emit(orchestratorHello, {
-        protocol: 1,
-        session: "test-session",
-        leaseMs: 15_000,
-        ttlMs: 0,
-        idleMs: 0,
-        logLevel: "debug",
-        capabilities: [],
-        ...options.hello,
-      });
+      peer.emit(orchestratorHello, testHello("test-session", options.hello));
     }
     return new AgentProcess(child, peer, hello, events, stderr, watchers);
   }
@@ -160,32 +141,10 @@ export async function startWithPreamble({
   node = process.execPath,
   nonce = NONCE,
   wrap,
-}: AgentProcessOptions) {
+}: AgentProcessOptions): Promise<StartedBundle> {
   const boot = `globalThis[Symbol.for("farside.boot")]={nonce:"${nonce}",digest:"${DIGEST}"};require(${JSON.stringify(bundle)})`;
   const own = [node, "-e", boot];
-  const [command = node, ...args] = wrap?.(own) ?? own;
-  const child = spawn(command, args, { stdio: "pipe" });
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  child.stdin.on("error", () => {});
-  const scanner = new PreambleScanner(nonce);
-  const preamble = new Promise<Buffer>((resolve, reject) => {
-    const take = () => {
-      for (let chunk = child.stdout.read(); chunk !== null; chunk = child.stdout.read()) {
-        const found = scanner.push(chunk);
-        if (found === undefined) continue;
-        child.stdout.off("readable", take);
-        resolve(found.rest);
-        return;
-      }
-    };
-    child.stdout.on("readable", take);
-    child.once("exit", () => reject(new Error(`the agent ended before its preamble: ${stderr}`)));
-  });
-  const rest = await within(preamble, () => `no preamble; stderr: ${stderr}`);
-  return { child, rest, stderr: () => stderr };
+  return startBundle(wrap?.(own) ?? own, { nonce });
 }
 
 async function waitForEvent(
@@ -205,17 +164,4 @@ async function waitForEvent(
     look();
   });
   return within(found, () => `no ${definition.name}; there were ${JSON.stringify(events)}`);
-}
-
-/** `promise`, or a failure that says what was missing. */
-export async function within<T>(promise: Promise<T>, missing: () => string, ms = WAIT_MS): Promise<T> {
-  const limit = deadline(ms, "too long");
-  try {
-    return await abortable(promise, limit.signal);
-  } catch (error) {
-    if (limit.signal.aborted) throw new Error(missing());
-    throw error;
-  } finally {
-    limit.release();
-  }
 }

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { within } from "./agent-process.ts";
+import { within } from "./within.ts";
 
 /** Whether tests can have a second user: only root can be one. */
 export const hasOtherUsers = process.getuid?.() === 0;

@@ -1,4 +1,4 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -8,21 +8,18 @@ import {
   agentHello,
   type DataOf,
   type EventDefinition,
-  eventsToOrchestrator,
-  handle,
   MAX_FRAME_BYTES,
   type OrchestratorHello,
-  on,
   orchestratorHello,
   Peer,
-  PreambleScanner,
   type SignParams,
-  signWithIdentity,
   WebSocketStream,
 } from "@farside/protocol";
 import { WebSocket } from "ws";
 import { jobArgument } from "../boot-facts.ts";
-import { within } from "./agent-process.ts";
+import { startBundle } from "./started-bundle.ts";
+import { hearing, signsWith, testHello } from "./test-orchestrator.ts";
+import { within } from "./within.ts";
 
 /** A process that the loader has started on the host, up to its preamble. */
 export interface LoadedProcess {
@@ -54,27 +51,7 @@ export async function load({
     .digest("hex");
   const facts = `{nonce:"${nonce}",digest:"${digest}",argument:"${jobArgument(job)}",compressed:require("fs").readFileSync(${JSON.stringify(`${bundle}.br`)})}`;
   const boot = `globalThis[Symbol.for("farside.boot")]=${facts};require(${JSON.stringify(bundle)})`;
-  const child = spawn(node, ["-e", boot], { stdio: "pipe", env: environment });
-  let stderr = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => {
-    stderr += text;
-  });
-  child.stdin.on("error", () => undefined);
-  const scanner = new PreambleScanner(nonce);
-  const preamble = new Promise<{ status: string; rest: Buffer }>((resolve, reject) => {
-    const take = () => {
-      for (let chunk = child.stdout.read(); chunk !== null; chunk = child.stdout.read()) {
-        const found = scanner.push(chunk);
-        if (found === undefined) continue;
-        child.stdout.off("readable", take);
-        resolve(found);
-        return;
-      }
-    };
-    child.stdout.on("readable", take);
-    child.stdout.once("end", () => reject(new Error(`no preamble; stderr: ${stderr}`)));
-  });
-  const { status, rest } = await within(preamble, () => `no preamble; stderr: ${stderr}`);
+  const { child, status, rest } = await startBundle([node, "-e", boot], { nonce, env: environment });
   if (rest.length > 0) child.stdout.unshift(rest);
   const carrier = Duplex.from({ readable: child.stdout, writable: child.stdin });
   carrier.on("error", () => undefined);
@@ -104,18 +81,7 @@ export class Control implements AsyncDisposable {
     await within(once(socket, "open"), () => "no WebSocket");
     await within(control.#greeted, () => "no hello");
     if ("hello" in options) {
-      control.peer.emit(orchestratorHello, {
-        ...{
-          protocol: 1,
-          session: "test",
-          leaseMs: 15_000,
-          ttlMs: 0,
-          idleMs: 0,
-          logLevel: "debug",
-          capabilities: [],
-        },
-        ...options.hello,
-      });
+      control.peer.emit(orchestratorHello, testHello("test", options.hello));
     }
     return control;
   }
@@ -126,18 +92,11 @@ export class Control implements AsyncDisposable {
       greet = resolve;
     });
     this.peer = new Peer(new WebSocketStream(socket), {
-      requests: [
-        handle(signWithIdentity, async (params) => {
-          if (sign === undefined) throw new Error("nothing signs here");
-          return { signature: await sign(params) };
-        }),
-      ],
-      events: eventsToOrchestrator.map((definition) =>
-        on(definition as EventDefinition, (data) => {
-          this.events.push({ name: definition.name, data });
-          if (definition === agentHello) greet(data as AgentHello);
-        }),
-      ),
+      requests: [signsWith(sign)],
+      events: hearing(({ name }, data) => {
+        this.events.push({ name, data });
+        if (name === agentHello.name) greet(data as AgentHello);
+      }),
     });
   }
 
