@@ -11,7 +11,8 @@ def log(text):
 class Server(asyncssh.SSHServer):
     def connection_made(self, connection):
         self.connection = connection
-        log("Child connection from " + connection.get_extra_info("peername")[0])
+        self.peer = "%s:%d" % connection.get_extra_info("peername")[:2]
+        log("Child connection from " + self.peer)
     def begin_auth(self, username):
         self.username = username
         self.connection.set_authorized_keys("/etc/ssh/matrix-keys/" + username)
@@ -19,7 +20,7 @@ class Server(asyncssh.SSHServer):
     def connection_requested(self, host, port, origin, origin_port):
         return True
     def auth_completed(self):
-        log("Pubkey auth succeeded for '" + self.username + "'")
+        log("Pubkey auth succeeded for '" + self.username + "' from " + self.peer)
 
 async def run(process):
     account = pwd.getpwnam(process.get_extra_info("username"))

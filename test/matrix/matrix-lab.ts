@@ -83,19 +83,28 @@ export class MatrixLab implements AsyncDisposable {
     return `${cell.id}@${JUMP}`;
   }
 
-  /** How many connections the server logged, and how many logins of `user`. */
+  /** How many connections the server logged, in all or of those that named `user`, and how many logins of it. */
   async counts(user?: string): Promise<{ connections: number; logins: number }> {
     const isOther = this.#server.program !== "openssh";
     const log = isOther ? (this.#programs[0]?.stderr ?? "") : await this.lab.jump.sshd.log();
     const connection = isOther ? /Child connection from /g : /^Connection from /gm;
     const login = isOther ? `Pubkey auth succeeded for '${user}'` : `Accepted publickey for ${user} `;
-    return { connections: log.match(connection)?.length ?? 0, logins: log.split(login).length - 1 };
+    return {
+      connections: user === undefined ? (log.match(connection)?.length ?? 0) : portsOf(log, user).size,
+      logins: log.split(login).length - 1,
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#programs.map((program) => program.kill()));
     await this.lab.close();
   }
+}
+
+/** The ports that connections came from which said that they were this user's. */
+function portsOf(log: string, user: string): Set<string> {
+  const lines = log.split("\n").filter((line) => new RegExp(`\\b${user}\\b`).test(line));
+  return new Set(lines.flatMap((line) => /(?: port |\bfrom <?[\d.]+:)(\d+)/.exec(line)?.[1] ?? []));
 }
 
 export const homeOf = (cell: Cell): string => `/home/${cell.id}`;

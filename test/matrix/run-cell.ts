@@ -41,14 +41,14 @@ export async function runCell(matrix: MatrixLab, cell: Cell): Promise<Outcome> {
   if (ready !== undefined) problems.push(...(await useAndEnd(matrix, farside, ready, cell)));
   const endMs = await ended;
   const ms = ready === undefined ? endMs : readyMs;
-  const error = farside.of("error").at(-1);
-  const connected = farside.of("hop.connected")[0];
-  const sinceLogin = error && connected && Date.parse(error.at) - Date.parse(connected.at);
+  const error = onlyError(farside);
   const hasUncleanReceipt = farside.of("receipt").some(({ clean }) => !clean);
   const expected = cell.expect;
   const { code } = await farside.exit;
   if (fails(expected))
-    problems.push(...checkFailure(expected, { code, error, hasUncleanReceipt, ms: sinceLogin ?? endMs }));
+    problems.push(
+      ...checkFailure(expected, { code, error, hasUncleanReceipt, ms: sinceLogin(farside) ?? endMs }),
+    );
   else problems.push(...checkSuccess(expected, farside, { code, isReady: ready !== undefined }));
   problems.push(...(await checkLog(matrix, cell)), ...(await checkLeftovers(matrix, cell)));
   if (host !== undefined) await jump.run(["bash", "-e", "-c", host.after]);
@@ -94,6 +94,18 @@ function checkSuccess(
   return problems;
 }
 
+/** From the login to the jump host to the error, in ms; undefined where there was none of the two. */
+export function sinceLogin(farside: FarsideRun): number | undefined {
+  const [error, connected] = [farside.of("error").at(-1), farside.of("hop.connected")[0]];
+  return error && connected && Date.parse(error.at) - Date.parse(connected.at);
+}
+
+/** The one error; undefined where there is none or more than one. */
+export function onlyError(farside: FarsideRun): SessionEventOf<"error"> | undefined {
+  const errors = farside.of("error");
+  return errors.length === 1 ? errors[0] : undefined;
+}
+
 /** What of a failure is not as the table says. */
 export function checkFailure(
   expected: Fails,
@@ -106,7 +118,7 @@ export function checkFailure(
   },
 ): string[] {
   const { error, ms } = found;
-  if (error === undefined) return [`no error, exit ${found.code}`];
+  if (error === undefined) return [`not one error, exit ${found.code}`];
   const problems: string[] = [];
   if (error.code !== expected.code) problems.push(`${error.code}, not ${expected.code}`);
   if (found.code !== errorTable[expected.code].exit) problems.push(`exit ${found.code}`);
@@ -125,10 +137,13 @@ export function checkFailure(
 
 /** One connection, one authentication: by sshd's own words. */
 async function checkLog(matrix: MatrixLab, { id, expect }: Cell): Promise<string[]> {
-  const { logins } = await matrix.counts(id);
+  const { connections, logins } = await matrix.counts(id);
   const isRefused = fails(expect) && expect.code === "hop.auth-refused";
   const wanted = isRefused ? 0 : 1;
-  return logins === wanted ? [] : [`${logins} authentications, not ${wanted}`];
+  return [
+    ...(connections === 1 ? [] : [`${connections} connections, not 1`]),
+    ...(logins === wanted ? [] : [`${logins} authentications, not ${wanted}`]),
+  ];
 }
 
 /** Nothing of the account is left on the host, but what its own rc files started. */

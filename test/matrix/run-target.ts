@@ -1,3 +1,4 @@
+import type { Host } from "../lab/host.ts";
 import { startLab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/lab-process.ts";
 import { JUMP_LOGIN, runFarside, TARGET_LOGIN } from "../support/farside.ts";
@@ -7,7 +8,7 @@ import { fails } from "./cell.ts";
 import { debianRoot } from "./debian-root.ts";
 import { ECHO, ECHO_PORT, EXCHANGE, KEY } from "./exchange.ts";
 import { startOtherServer } from "./other-servers.ts";
-import { checkFailure } from "./run-cell.ts";
+import { checkFailure, onlyError, sinceLogin } from "./run-cell.ts";
 import type { TargetCell } from "./target-cells.ts";
 
 export interface TargetOutcome {
@@ -48,6 +49,7 @@ export async function runTarget(cell: TargetCell): Promise<TargetOutcome> {
 
   const problems: string[] = [];
   const forward = ["forward", JUMP_LOGIN, "-L", `0:127.0.0.1:${ECHO_PORT}`, "--via", TARGET_LOGIN];
+  const startedAt = performance.now();
   await using farside = runFarside(lab, [...forward, "--identity", KEY, "--log-level", "debug", ...args], {
     pin: false,
   });
@@ -61,10 +63,17 @@ export async function runTarget(cell: TargetCell): Promise<TargetOutcome> {
     if (receipt?.clean !== true) problems.push(`the receipt is not clean: ${JSON.stringify(receipt)}`);
   }
   const { code } = await farside.exit;
-  const error = farside.of("error").at(-1);
-  if (fails(expected))
-    problems.push(...checkFailure(expected, { code, error, hasUncleanReceipt: false, ms: 0 }));
-  else if (code !== 0 || ready === undefined) problems.push(`exit ${code}`);
+  const endMs = performance.now() - startedAt;
+  const error = onlyError(farside);
+  const hasUncleanReceipt = farside.of("receipt").some(({ clean }) => !clean);
+  if (fails(expected)) {
+    const ms = sinceLogin(farside) ?? endMs;
+    problems.push(...checkFailure(expected, { code, error, hasUncleanReceipt, ms }));
+  } else {
+    if (code !== 0 || ready === undefined) problems.push(`exit ${code}`);
+    problems.push(...(await checkLogins(jump, "jump host")));
+    if (server.program === "openssh") problems.push(...(await checkLogins(target, "target")));
+  }
   for (const host of [jump, target]) {
     let left = await host.residue();
     const isClean = async () => {
@@ -78,4 +87,14 @@ export async function runTarget(cell: TargetCell): Promise<TargetOutcome> {
   await Promise.all(programs.map((program) => program.kill()));
   const end = error?.code ?? (ready === undefined ? "nothing" : "works");
   return { cell, problems, end, transcript: farside.transcript };
+}
+
+/** One connection and one authentication, by sshd's own words. */
+async function checkLogins(host: Host, name: string): Promise<string[]> {
+  const log = await host.sshd.log();
+  const [connections, logins] = [/^Connection from /gm, /^Accepted publickey for /gm].map(
+    (line) => log.match(line)?.length ?? 0,
+  );
+  const isOne = connections === 1 && logins === 1;
+  return isOne ? [] : [`${connections} connections and ${logins} authentications at the ${name}`];
 }
