@@ -15,17 +15,20 @@ export class LabSshd {
   }
 
   /**
-   * Starts sshd; `lines` come first in its configuration and therefore win, `without` leaves out usual ones. Resolves once
-   * it listens.
+   * Starts sshd; `lines` come first in its configuration and therefore win, `without` leaves out usual ones, `under` is a
+   * command put before it. Resolves once it listens.
    */
-  async start(lines: readonly string[] = [], { without }: { without?: RegExp } = {}): Promise<void> {
+  async start(
+    lines: readonly string[] = [],
+    { without, under = [] }: { without?: RegExp; under?: readonly string[] } = {},
+  ): Promise<void> {
     const host = this.#host;
     // As a login by PAM, it has a session of logind's and the user's manager.
     const first = host.hasSystemd ? [...lines, "UsePAM yes"] : lines;
     const usual = baseConfig(host.address).filter((line) => without?.test(line) !== true);
     const config = [...first, ...usual, ""].join("\n");
     await host.writeFile("/etc/ssh/sshd_config", config);
-    const sshd = ["/usr/sbin/sshd", "-E", LOG];
+    const sshd = [...under, "/usr/sbin/sshd", "-E", LOG];
     // One that is not among systemd's processes can't give its logins a session.
     const service = ["systemd-run", "--quiet", "--collect", "--property=KillMode=process", ...sshd, "-D"];
     const { code, stderr } = await host.exec(host.hasSystemd ? service : sshd);

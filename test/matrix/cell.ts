@@ -45,6 +45,8 @@ export interface Server extends Trait {
   readonly program: "openssh" | "dropbear" | "asyncssh";
   /** Debian release of the jump host; the machine's own tree where left out. */
   readonly release?: string;
+  /** Its logins can run programs of this machine, by qemu. */
+  readonly emulates?: "arm64";
 }
 
 export interface Works {

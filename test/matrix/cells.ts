@@ -306,6 +306,7 @@ const otherServers: Row[] = [
   [works, { server: servers.backports13 }],
   [{ shows: /Welcome.*no newline/ }, { server: servers.backports13, noise: noises.prints }],
   [works, { server: servers.backports13, shell: dash, policy: policies.oneSession }],
+  [on22, { server: servers.arm64, runtime: sent, policy: policies.arm64Chroot }],
   ...[servers.dropbear].flatMap((server): Row[] => [
     [works, { server }],
     [{ shows: /Welcome.*no newline/ }, { server, noise: noises.prints, shell: zsh }],

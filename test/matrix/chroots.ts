@@ -8,24 +8,29 @@ const PACKAGES = ["busybox-static", "musl"] as const;
 const DOWNLOAD_TIMEOUT_MS = 120_000;
 const run = promisify(execFile);
 
+export const matrixCache = CACHE;
 /** What Debian's packages `busybox-static` and `musl` hold; lab hosts see the machine's /var. */
 export const packagesFolder = `${CACHE}/packages`;
 
-/** Makes sure that they are there. Needs apt-get and a Debian mirror the first time. */
-export async function fetchPackages(): Promise<void> {
-  if (await exists(packagesFolder)) return;
+export function fetchPackages(): Promise<void> {
+  return fetchDebs(packagesFolder, PACKAGES);
+}
+
+/** Makes sure that `folder` holds what these packages do. Needs apt-get and a Debian mirror the first time. */
+export async function fetchDebs(folder: string, packages: readonly string[]): Promise<void> {
+  if (await exists(folder)) return;
   await mkdir(CACHE, { recursive: true });
-  const unfinished = await mkdtemp(`${packagesFolder}-`);
+  const unfinished = await mkdtemp(`${folder}-`);
   try {
     // apt's own user may not write to a folder of root's: it says so, and goes on as root.
-    await run("apt-get", ["-qq", "-o", "APT::Sandbox::User=root", "download", ...PACKAGES], {
+    await run("apt-get", ["-qq", "-o", "APT::Sandbox::User=root", "download", ...packages], {
       cwd: unfinished,
       timeout: DOWNLOAD_TIMEOUT_MS,
     });
     await run("sh", ["-e", "-c", `for deb in *.deb; do dpkg -x "$deb" tree; done; chmod 755 tree`], {
       cwd: unfinished,
     });
-    await rename(`${unfinished}/tree`, packagesFolder);
+    await rename(`${unfinished}/tree`, folder);
   } finally {
     await rm(unfinished, { recursive: true, force: true });
   }

