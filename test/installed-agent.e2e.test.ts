@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { type Lab, startLab, TARGET } from "./lab/lab.ts";
 import type { LabProcess } from "./lab/lab-process.ts";
@@ -5,7 +6,7 @@ import { installProgram } from "./lab/program.ts";
 import { farsideAgent, startFarsideAgent } from "./support/agent-cli.ts";
 import { describeLab } from "./support/describe-lab.ts";
 import { expectError } from "./support/expect-error.ts";
-import { JUMP_LOGIN, runFarside, TARGET_LOGIN } from "./support/farside.ts";
+import { cliPath, JUMP_LOGIN, runFarside, TARGET_LOGIN } from "./support/farside.ts";
 import { isNothing } from "./support/leftovers.ts";
 import { waitFor } from "./support/wait-for.ts";
 
@@ -248,6 +249,7 @@ describeLab("an agent installed on a build server with systemd", () => {
     await install(sign, direct);
     const status = await farsideAgent(lab, "status");
     expect(status.stdout).toMatch(/^agent agent on builder@172\.16\.16\.158: active \(systemd\)/);
+    expect(status.stdout).toContain("  lingering is on for builder: it goes on without a login");
     const logs = await farsideAgent(lab, "logs", "--lines", "50");
     expect(logs.stdout).toContain('"message":"agent ready"');
     await compiledIsKept();
@@ -289,9 +291,10 @@ describeLab("an agent installed on a build server without systemd", () => {
     await lab.authorize(await lab.workstation.readFile("/root/.ssh/id_ed25519.pub"));
     const key = ["--identity", "/root/.ssh/id_ed25519"];
     const run = (subcommand: string, ...args: string[]) => farsideAgent(lab, subcommand, ...key, ...args);
+    const login = { id: "login", listen: 4444, target: "localhost:22", via: TARGET_LOGIN };
     await lab.workstation.writeFile(
       FILE,
-      fileOf({ id: "login", listen: 4444, target: "localhost:22", via: TARGET_LOGIN }),
+      JSON.stringify({ ...JSON.parse(fileOf(login)), "metrics-port": 9100 }),
     );
     await lab.jump.mark();
     const nothingLeft = async () => {
@@ -339,6 +342,7 @@ describeLab("an agent installed on a build server without systemd", () => {
       forwards: [{ id: "login", state: { phase: "open" } }],
     });
     expect((await run("logs")).stdout).toContain('"message":"agent ready"');
+    await expectAuditShown(lab, key);
     // A reboot, as far as it concerns an agent: its processes are gone, its files are there.
     for (const lock of ["supervisor.lock", "agent.lock"]) {
       const holder = JSON.parse(await lab.jump.readFile(`${FOLDER}/${lock}`)) as { pid: number };
@@ -353,6 +357,64 @@ describeLab("an agent installed on a build server without systemd", () => {
     await nothingLeft();
   });
 });
+
+/** What is done to the agent's log on its host behind a status is found from the workstation, which logs in and reads it. */
+async function expectAuditShown(lab: Lab, key: readonly string[]): Promise<void> {
+  const file = `${FOLDER}/audit.jsonl`;
+  const written = async () => (await lab.jump.readFile(file)).trimEnd().split("\n");
+  const events = async () => (await written()).map((line) => (JSON.parse(line) as { event: string }).event);
+  await waitFor(async () => (await events()).at(-1) === "stop", {
+    what: "the end of the process before the upgrade",
+  });
+  expect((await events()).slice(-4)).toContain("upgraded");
+  const status = await farsideAgent(lab, "status", ...key);
+  expect([status.code, status.stdout]).toEqual([
+    0,
+    expect.stringContaining("metrics and health on 127.0.0.1:9100 and [::1]:9100"),
+  ]);
+  const verify = async () => {
+    const command = ["audit", "verify", "--json", "--agent", `${JUMP_LOGIN}/agent`, ...key];
+    const { code, stdout, stderr } = await lab.workstation.exec(["node", cliPath, ...command]);
+    const report = stdout === "" ? {} : (JSON.parse(stdout) as Record<string, unknown>);
+    return { code, stderr, report };
+  };
+  const whole = await verify();
+  expect(whole.code, whole.stderr).toBe(0);
+  expect(whole.report).toMatchObject({ ok: true, findings: [], notes: [] });
+  const lines = await written();
+  const put = async (others: readonly string[]) => {
+    const head = { seq: others.length, hash: sha256(others.at(-1) ?? "") };
+    await lab.jump.writeFile(file, others.map((line) => `${line}\n`).join(""), { user: "builder" });
+    await lab.jump.writeFile(`${FOLDER}/audit.head`, JSON.stringify(head), { user: "builder" });
+  };
+  await put(lines.slice(0, -1));
+  expect(await verify()).toMatchObject({
+    code: 77,
+    stderr: expect.stringContaining("error[audit.broken]"),
+    report: { ok: false, findings: [{ kind: "missing", seq: lines.length }] },
+  });
+  // From its second line on, with hashes that fit.
+  let prev = sha256(lines[0] ?? "");
+  const forged = lines.slice(1).map((line, index) => {
+    const fields = { ...JSON.parse(line), ...(index === 0 && { at: "2020-01-01T00:00:00.000Z" }), prev };
+    const other = JSON.stringify(
+      Object.fromEntries(Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1))),
+    );
+    prev = sha256(other);
+    return other;
+  });
+  await put([lines[0] ?? "", ...forged]);
+  const changed = { kind: "changed", seq: lines.length };
+  expect(await verify()).toMatchObject({
+    code: 77,
+    report: { ok: false, findings: expect.arrayContaining([expect.objectContaining(changed)]) },
+  });
+  await put(lines);
+}
+
+function sha256(text: string): string {
+  return createHash("sha256").update(text).digest("hex");
+}
 
 /** Its own bundle ends what others have left on the host, says what it can't end, and lets the installed agent be. */
 async function expectTeardownThere(lab: Lab, key: readonly string[]): Promise<void> {

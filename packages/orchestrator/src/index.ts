@@ -31,13 +31,14 @@ export { BuildServer, type BuildServerOptions } from "./persistent/build-server.
 export { type CompileOptions, compileForwards, DEFAULT_AGENT_NAME } from "./persistent/compile-forwards.ts";
 export { controlOf, findInstallation } from "./persistent/find-installation.ts";
 export { type ForwardsFileContent, forwardsFile } from "./persistent/forwards-file.ts";
-export { type HostAudit, knownHostPlaces, noteHostAudit } from "./persistent/host-audit.ts";
+export { type HostAudit, knownHostPlaces, noteHostAudit, noteInstalled } from "./persistent/host-audit.ts";
 export type { HostPeer } from "./persistent/host-peer.ts";
 export { type InstallAgentOptions, installAgent } from "./persistent/install-agent.ts";
 export { attachedHops, type LendOptions, type Loan, lend } from "./persistent/lend-identity.ts";
 export { readForwardsFile } from "./persistent/read-forwards-file.ts";
 export { uninstallAgent } from "./persistent/uninstall-agent.ts";
 export { type UpgradeResult, upgradeAgent } from "./persistent/upgrade-agent.ts";
+export { verifyHostAudit } from "./persistent/verify-host-audit.ts";
 export type { RemoteCommand, RunOptions } from "./remote-command.ts";
 // A Node.js that was sent
 export { type KeptRuntimes, keptRuntimes } from "./runtime/kept-runtimes.ts";

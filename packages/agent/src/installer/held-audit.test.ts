@@ -1,7 +1,7 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AuditTrail, verifyLog } from "@farside/protocol/audit";
+import { AuditFiles, AuditTrail, verifyLog, withFileLock } from "@farside/protocol/audit";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HeldAudit } from "./held-audit.ts";
 
@@ -44,4 +44,24 @@ test("is whole while the log is written to and rotated, whatever the chunks", as
 test("of a folder without a log holds nothing", async () => {
   await using held = await HeldAudit.hold(folder);
   expect([held.bytes, held.head, (await held.read(0, 10)).length]).toEqual([0, undefined, 0]);
+});
+
+test("waits for a line that is being written", async () => {
+  await using trail = new AuditTrail({ folder });
+  trail.append({ event: "start" });
+  await trail.flush();
+  const files = new AuditFiles(folder);
+  const whole = await readFile(files.current, "utf8");
+  let held: Promise<HeldAudit> | undefined;
+  await withFileLock(files.lock, async () => {
+    await writeFile(files.current, whole.slice(0, 20));
+    held = HeldAudit.hold(folder);
+    // What it makes before it waits.
+    const itsTurn = async () =>
+      (await readdir(folder)).filter((name) => name.startsWith("audit.lock.")).length;
+    await expect.poll(itsTurn, { interval: 1 }).toBe(1);
+    await writeFile(files.current, whole);
+  });
+  await using all = await held;
+  expect(all?.bytes).toBe(whole.length);
 });

@@ -10,7 +10,9 @@ import {
   findInstallation,
   installAgent,
   loginOf,
+  noteInstalled,
   readForwardsFile,
+  stateFolder,
   uninstallAgent,
   upgradeAgent,
 } from "@farside/orchestrator";
@@ -79,6 +81,7 @@ async function install(run: AgentRun): Promise<number> {
     ...{ server, look, config, store, supervisor: argv.supervisor, signal },
     record: { jump: argv.host, host, login: recordedLogin(login), forwards: file?.text ?? "" },
   });
+  await noteInstalled({ host, agent: name }, digest, stateFolder(context.env));
   for (const warning of warnings) people.warn(warning);
   const isOpen = await lendUntilOpen(run, { config, control });
   if (argv.json === true) {

@@ -1,4 +1,10 @@
-import { cardEvents, type JumpLogin, type LoginOptions, planJumpLogin } from "@farside/orchestrator";
+import {
+  BuildServer,
+  cardEvents,
+  type JumpLogin,
+  type LoginOptions,
+  planJumpLogin,
+} from "@farside/orchestrator";
 import type { SessionEvent } from "@farside/protocol";
 import type { Identity, JumpChain } from "@farside/ssh";
 import type { CommandContext } from "../command-context.ts";
@@ -75,4 +81,18 @@ export async function logInToBuildServer(
     await identity.close();
     throw error;
   }
+}
+
+/** Starts the installer on the build server of `login`. The caller closes it. */
+export function connectBuildServer(
+  { login, chain }: AgentLogin,
+  argv: Pick<AgentArguments, "remote-node">,
+  { interrupts }: CommandContext,
+  people: PeopleReporter,
+): Promise<BuildServer> {
+  people.step("looking at what is installed there");
+  return BuildServer.connect({
+    ...{ hop: chain.last, host: login.host, remoteNode: argv["remote-node"], signal: interrupts.signal },
+    onLog: (chunk) => people.log("debug", chunk.toString().trimEnd()),
+  });
 }

@@ -1,10 +1,4 @@
-import {
-  AgentStore,
-  BuildServer,
-  DEFAULT_AGENT_NAME,
-  readForwardsFile,
-  stateFolder,
-} from "@farside/orchestrator";
+import { AgentStore, DEFAULT_AGENT_NAME, readForwardsFile, stateFolder } from "@farside/orchestrator";
 import { toCodedError } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
 import type { AgentArguments, AgentSubcommand } from "../commands/agent.ts";
@@ -13,7 +7,7 @@ import { LineSink } from "../output/line-sink.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
 import { usageError } from "../usage-error.ts";
 import { type AgentRun, agentCommands } from "./agent-commands.ts";
-import { logInToBuildServer } from "./agent-login.ts";
+import { connectBuildServer, logInToBuildServer } from "./agent-login.ts";
 import { readForwardsText } from "./read-forwards-text.ts";
 
 /** `farside agent SUBCOMMAND HOST`: logs in, does it, and says what came of it. */
@@ -47,11 +41,7 @@ export async function runAgent(
     people.step(`connecting to ${argv.host}`);
     await using login = await logInToBuildServer(argv, context, people);
     const { host } = login.login;
-    people.step("looking at what is installed there");
-    await using server = await BuildServer.connect({
-      ...{ hop: login.chain.last, host, remoteNode: argv["remote-node"], signal: interrupts.signal },
-      onLog: (chunk) => people.log("debug", chunk.toString().trimEnd()),
-    });
+    await using server = await connectBuildServer(login, argv, context, people);
     const run: AgentRun = {
       ...{ argv, context, people, login, server, name, host, file, content },
       store: new AgentStore(host, name, stateFolder(env)),

@@ -1,5 +1,13 @@
-import { controlOf, findInstallation, noteHostAudit, stateFolder } from "@farside/orchestrator";
+import {
+  controlOf,
+  findInstallation,
+  type HostAudit,
+  knownHostPlaces,
+  noteHostAudit,
+  stateFolder,
+} from "@farside/orchestrator";
 import { describeInstalled } from "@farside/protocol";
+import type { ChainHead } from "@farside/protocol/audit";
 import type { AgentRun } from "./agent-commands.ts";
 import { forwardLines, installationLines, lingeringLine } from "./describe-agent.ts";
 
@@ -15,9 +23,8 @@ export async function showStatus(run: AgentRun): Promise<number> {
     if (installation.isRunning) {
       await using agent = await server.attach(controlOf(installation, host));
       description = await agent.ask(describeInstalled, {}, context.interrupts.signal);
-      const { audit } = description;
-      if (audit !== undefined)
-        await noteHostAudit({ host, agent: installation.name }, audit, stateFolder(context.env));
+      const of = { host, agent: installation.name };
+      if (description.audit !== undefined) await noteAudit(run, of, description.audit);
     }
     const { config: _, ...facts } = installation;
     if (argv.json === true) {
@@ -30,4 +37,20 @@ export async function showStatus(run: AgentRun): Promise<number> {
     if (description !== undefined) for (const line of forwardLines(description)) print(line);
   }
   return 0;
+}
+
+/** Writes down the newest line of an agent's audit log. One that comes before what was seen already shows that it was cut off. */
+async function noteAudit({ people, context }: AgentRun, of: HostAudit, newest: ChainHead): Promise<void> {
+  const root = stateFolder(context.env);
+  const seen = (await knownHostPlaces(of, root)).reduce<ChainHead | undefined>(
+    (latest, place) => (latest === undefined || place.seq >= latest.seq ? place : latest),
+    undefined,
+  );
+  const isBehind = seen !== undefined && newest.seq < seen.seq;
+  const isOther = seen !== undefined && newest.seq === seen.seq && newest.hash !== seen.hash;
+  if (isBehind || isOther)
+    people.warn(
+      `the audit log of ${of.agent} on ${of.host} ends with line ${newest.seq}, and line ${seen.seq} was seen before: farside audit verify --agent ${of.host}/${of.agent}`,
+    );
+  await noteHostAudit(of, newest, root);
 }

@@ -1,8 +1,9 @@
 import type { ArgumentsCamelCase, Argv, CommandModule, InferredOptionTypes } from "yargs";
 import type { CommandContext, TakeExitCode } from "../command-context.ts";
 import { auditPlace, hostAudit } from "../options/audit-place.ts";
-import { jsonOption } from "../options/definitions.ts";
+import { identityOptions, jsonOption, logOption, sshOptions } from "../options/definitions.ts";
 import { asText, once, repeated } from "../options/values.ts";
+import { agentOptions } from "./agent.ts";
 
 export const auditOptions = {
   head: {
@@ -15,16 +16,21 @@ export const auditOptions = {
     type: "string",
     requiresArg: true,
     describe:
-      "Compare a copy of an installed agent's log with what was seen of it, USER@HOST/NAME; needs --folder",
+      "Log in and check the log of an installed agent, USER@HOST/NAME, against what was seen of it from here",
     coerce: once("--agent", hostAudit),
   },
   folder: {
     type: "string",
     requiresArg: true,
-    describe: "Folder of the log (default: that of this workstation's sessions)",
+    describe:
+      "Folder of the log (default: that of this workstation's sessions); with --agent, of a copy of the agent's",
     coerce: once("--folder", asText),
   },
+  "remote-node": agentOptions["remote-node"],
+  ...identityOptions,
+  ...sshOptions,
   ...jsonOption,
+  ...logOption,
 } as const;
 
 /** `farside audit verify` as yargs read it. */
@@ -42,7 +48,8 @@ export function auditCommand(context: CommandContext, take: TakeExitCode): Comma
           (options: Argv) =>
             options
               .options(auditOptions)
-              .example("$0 audit verify", "Exit code 0 where every line is as it was written, 77 where not"),
+              .example("$0 audit verify", "Exit code 0 where every line is as it was written, 77 where not")
+              .example("$0 audit verify --agent builder@build-1/agent", "The log of an agent on its host"),
           async (argv: ArgumentsCamelCase<AuditArguments>) => {
             const { runAuditVerify } = await import("../audit/run-audit-verify.ts");
             take(await runAuditVerify(argv, context));

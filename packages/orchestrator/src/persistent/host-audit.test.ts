@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { verifyAudit } from "@farside/protocol/audit";
 import { expect, test } from "vitest";
-import { knownHostPlaces, noteHostAudit } from "./host-audit.ts";
+import { knownHostPlaces, noteHostAudit, noteInstalled } from "./host-audit.ts";
 
 test("what was seen of a host's log is kept in the workstation's own chain, by host and agent", async () => {
   const root = await mkdtemp(join(tmpdir(), "farside-audit-"));
@@ -17,7 +17,13 @@ test("what was seen of a host's log is kept in the workstation's own chain, by h
     await noteHostAudit({ host: "b@build", agent: "sign" }, two, root);
     expect(await knownHostPlaces({ host: "b@build", agent: "sign" }, root)).toEqual([one, two]);
     expect(await knownHostPlaces({ host: "c@build", agent: "sign" }, root)).toEqual([]);
-    expect(await verifyAudit(root)).toMatchObject({ lines: 3, findings: [] });
+    // An agent that is installed anew begins another log.
+    await noteInstalled({ host: "b@build", agent: "sign" }, "c".repeat(64), root);
+    expect(await knownHostPlaces({ host: "b@build", agent: "sign" }, root)).toEqual([]);
+    expect(await knownHostPlaces({ host: "b@build", agent: "other" }, root)).toEqual([one]);
+    await noteHostAudit({ host: "b@build", agent: "sign" }, one, root);
+    expect(await knownHostPlaces({ host: "b@build", agent: "sign" }, root)).toEqual([one]);
+    expect(await verifyAudit(root)).toMatchObject({ lines: 5, findings: [] });
   } finally {
     await rm(root, { recursive: true, force: true });
   }
