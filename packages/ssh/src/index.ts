@@ -6,7 +6,9 @@ export {
   DataPath,
   type FastChannel,
   type FastRelay,
+  isReset,
   type RelayEnd,
+  readInto,
 } from "./data-path/index.ts";
 export { type BoundedText, ExecStream, type ExitStatus } from "./exec-stream.ts";
 export { fingerprint, isFingerprint } from "./fingerprint.ts";

@@ -1,4 +1,5 @@
 import net from "node:net";
+import { isReset } from "@farside/ssh";
 import type { PeerUidLookup } from "./peer-uid.ts";
 import type { ConnectionAddresses } from "./socket-owner.ts";
 
@@ -68,16 +69,12 @@ function addressesOf(socket: net.Socket): ConnectionAddresses | undefined {
   return { localAddress, localPort, remoteAddress, remotePort };
 }
 
-/** What Node does not document. Without it the check is left out: it only closes a gap that needs a reused port. */
-interface SocketInternals {
-  _handle?: { getpeername?: (out: object) => number } | null;
-}
-
-/** Whether the client has not reset `socket`. An end of its writing does not count. */
+/**
+ * Whether the client has not reset `socket`, as far as that can be known: the check only closes a gap that needs a reused
+ * port. An end of its writing does not count.
+ */
 export function isStillConnected(socket: net.Socket): boolean {
-  if (socket.destroyed) return false;
-  const handle = (socket as SocketInternals)._handle;
-  return typeof handle?.getpeername !== "function" || handle.getpeername({}) === 0;
+  return !socket.destroyed && isReset(socket) !== true;
 }
 
 /** Whether only this host reaches `address`, so that a client's uid can be looked up. */

@@ -12,7 +12,7 @@ const NOTHING = Buffer.alloc(0);
  */
 export class PooledReader {
   /** The `onread` option of the socket whose reads these are. */
-  readonly onread: OnReadOpts;
+  readonly onread: OnReadOpts & { readonly buffer: () => Buffer };
   readonly #pool: ReadPool;
   #small: Buffer;
   /** What the next read fills. */

@@ -1,5 +1,6 @@
-import net from "node:net";
+import type net from "node:net";
 import type { Duplex } from "node:stream";
+import { readInto } from "@farside/ssh";
 import { PooledReader } from "./pooled-reader.ts";
 import { readPool } from "./read-pool.ts";
 
@@ -43,33 +44,13 @@ export function pooledSocketOptions(): PooledSocketOptions {
   };
 }
 
-/** What Node does not document: the handle can be moved from one socket to another that is made with `onread`. */
-interface SocketInternals {
-  _handle?: object | null;
-}
-
 /**
- * The accepted (paused) `socket` as a relay end. Accepted sockets can't be given `onread`, so the handle moves to a
- * socket that has it; `socket` itself is dead from then on. Where a Node version does not allow that, `socket` is
- * relayed through its stream: slower, the same bytes.
+ * The accepted (paused, never read) `socket` as a relay end. Where its reads can't be had, it is relayed through its
+ * stream: slower, the same bytes.
  */
 export function relayEndOfAccepted(socket: net.Socket): RelayEnd {
-  const internals = socket as SocketInternals;
-  const handle = internals._handle;
-  if (socket.destroyed || handle === null || typeof handle !== "object") return { stream: socket };
-  const { reader, options } = pooledSocketOptions();
-  const moved = { ...options, handle, pauseOnCreate: true } as net.SocketConstructorOpts;
-  let stream: net.Socket;
-  try {
-    stream = new net.Socket(moved);
-  } catch {
-    return { stream: socket };
-  }
-  if ((stream as SocketInternals)._handle !== handle) {
-    stream.destroy();
-    return { stream: socket };
-  }
-  internals._handle = null;
-  socket.destroy();
-  return { stream, reader };
+  const reader = new PooledReader(readPool);
+  if (readInto(socket, reader.onread)) return { stream: socket, reader };
+  reader.release();
+  return { stream: socket };
 }

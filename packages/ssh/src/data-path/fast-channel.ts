@@ -2,10 +2,12 @@ import type { Socket } from "node:net";
 import type { CodedError } from "@farside/protocol/errors";
 import type { ChannelHost, ChannelSlot } from "./channel-host.ts";
 import { Download } from "./download.ts";
+import { isReset } from "./is-reset.ts";
 import { takeLocal } from "./local-side.ts";
 import { message, stringAt, uint32At } from "./messages.ts";
 import type { ReceiveWindow } from "./receive-window.ts";
 import type { FastRelay, RelayCounters, RelayEnd } from "./relay-end.ts";
+import type { Ssh2Protocol } from "./ssh2-shape.ts";
 import { Upload } from "./upload.ts";
 import { violation } from "./violation.ts";
 
@@ -58,13 +60,12 @@ export class FastChannel implements ChannelSlot {
   }
 
   /**
-   * Relays between `client` and the target until both directions have ended. `client` is an accepted socket that was
-   * never read (`pauseOnConnect`); the channel owns it from now on and may close the object at once, because it goes
-   * on with its handle. Once only.
+   * Relays between `socket`, the client, and the target until both directions have ended. It was accepted, is paused and
+   * was never read (`pauseOnConnect`), and sends without a delay; the channel owns it from now on. Once only.
    */
-  join(client: Socket): FastRelay {
+  join(socket: Socket): FastRelay {
     if (this.#local !== undefined) throw new Error("the channel is joined already");
-    const { socket } = takeLocal(client, this.#upload);
+    takeLocal(socket, this.#upload);
     this.#local = socket;
     socket.on("end", () => this.#upload.ended());
     socket.on("error", () => this.#endWith({ reason: "reset", by: "client" }));
@@ -72,7 +73,6 @@ export class FastChannel implements ChannelSlot {
     if (this.#isOver) {
       reset(socket);
     } else {
-      socket.setNoDelay(true);
       this.#upload.start(socket, this.#bytes);
       this.#download.start(socket, this.#bytes);
     }
@@ -174,6 +174,8 @@ export class FastChannel implements ChannelSlot {
     const local = this.#local;
     if (local === undefined) return;
     if (!this.#isEofReceived) reset(local);
+    // The kernel has everything, and the client's end was read: closing alone tells it the same as a FIN before would.
+    else if (this.#upload.isEofSent) local.destroy();
     else if (this.#isCloseReceived) local.destroySoon();
     else local.end();
     this.#closeIfDone();
@@ -181,8 +183,12 @@ export class FastChannel implements ChannelSlot {
 
   #uploadEnded(): void {
     this.#closeIfDone();
-    // libuv reports a reset behind the last data as an end (POLLHUP). Writing nothing fails where it was one.
-    if (this.#local?.writable === true) this.#local.write(nothing);
+    const local = this.#local;
+    if (local?.writable !== true) return;
+    // libuv reports a reset behind the last data as an end (POLLHUP). Where only that tells, writing nothing fails.
+    const wasReset = isReset(local);
+    if (wasReset === undefined) local.write(nothing);
+    else if (wasReset) this.#breakOff({ reason: "reset", by: "client" });
   }
 
   /** RFC 4254, 5.3: a channel whose two directions have ended is closed. */
@@ -215,8 +221,12 @@ export class FastChannel implements ChannelSlot {
   #sendClose(): void {
     if (this.#isCloseSent) return;
     this.#isCloseSent = true;
+    const isClean = this.#cause === undefined && this.#upload.isEofSent && this.#isEofReceived;
     this.#upload.stop();
-    this.#host.control((protocol) => protocol.channelClose(this.#remoteId));
+    const close = (protocol: Ssh2Protocol) => protocol.channelClose(this.#remoteId);
+    // Neither the client nor the target learns anything by it.
+    if (isClean) this.#host.outbox.lazily(() => this.#host.control(close));
+    else this.#host.control(close);
   }
 
   #adjustWindow(bytes: number): void {

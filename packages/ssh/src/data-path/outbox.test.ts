@@ -35,6 +35,23 @@ describe("the outbox", () => {
     expect(String(valve.written)).toBe("one turn");
   });
 
+  it("keeps what nobody waits for until the next turn, for what that brings", async () => {
+    const valve = new Valve();
+    const outbox = new Outbox(asDuplex(valve));
+    outbox.lazily(() => outbox.append(Buffer.from("late, ")));
+    await turn();
+    expect(valve.written).toEqual([]);
+    outbox.append(Buffer.from("with it"));
+    await turn();
+    expect(valve.written.splice(0).map(String)).toEqual(["late, with it"]);
+    valve.open();
+    outbox.lazily(() => outbox.append(Buffer.from("alone")));
+    await turn();
+    expect(valve.written).toEqual([]);
+    await turn();
+    expect(valve.written.map(String)).toEqual(["alone"]);
+  });
+
   it("never writes over bytes that were not taken, and uses slabs again that were", async () => {
     const valve = new Valve();
     const outbox = new Outbox(asDuplex(valve));

@@ -18,6 +18,8 @@ export class Outbox {
   #written = 0;
   #flushed = 0;
   #isScheduled = false;
+  #isLazy = false;
+  #isLateScheduled = false;
   #isReliefDue = false;
   /** Slabs of the writes that are not done, in order; the same one once a write. */
   readonly #inFlight: Buffer[] = [];
@@ -57,11 +59,27 @@ export class Outbox {
     const at = this.#written;
     this.#written += length;
     this.#total += length;
-    if (!this.#isScheduled) {
+    if (this.#isLazy) {
+      if (!this.#isLateScheduled) {
+        this.#isLateScheduled = true;
+        // The first comes at the end of this turn, the second at the end of the next.
+        setImmediate(setImmediate, this.#flushLate);
+      }
+    } else if (!this.#isScheduled) {
       this.#isScheduled = true;
       setImmediate(this.#flushScheduled);
     }
     return at;
+  }
+
+  /** What `add` adds nobody waits for: it goes with what the next turn brings, or alone. Each write wakes the server up. */
+  lazily(add: () => void): void {
+    this.#isLazy = true;
+    try {
+      add();
+    } finally {
+      this.#isLazy = false;
+    }
   }
 
   /** Adds bytes that are sealed already. */
@@ -86,6 +104,11 @@ export class Outbox {
 
   readonly #flushScheduled = (): void => {
     this.#isScheduled = false;
+    this.flush();
+  };
+
+  readonly #flushLate = (): void => {
+    this.#isLateScheduled = false;
     this.flush();
   };
 
