@@ -19,7 +19,7 @@ import {
 import { AgentCore, stackOf } from "../agent-core.ts";
 import type { AgentEnd } from "../agent-end.ts";
 import { agentVersion } from "../agent-version.ts";
-import { answerRequests, type TakeOverRequest } from "../control/answer-requests.ts";
+import { answerRequests } from "../control/answer-requests.ts";
 import { ControlServer } from "../control/control-server.ts";
 import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
@@ -216,19 +216,8 @@ export class InstalledAgent {
       path: this.control,
       onChannel: (stream) => this.#serve(stream),
       onError: (error) => log.error("the control socket failed", { error: stackOf(error) }),
-      onRequest: answerRequests({
-        facts: () => this.#core.facts(places.name, 0),
-        onTakeOver: (request) => this.#giveWay(request),
-      }),
+      onRequest: answerRequests({ facts: () => this.#core.facts(places.name, 0) }),
     });
-  }
-
-  /** Somebody takes one of its ports with --take-over: that forward stays closed until the agent is restarted. */
-  async #giveWay({ by, address }: TakeOverRequest): Promise<boolean> {
-    const id = this.#core.forwards.at(address);
-    if (id === undefined || !(await this.#kept.close(id))) return false;
-    this.#options.log.warn("a port was taken over", { by, address, forward: id });
-    return true;
   }
 
   #serve(stream: MessageStream): void {

@@ -80,13 +80,6 @@ export class KeptForwards {
     return applying;
   }
 
-  /** Closes one, at once, until the agent is restarted or told something else of it. Whether there is such a one. */
-  async close(id: string): Promise<boolean> {
-    const forward = this.#kept.find(({ config }) => config.id === id);
-    await forward?.retire(0);
-    return forward !== undefined;
-  }
-
   /** Tries nothing again any more, where nothing listens yet. */
   giveUpWaiting(): void {
     for (const forward of this.#kept) if (forward.state.phase === "waiting") void forward.retire(0);

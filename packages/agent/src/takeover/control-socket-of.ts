@@ -14,10 +14,7 @@ export async function controlSocketOf(pid: number): Promise<{ path: string; of: 
     const [, flags, inode = "", path = ""] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+) (\/.*)$/.exec(line) ?? [];
     const isListening = flags === "00010000";
     if (!isListening || !inodes.has(inode) || !path.endsWith(".sock")) continue;
-    const folder = basename(dirname(path));
-    if (RUN_FOLDER.test(folder)) return { path, of: basename(path, ".sock") };
-    // An installed agent's is in a folder of its own.
-    if (basename(path) === "control.sock") return { path, of: folder };
+    if (RUN_FOLDER.test(basename(dirname(path)))) return { path, of: basename(path, ".sock") };
   }
   return undefined;
 }
