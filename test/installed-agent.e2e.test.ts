@@ -12,6 +12,7 @@ import { waitFor } from "./support/wait-for.ts";
 
 const FILE = "/root/forwards.yaml";
 const KEY = "/home/builder/.ssh/id_ed25519";
+const SOCKET = "/home/builder/f.sock";
 const FOLDER = "/home/builder/.local/share/farside/agent";
 const sign = { id: "sign", listen: 4444 };
 const unattended = { id: "unattended", listen: 4445, identity: { "key-file": KEY } };
@@ -155,13 +156,16 @@ describeLab("an agent installed on a build server with systemd", () => {
   });
 
   test("an upgrade under 200 connections a second refuses none, and systemd knows the new process", async () => {
-    await install(sign, direct);
+    await install(sign, { ...direct, listen: SOCKET });
     // Another digest: the same program as an older version would have it.
     await lab.jump.run(["sh", "-c", `f=$(readlink -f ${FOLDER}/agent.cjs); echo >> "$f"`]);
     const before = await mainPid();
-    const client = lab.jump.spawn([...(await installProgram(lab.jump, "steady-client")), "4444", "200"], {
-      user: "builder",
-    });
+    const client = lab.jump.spawn(
+      [...(await installProgram(lab.jump, "steady-client")), "4444", SOCKET, "200"],
+      {
+        user: "builder",
+      },
+    );
     await waitFor(() => client.stdout.includes("going"), { what: "the load", withinMs: 20_000 });
     const upgraded = await farsideAgent(lab, "upgrade", "--json");
     expect(upgraded.code, upgraded.transcript).toBe(0);
@@ -211,9 +215,9 @@ describeLab("an agent installed on a build server with systemd", () => {
 
   test("apply shows what changes, changes only that, and a mistake is told with its place before anybody logs in", async () => {
     const far = { ...direct, id: "far", listen: 4448, via: TARGET_LOGIN, target: "localhost:4444" };
-    const socket = { ...direct, id: "socket", listen: "/home/builder/f.sock" };
+    const socket = { ...direct, id: "socket", listen: SOCKET };
     await install(sign, direct, unattended, far, socket);
-    const relays = lab.jump.spawn(["node", "-e", fiveRelays("4444", "4446", "4445", "4448", socket.listen)], {
+    const relays = lab.jump.spawn(["node", "-e", fiveRelays("4444", "4446", "4445", "4448", SOCKET)], {
       user: "builder",
     });
     const say = async (text: string, ...from: number[]) => {

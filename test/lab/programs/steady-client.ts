@@ -1,19 +1,21 @@
 /**
- * Connections at a steady rate, each of which must get its byte back: `steady-client PORT PER_SECOND`. Prints `going` when the
- * first hundred are over, and at the end of its input what it has seen, as JSON.
+ * Connections at a steady rate, each of which must get its byte back: `steady-client PLACE… PER_SECOND`, to each place in turn: a
+ * port of 127.0.0.1, or a socket's path. Prints `going` when the first hundred are over, and at the end of its input what it has seen, as JSON.
  */
 import { connect } from "node:net";
 
-const [port = 0, perSecond = 100] = process.argv.slice(2).map(Number);
+const places = process.argv.slice(2, -1);
+const perSecond = Number(process.argv.at(-1));
 const failures: string[] = [];
 const open = new Set<Promise<void>>();
 let started = 0;
 let done = 0;
 const from = performance.now();
 
-function one(): Promise<void> {
+function one(place: string): Promise<void> {
   return new Promise((resolve) => {
-    const socket = connect({ host: "127.0.0.1", port, allowHalfOpen: true });
+    const where = place.startsWith("/") ? { path: place } : { host: "127.0.0.1", port: Number(place) };
+    const socket = connect({ ...where, allowHalfOpen: true });
     let got = "";
     socket.on("connect", () => socket.end("x"));
     socket.on("data", (chunk: Buffer) => {
@@ -31,7 +33,7 @@ function one(): Promise<void> {
 
 const timer = setInterval(() => {
   for (const due = ((performance.now() - from) / 1000) * perSecond; started < due; started += 1) {
-    const each = one().finally(() => open.delete(each));
+    const each = one(places[started % places.length] ?? "").finally(() => open.delete(each));
     open.add(each);
   }
 }, 5);
