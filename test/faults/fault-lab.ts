@@ -71,7 +71,10 @@ export class FaultLab implements AsyncDisposable {
   }
 
   /** The main job, with short times; the PIN may be given three times. */
-  async startFarside(name: string, { movesClock = false } = {}): Promise<FarsideRun> {
+  async startFarside(
+    name: string,
+    { movesClock = false, under = [] }: { movesClock?: boolean | undefined; under?: readonly string[] } = {},
+  ): Promise<FarsideRun> {
     const { lab, port } = this;
     if (movesClock) await this.setClock("+0");
     const clock = { LD_PRELOAD: FAKETIME, FAKETIME_TIMESTAMP_FILE: join(lab.shared, "clock") };
@@ -90,6 +93,7 @@ export class FaultLab implements AsyncDisposable {
       ...["--start-timeout", `${START_TIMEOUT_S}s`],
     ];
     return runFarside(lab, args, {
+      under,
       pin: [lab.pin, lab.pin, lab.pin].join("\n"),
       env: {
         ...{ ...this.#moduleEnvironment, XDG_STATE_HOME: STATE },

@@ -4,6 +4,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { transform } from "esbuild";
 import { checkout, type Lab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/lab-process.ts";
+import { type Lag, lagOf, lagProbe } from "../support/event-loop-lag.ts";
 import { TARGET_LOGIN } from "../support/farside.ts";
 import { type ProcessUsage, usageOf } from "../support/process-usage.ts";
 import { waitFor, within } from "../support/wait-for.ts";
@@ -11,26 +12,6 @@ import { startJumpHosts } from "./jump-hosts.ts";
 import { ECHO_PORT } from "./measured-session.ts";
 
 const EXAMPLE = join(checkout, "packages/cli/examples/many-jump-hosts.ts");
-const RESOLUTION_MS = 10;
-/** Says on stderr, at each SIGUSR2 and at the end, how late the event loop was since the last. */
-const LAG_PROBE = `
-import { monitorEventLoopDelay } from "node:perf_hooks";
-const delays = monitorEventLoopDelay({ resolution: ${RESOLUTION_MS} });
-delays.enable();
-const tell = () => {
-  const late = (ns) => Math.max(0, ns / 1e6 - ${RESOLUTION_MS});
-  process.stderr.write("lag " + JSON.stringify({ p99: late(delays.percentile(99)), max: late(delays.max) }) + "\\n");
-  delays.reset();
-};
-process.on("SIGUSR2", tell);
-process.once("exit", tell);
-`;
-
-/** How late the event loop was, in ms. */
-export interface Lag {
-  readonly p99: number;
-  readonly max: number;
-}
 
 export interface JumpHostsReport {
   readonly hosts: number;
@@ -81,7 +62,7 @@ export async function holdJumpHosts(options: JumpHostsOptions): Promise<JumpHost
   await until("the card", () => lines(/logged in/).length > 0, 20_000);
   const before = await usageOf(pid);
   // Until now modules were loaded.
-  await lagOf(program, 1);
+  await lagOf(program);
   await until(
     `${count} sessions`,
     () => {
@@ -91,16 +72,16 @@ export async function holdJumpHosts(options: JumpHostsOptions): Promise<JumpHost
     60_000 + count * 3_000,
   );
   const startSeconds = (performance.now() - startedAt) / 1000;
-  const starting = await lagOf(program, 2);
+  const starting = await lagOf(program);
   // Here time itself is what is tested: a lease is 15 s.
   await wait(holdMs);
   const held = await usageOf(pid);
-  const heldLag = await lagOf(program, 3);
+  const heldLag = await lagOf(program);
   const endsAt = performance.now();
   await program.signal("SIGINT");
   const { code } = await within(program.exit, 60_000 + count * 1_000, "the end of the program");
   const endSeconds = (performance.now() - endsAt) / 1000;
-  const ending = await lagOf(program, 4);
+  const ending = await lagOf(program);
   const { verifies, signs } = await lab.card.counters();
   const signatures = Object.values(signs).reduce((sum, each) => sum + each, 0);
   const residue = await lab.jump.residue();
@@ -131,8 +112,7 @@ async function startExample(lab: Lab, jumps: readonly string[]): Promise<LabProc
     format: "esm",
     target: "node20",
   });
-  const probe = `data:text/javascript,${encodeURIComponent(LAG_PROBE)}`;
-  const node = ["node", "--import", probe, "--input-type=module", "-e", code];
+  const node = ["node", "--import", lagProbe, "--input-type=module", "-e", code];
   const started = lab.workstation.spawn(
     [...node, "example", `0:localhost:${ECHO_PORT}`, TARGET_LOGIN, ...jumps],
     {
@@ -144,14 +124,4 @@ async function startExample(lab: Lab, jumps: readonly string[]): Promise<LabProc
   );
   started.stdin.end();
   return started;
-}
-
-/** The `nth` word of the probe, asked for where the program runs. */
-async function lagOf(program: LabProcess, nth: number): Promise<Lag> {
-  if (!program.hasEnded) await program.signal("SIGUSR2");
-  const line = await waitFor(() => program.stderr.match(/^lag .*$/gm)?.[nth - 1], {
-    what: "the probe's word",
-    detail: () => program.stderr,
-  });
-  return JSON.parse(line.slice(4)) as Lag;
 }

@@ -1,7 +1,8 @@
 import { startLab } from "../lab/lab.ts";
-import { holdJumpHosts, type Lag } from "../scale/hold-jump-hosts.ts";
+import { holdJumpHosts } from "../scale/hold-jump-hosts.ts";
 import { ECHO_PORT } from "../scale/measured-session.ts";
 import { startEcho } from "../support/echo-service.ts";
+import type { Lag } from "../support/event-loop-lag.ts";
 import { megabytes, type ProcessUsage } from "../support/process-usage.ts";
 import type { SoakPart } from "./part.ts";
 

@@ -3,6 +3,7 @@
  * and puts it where it belongs in docs/ when it passed at full scale. Exit 1 where one did not pass.
  */
 import { parseArgs } from "node:util";
+import { cardLagPart } from "./card-lag-part.ts";
 import { conformancePart } from "./conformance-part.ts";
 import { faultsPart } from "./faults-part.ts";
 import { forgedPart } from "./forged-part.ts";
@@ -19,6 +20,7 @@ import { reattachPart } from "./reattach-part.ts";
 import { relaysPart } from "./relays-part.ts";
 
 const parts: Readonly<Record<string, SoakPart>> = {
+  "card-lag": cardLagPart,
   conformance: conformancePart,
   faults: faultsPart,
   forged: forgedPart,
