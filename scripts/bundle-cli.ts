@@ -32,7 +32,7 @@ const common = {
   minifyWhitespace: true,
   minifySyntax: true,
   lineLimit: LINE_LIMIT,
-  charset: "utf8",
+  charset: "ascii",
   legalComments: "none",
   logLevel: "silent",
 } as const satisfies BuildOptions;

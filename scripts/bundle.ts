@@ -68,7 +68,7 @@ export async function bundleAgent(
     minifyWhitespace: true,
     minifySyntax: true,
     lineLimit: LINE_LIMIT,
-    charset: "utf8",
+    charset: "ascii",
     legalComments: "none",
     banner: { js: BANNER },
     define: { "import.meta.url": "farsideModuleUrl", FARSIDE_VERSION: JSON.stringify(version) },

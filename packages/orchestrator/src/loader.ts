@@ -86,6 +86,8 @@ const start = (compressed, rest) => {
 };
 stdin.on("readable", readable);
 stdin.on("end", ended);
+// What any bundle needs of Node.js, loaded while it is on its way.
+setImmediate(() => ["crypto", "zlib", "module", "net", "child_process", "dns/promises", "fs/promises"].forEach((name) => require(name)));
 `;
 
 /** The loader as one line. */

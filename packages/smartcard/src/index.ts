@@ -13,4 +13,5 @@ export { pinSourceFrom, promptText } from "./pin-source.ts";
 export { isPkcs11Uri, type Pkcs11Uri, parsePkcs11Uri } from "./pkcs11-uri.ts";
 export { findProvider, resolveProviderPath, usualProviderPaths } from "./provider-path.ts";
 export { defaultSignerEntry, type SignerEntry } from "./signer-entry.ts";
+export { SpareSigner } from "./spare-signer.ts";
 export { type TestedSignature, testSignature } from "./test-signature.ts";

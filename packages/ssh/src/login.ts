@@ -94,6 +94,8 @@ class LoginAttempt {
     client.on("close", () => this.#closed());
     client.on("banner", (text) => this.#showBanner(text));
     client.once("ready", () => this.#ready());
+    // Behind ssh2's request for the service, and what has come with the end of the key exchange: without waiting for the service, which spares a round trip.
+    client.once("handshake", () => process.nextTick(() => this.#runAuth()));
     // A half-open connection is of no use to SSH, and a stream that came through another hop would stay so.
     this.#stream.once("end", () => this.#stream.destroy());
     this.#waitFor("host", "connecting to");
@@ -119,7 +121,7 @@ class LoginAttempt {
         this.#verifyHostKey(shown, answer);
       },
       // ssh2 asks for a first method when the host is ready for the login; no answer means that it waits for us.
-      authHandler: (() => this.#startAuth()) as never,
+      authHandler: (() => this.#serviceGranted()) as never,
       readyTimeout: 0,
       keepaliveInterval: keepaliveIntervalMs,
       keepaliveCountMax,
@@ -159,10 +161,13 @@ class LoginAttempt {
     );
   }
 
-  #startAuth(): undefined {
+  #serviceGranted(): undefined {
+    if (this.#auth !== undefined) this.#phase = "login";
+  }
+
+  #runAuth(): void {
     const proof = this.#tap.proof;
     if (this.#isOver || proof === undefined || this.#auth !== undefined) return;
-    this.#phase = "login";
     this.#auth = new UserAuth({
       ...this.#options,
       protocol: internalsOf(this.#client)._protocol,

@@ -244,3 +244,33 @@ test("ssh is asked once for what is asked again at once", async () => {
   await resolveHost("h", { sshProgram, configFile, port: 2 });
   expect(await timesAsked()).toBe(2);
 });
+
+describe("a default of the distribution", () => {
+  /** How often ssh is asked about a host, and the warnings, with `text` as the user's own file. */
+  async function asked(text: string | undefined, options: ResolveOptions = {}) {
+    const [sshProgram, log] = [folder.file(`ssh-${number}`), folder.file(`log-${number}`)];
+    await writeFile(sshProgram, `#!/bin/sh\necho >> ${log}\nexec ssh "$@"\n`);
+    await chmod(sshProgram, 0o755);
+    if (text !== undefined) await writeFile(configFile, text);
+    const { unsupported } = await resolveHost("plain.example", {
+      sshProgram,
+      userFile: configFile,
+      ...options,
+    });
+    return { times: (await readFile(log, "utf8")).length, unsupported };
+  }
+
+  test("is known for one where the user has no file, or says nothing of it: ssh is asked once", async () => {
+    expect(await asked(undefined)).toEqual({ times: 1, unsupported: [] });
+    number += 1;
+    expect(await asked("Host plain.example\n  User x\n")).toEqual({ times: 1, unsupported: [] });
+  });
+
+  test.each([
+    ["a word of it", "Host *\n  gssapiauthentication yes\n", {}],
+    ["another file", "Host a\n  User x\n\n  Include more\n", {}],
+    ["-o", "", { overrides: { gssAPIAuthentication: "no" } }],
+  ])("is told from the user's own by asking again where there is %s", async (_, text, options) => {
+    expect((await asked(text, options)).times).toBe(2);
+  });
+});

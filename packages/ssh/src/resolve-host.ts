@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { userInfo } from "node:os";
+import { join } from "node:path";
 import { CodedError, harmless } from "@farside/protocol";
 import { parseConfigOutput } from "./config-output.ts";
 import { type ConfigValues, interpretConfig } from "./config-values.ts";
@@ -16,6 +18,8 @@ export interface ResolveOptions {
   readonly port?: number | undefined;
   /** `-o KEY=VALUE`: they win over the configuration. */
   readonly overrides?: Readonly<Record<string, string>> | undefined;
+  /** The user's own configuration, looked into only for whether it has to be told from the system's. Default: where ssh has it. */
+  readonly userFile?: string | undefined;
   /** The ssh(1) to ask; default `ssh` on PATH. */
   readonly sshProgram?: string | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -32,15 +36,37 @@ export async function resolveHost(alias: string, options: ResolveOptions = {}): 
   const { configFile, sshProgram, signal } = options;
   // Asked at the same time: most distributions have such a default, and each ssh takes its time to start.
   const hasSystemFile = configFile === undefined && existsSync(systemConfigFile);
+  const isOwn = hasSystemFile && mayBeOfUser(distributionDefault, options);
   const onlySystem = { configFile: systemConfigFile, sshProgram, signal };
   const [values, systemValues] = await Promise.all([
     valuesFor(alias, options),
-    hasSystemFile ? valuesFor(alias, onlySystem).catch(() => undefined) : undefined,
+    isOwn ? valuesFor(alias, onlySystem).catch(() => undefined) : undefined,
   ]);
   const config = interpretConfig(alias, values);
-  if (systemValues === undefined || !config.unsupported.includes(distributionDefault)) return config;
-  if (!interpretConfig(alias, systemValues).unsupported.includes(distributionDefault)) return config;
+  if (!hasSystemFile || !config.unsupported.includes(distributionDefault)) return config;
+  const isSystems = () =>
+    systemValues !== undefined &&
+    interpretConfig(alias, systemValues).unsupported.includes(distributionDefault);
+  if (isOwn && !isSystems()) return config;
   return { ...config, unsupported: config.unsupported.filter((name) => name !== distributionDefault) };
+}
+
+/** In the home of the account, whatever $HOME says. */
+function ownConfigFile(): string {
+  return join(userInfo().homedir, ".ssh/config");
+}
+
+/** Whether the user can have said anything of `option`: on the command line, in their own file, or in one that it includes. Else ssh need not be asked. */
+function mayBeOfUser(
+  option: string,
+  { overrides = {}, userFile = ownConfigFile() }: ResolveOptions,
+): boolean {
+  if (Object.keys(overrides).some((key) => key.toLowerCase() === option.toLowerCase())) return true;
+  try {
+    return new RegExp(`${option}|^\\s*include\\b`, "im").test(readFileSync(userFile, "utf8"));
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code !== "ENOENT";
+  }
 }
 
 /**

@@ -8,6 +8,8 @@ import { makeKeyPair } from "./testing/key-pair.ts";
 import { anyHostKey, type Ssh2Server, ssh2Server } from "./testing/ssh2-server.ts";
 import { type Sshd, startSshd } from "./testing/sshd.ts";
 
+type Handler = (...request: unknown[]) => void;
+
 let sshd: Sshd;
 
 beforeAll(async () => {
@@ -132,4 +134,29 @@ test("no method but publickey is tried: the host never sees a `none` attempt", a
   expect(log).toMatch(/userauth-request for user \S+ service ssh-connection method publickey/u);
   expect(log).not.toContain("method none");
   await hop.close();
+});
+
+test("the first key is asked about without waiting for the service, once the key exchange is over", async () => {
+  // Grants it only when it has heard more: who waits for it would wait for good.
+  await using patient = await ssh2Server((connection) => {
+    const handlers = (connection as unknown as { _protocol: { _handlers: Record<string, Handler> } })
+      ._protocol._handlers;
+    const { SERVICE_REQUEST: grant, USERAUTH_REQUEST: ask } = handlers;
+    let held: unknown[] | undefined;
+    handlers["SERVICE_REQUEST"] = (...request) => {
+      held = request;
+    };
+    handlers["USERAUTH_REQUEST"] = (...request) => {
+      if (held !== undefined) grant?.(...held);
+      held = undefined;
+      ask?.(...request);
+    };
+    connection.on("authentication", (context) =>
+      context.method === "publickey" ? context.accept() : context.reject(),
+    );
+  });
+  await using hop = await Hop.connect(
+    await hopOptionsFor(sshd, { port: patient.port, hostKeys: anyHostKey, requireSignature: true }),
+  );
+  expect(hop.serverHostKey.length).toBeGreaterThan(0);
 });

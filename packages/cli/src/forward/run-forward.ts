@@ -1,8 +1,10 @@
 import { DEFAULTS, type ForwardOptions, type Session, startSession } from "@farside/orchestrator";
 import { type CodedError, isCodedError, type SessionEvent, toCodedError } from "@farside/protocol";
+import { SpareSigner } from "@farside/smartcard";
 import type { CommandContext } from "../command-context.ts";
 import type { ForwardArguments } from "../commands/forward.ts";
 import { exitCodeOf } from "../exit-code.ts";
+import { chooseIdentity } from "../identity/choose-identity.ts";
 import { decideIdentity } from "../identity/identity-decision.ts";
 import { noteOf } from "../identity/identity-note.ts";
 import { sessionIdentity } from "../identity/session-identity.ts";
@@ -61,6 +63,9 @@ export async function runForward(
   // Takes `env:NAME` out of the environment: before the first child, which reads ssh_config.
   const pins = pinSource({ origin, prompter, env });
   try {
+    // Whatever ssh_config will say: a Node.js takes as long to start as ssh to be asked and the host to be dialled.
+    const needsCard = chooseIdentity(argv, { pkcs11Provider: undefined }, env).kind === "card";
+    await using spare = needsCard ? new SpareSigner({ env }) : undefined;
     const options = sessionOptionsOf(argv);
     reporter.step(`connecting to ${argv.jump}`);
     const { choice, isBatch } = await decideIdentity(argv, options, context);
@@ -77,7 +82,7 @@ export async function runForward(
       askRuntime:
         prompter && !isBatch ? (shipment, signal) => askRuntime(prompter, shipment, signal) : undefined,
       onRuntimeProgress: (progress) => reporter.progress(describeProgress(progress)),
-      identity: sessionIdentity(choice, argv, source),
+      identity: sessionIdentity(choice, argv, source, spare),
       identityNote: noteOf(choice, argv),
       stateFolder: undefined,
       logLevel: argv["log-level"] ?? DEFAULTS.logLevel,
