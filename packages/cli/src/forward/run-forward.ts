@@ -63,10 +63,10 @@ export async function runForward(
   // Takes `env:NAME` out of the environment: before the first child, which reads ssh_config.
   const pins = pinSource({ origin, prompter, env });
   try {
+    const options = sessionOptionsOf(argv);
     // Whatever ssh_config will say: a Node.js takes as long to start as ssh to be asked and the host to be dialled.
     const needsCard = chooseIdentity(argv, { pkcs11Provider: undefined }, env).kind === "card";
     await using spare = needsCard ? new SpareSigner({ env }) : undefined;
-    const options = sessionOptionsOf(argv);
     reporter.step(`connecting to ${argv.jump}`);
     const { choice, isBatch } = await decideIdentity(argv, options, context);
     const named =
