@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import type { Duplex } from "node:stream";
 import {
   type AgentHello,
   agentEnding,
@@ -23,7 +24,7 @@ import {
 import { streamPair } from "@farside/protocol/testing";
 import type { SignRequest } from "@farside/ssh";
 import { afterEach, describe, expect, it } from "vitest";
-import { AgentLink } from "./agent-link.ts";
+import { AgentLink, type AgentLinkOptions } from "./agent-link.ts";
 import type { DeclaredHop } from "./destination-guard.ts";
 import type { SessionEventDraft } from "./event-log.ts";
 import type { ForwardRequest } from "./forward-request.ts";
@@ -63,6 +64,32 @@ afterEach(async () => {
   for (const resource of open.splice(0)) await resource[Symbol.asyncDispose]();
 });
 
+/** What a link over `stream` is made with; what it tells and asks of the identity is collected. */
+function linkOver(
+  stream: Duplex,
+  { events, signed, readied = [], leaseMs = 60_000 }: Collected & { readonly leaseMs?: number },
+): AgentLinkOptions {
+  return {
+    ...{ stream: new FramedStream(stream), host: "builder@build", digest },
+    emit: (event) => events.push(event),
+    hello: { session: "s", leaseMs, ttlMs: 0, idleMs: 0, logLevel: "warn" },
+    identity: {
+      ready: async () => void readied.push("ready"),
+      sign: async (request) => {
+        signed.push(request);
+        return Buffer.from("signature");
+      },
+    },
+    signal: AbortSignal.timeout(5_000),
+  };
+}
+
+interface Collected {
+  readonly events: SessionEventDraft[];
+  readonly signed: SignRequest[];
+  readonly readied?: string[];
+}
+
 /** A link to an agent that a test plays. */
 async function connected({ leaseMs = 60_000, answersHeartbeats = true } = {}) {
   const [here, there] = streamPair();
@@ -83,18 +110,7 @@ async function connected({ leaseMs = 60_000, answersHeartbeats = true } = {}) {
     events: [on(orchestratorHello, (data) => heard.push(data))],
   });
   agent.emit(agentHello, hello);
-  const link = await AgentLink.connect({
-    ...{ stream: new FramedStream(here), host: "builder@build", digest, emit: (event) => events.push(event) },
-    hello: { session: "s", leaseMs, ttlMs: 0, idleMs: 0, logLevel: "warn" },
-    identity: {
-      ready: async () => void readied.push("ready"),
-      sign: async (request) => {
-        signed.push(request);
-        return Buffer.from("signature");
-      },
-    },
-    signal: AbortSignal.timeout(5_000),
-  });
+  const link = await AgentLink.connect(linkOver(here, { events, signed, readied, leaseMs }));
   open.push(link, agent);
   return { link, agent, events, signed, readied, heard, heartbeats: () => heartbeats };
 }
@@ -291,18 +307,9 @@ describe("a link whose first forward was asked behind the bundle", () => {
     const signed: SignRequest[] = [];
     const stream = new FramedStream(there);
     const link = AgentLink.connect({
-      ...{ stream: new FramedStream(here), host: "builder@build", digest, opening: forward },
-      emit: (event) => events.push(event),
+      ...linkOver(here, { events, signed }),
+      opening: forward,
       onHello: ({ pid }) => events.push({ event: "warning", message: `hello of ${pid}` }),
-      hello: { session: "s", leaseMs: 60_000, ttlMs: 0, idleMs: 0, logLevel: "warn" },
-      identity: {
-        ready: async () => {},
-        sign: async (request) => {
-          signed.push(request);
-          return Buffer.from("signature");
-        },
-      },
-      signal: AbortSignal.timeout(5_000),
     });
     link.then(
       (made) => open.push(made),
