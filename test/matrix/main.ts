@@ -5,8 +5,8 @@ import { MatrixLab } from "./matrix-lab.ts";
 import { nameOf, writeTable } from "./report.ts";
 import { runAll } from "./run-all.ts";
 import type { Outcome } from "./run-cell.ts";
-import { runTarget, type TargetOutcome } from "./run-target.ts";
-import { targetCells } from "./target-cells.ts";
+import { runTargets, type TargetOutcome } from "./run-target.ts";
+import { type TargetCell, targetCells } from "./target-cells.ts";
 
 async function main(words: readonly string[]): Promise<void> {
   const chosen = cells.filter(
@@ -23,17 +23,11 @@ async function main(words: readonly string[]): Promise<void> {
     outcomes.push(...report.outcomes);
     bad += report.problems.length + report.outcomes.filter(({ problems }) => problems.length > 0).length;
   }
-  const targets: TargetOutcome[] = [];
-  for (const cell of targetCells) {
-    const name = `as a hop: ${cell.name}`;
-    if (words.length > 0 && !words.some((word) => cell.id === word || name.includes(word))) continue;
-    const outcome = await runTarget(cell);
-    targets.push(outcome);
-    const isGood = outcome.problems.length === 0;
-    if (!isGood) bad += 1;
-    console.log(`${isGood ? "ok    " : "not ok"} ${cell.id} ${name}: ${outcome.end}`);
-    if (!isGood) tellProblems(outcome);
-  }
+  const chosenTargets = targetCells.filter(
+    (cell) => words.length === 0 || words.some((word) => cell.id === word || targetName(cell).includes(word)),
+  );
+  const targets = await runTargets(chosenTargets, tellTarget);
+  bad += targets.filter(({ problems }) => problems.length > 0).length;
   const seconds = Math.round((performance.now() - startedAt) / 1000);
   if (words.length === 0 && bad === 0) await writeTable(outcomes, targets, seconds);
   console.log(`${chosen.length + targets.length} cells in ${seconds} s, ${bad} not as the table says`);
@@ -44,6 +38,15 @@ function tell({ cell, problems, end, ms, transcript }: Outcome): void {
   const isGood = problems.length === 0;
   console.log(`${isGood ? "ok    " : "not ok"} ${cell.id} ${nameOf(cell)}: ${end} (${Math.round(ms)} ms)`);
   if (!isGood) tellProblems({ problems, transcript });
+}
+
+const targetName = ({ name }: TargetCell) => `as a hop: ${name}`;
+
+function tellTarget(outcome: TargetOutcome): void {
+  const { cell, end, problems } = outcome;
+  const isGood = problems.length === 0;
+  console.log(`${isGood ? "ok    " : "not ok"} ${cell.id} ${targetName(cell)}: ${end}`);
+  if (!isGood) tellProblems(outcome);
 }
 
 function tellProblems({ problems, transcript }: Pick<Outcome, "problems" | "transcript">): void {
