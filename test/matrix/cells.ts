@@ -240,6 +240,40 @@ const sentNodes: Row[] = [
   ],
 ];
 
+const { ownSsh } = runtimes;
+const noLending = (says: RegExp): Fails => ({ code: "engine.forwarding-refused", leg: "jump", says });
+/** Neither a Node.js nor room for one: the supervisor of the host's own ssh meets the same logins. */
+const ownSshs: Row[] = [
+  ...[bash, dash, zsh, fish, tcsh, ksh, shells.mksh, shells.yash, shells.rc, shells.busybox].map(
+    (shell): Row => [works, { runtime: ownSsh, shell }],
+  ),
+  [refusedCommand(/rbash|restricted/), { runtime: ownSsh, shell: shells.rbash }],
+  [refusedCommand(/not available/), { runtime: ownSsh, shell: shells.nologin }],
+  ...[bash, fish, tcsh].map(
+    (shell): Row => [{ shows: /Welcome.*no newline/ }, { runtime: ownSsh, noise: noises.prints, shell }],
+  ),
+  [works, { runtime: ownSsh, noise: noises.sleeps }],
+  [works, { runtime: ownSsh, noise: noises.readsLine, shell: tcsh }],
+  [readsStdin, { runtime: ownSsh, noise: noises.readsAll }],
+  // Its lines have a mark each: others between them do no harm.
+  [works, { runtime: ownSsh, noise: noises.writesLateToStderr }],
+  [works, { runtime: ownSsh, noise: noises.staysOpen }],
+  [works, { runtime: ownSsh, noise: noises.umask }],
+  [works, { runtime: ownSsh, noise: noises.emptyPath }],
+  [works, { runtime: ownSsh, noise: noises.bashEnv }],
+  [works, { runtime: ownSsh, noise: noises.elsewhere }],
+  [works, { runtime: ownSsh, noise: noises.detaches }],
+  ...[homes.readOnly, homes.missing, homes.full].map((home): Row => [works, { runtime: ownSsh, home }]),
+  [works, { runtime: ownSsh, policy: policies.oneSession }],
+  [works, { runtime: ownSsh, policy: policies.noForwarding }],
+  [
+    noLending(/DisableForwarding|AllowAgentForwarding/),
+    { runtime: ownSsh, policy: policies.disableForwarding },
+  ],
+  [noLending(/AllowAgentForwarding/), { runtime: ownSsh, policy: policies.restrict }],
+  [refusedCommand(/ForceCommand/), { runtime: ownSsh, policy: policies.forceDate }],
+];
+
 /** Several things at once, as old and locked-down hosts have them. */
 const combined: Row[] = [
   [
@@ -322,6 +356,7 @@ const otherServers: Row[] = [
     [readsStdin, { server, noise: noises.readsAll }],
     [works, { server, home: homes.readOnly }],
     [on22, { server, runtime: sent }],
+    [works, { server, runtime: ownSsh }],
   ]),
   [works, { server: servers.asyncssh }],
   [on22, { server: servers.asyncssh, runtime: sent }],
@@ -343,6 +378,7 @@ export const cells: readonly Cell[] = [
   ...strictSshds,
   ...foundNodes,
   ...sentNodes,
+  ...ownSshs,
   ...combined,
   ...otherServers,
 ].map(([expect, axes], index) => ({
@@ -367,6 +403,7 @@ export const sample: readonly Cell[] = pick([
   { policy: policies.noForwardingRespected },
   { policy: policies.forceDate },
   { runtime: runtimes.none, shell: bash },
+  { runtime: ownSsh, shell: fish, noise: noises.prints },
 ]);
 
 /** The first cell with all of each `wanted`. */

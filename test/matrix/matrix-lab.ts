@@ -58,6 +58,7 @@ export class MatrixLab implements AsyncDisposable {
       if (isSending) await seedRuntime(workstation, server.emulates === "arm64" ? arm64Node : SENT_NODE);
       await workstation.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", KEY]);
       const key = (await workstation.readFile(`${KEY}.pub`)).trim();
+      await lab.authorize(key);
       await jump.writeFile("/etc/ssh/matrix-banner", `${BANNER}\n`);
       await jump.writeFile("/etc/motd", "The programs included with this system are free software.\n");
       await jump.run(["bash", "-e"], { input: hostScript(majors.length > 0, server), timeoutMs: 60_000 });
@@ -79,9 +80,12 @@ export class MatrixLab implements AsyncDisposable {
           },
         );
       }
-      const echo = jump.spawn(["node", "-e", ECHO]);
-      programs.push(echo);
-      await new Promise<void>((resolve) => echo.output.once("data", () => resolve()));
+      // Cells without a hop forward to the jump host itself.
+      for (const host of [jump, lab.target]) {
+        const echo = host.spawn(["node", "-e", ECHO]);
+        programs.push(echo);
+        await new Promise<void>((resolve) => echo.output.once("data", () => resolve()));
+      }
       await jump.mark();
       return new MatrixLab(lab, server, programs);
     } catch (error) {

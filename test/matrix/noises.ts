@@ -63,7 +63,7 @@ export const noises = {
   detaches: {
     name: "rc starts a daemon (ssh-agent)",
     rc: { posix: 'eval "$(ssh-agent -a /dev/shm/agent-$USER)"' },
-    leaves: /ssh-agent/,
+    leaves: /ssh-agent|^\/dev\/shm\/agent-m\d+$/,
   },
   strays: {
     name: "bytes after the preamble",

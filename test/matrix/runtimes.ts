@@ -1,3 +1,4 @@
+import { TARGET_LOGIN } from "../support/farside.ts";
 import type { Runtime } from "./cell.ts";
 import { type NodeMajor, nodeVersion } from "./node-builds.ts";
 
@@ -91,6 +92,12 @@ export const runtimes = {
       program("bin/node", `#!/bin/bash\n[ "$1" = -v ] || echo using node 22\n${path("22")} "$@"`),
     ),
     env: onPath,
+  },
+  /** Nor is one sent: the host's own ssh forwards, through a hop. */
+  ownSsh: {
+    name: "none, --engine openssh",
+    hasSystemNode: false,
+    args: ["--engine", "openssh", "--via", TARGET_LOGIN],
   },
   sent: { ...found("none: one is sent"), isSent: true },
   sentForOld: { ...found("16 only: one is sent", at("bin/node", "16")), env: onPath, isSent: true },

@@ -123,7 +123,8 @@ function teller(reporter: Reporter, argv: ForwardArguments): (event: SessionEven
     reporter.event(event);
     if (event.event === "ready") isStarting = false;
     if (!isStarting) return;
-    if (event.event === "hop.connected" && event.leg === "jump") reporter.step("starting the agent");
+    if (event.event === "hop.connected" && event.leg === "jump")
+      reporter.step(argv.engine === "openssh" ? "asking for its ssh" : "starting the agent");
     if (event.event === "agent.ready" || event.event === "engine.ready") {
       const hops = argv.via === undefined ? "" : " and logging in to the hops behind it";
       reporter.step(`opening the listeners${hops}`);

@@ -46,9 +46,17 @@ export class SupervisorLines {
 
   #line(text: string): void {
     // A login may print without a line end of its own.
-    const at = text.indexOf(this.#mark);
-    if (at >= 0) this.#lines.push(text.slice(at + this.#mark.length).trimEnd());
-    else if (text.includes(this.#shellMark)) this.#hasRun = true;
-    else this.#noise = `${this.#noise}${text}\n`.slice(-MAX_LINE);
+    const [at, shellAt] = [text.indexOf(this.#mark), text.indexOf(this.#shellMark)];
+    if (at >= 0) {
+      this.#lines.push(text.slice(at + this.#mark.length).trimEnd());
+      this.#skip(text.slice(0, at));
+    } else if (shellAt >= 0) {
+      this.#hasRun = true;
+      this.#skip(text.slice(0, shellAt));
+    } else this.#skip(`${text}\n`);
+  }
+
+  #skip(text: string): void {
+    this.#noise = `${this.#noise}${text}`.slice(-MAX_LINE);
   }
 }

@@ -23,7 +23,7 @@ export interface SupervisorOptions {
   readonly nonce: string;
   /** Serves each connection to the forwarded agent. */
   readonly agent: (connection: Duplex) => boolean;
-  /** Hears each line that ssh prints, harmless. */
+  /** Hears each line that ssh prints, and what the login printed before it, harmless. */
   readonly onStderr: (line: string) => void;
   /** The start's deadline. */
   readonly signal: AbortSignal;
@@ -74,6 +74,9 @@ export class Supervisor {
     } catch (error) {
       channel.destroy();
       throw error;
+    } finally {
+      const noise = shownNoise(lines);
+      if (noise !== "") options.onStderr(`skipped what the login printed: ${noise}`);
     }
   }
 
@@ -81,7 +84,7 @@ export class Supervisor {
     this.#channel = channel;
     this.#stderr = stderr;
     this.report = readHostReport(lines.take());
-    this.noise = harmless(lines.noise.trimEnd(), MAX_NOISE);
+    this.noise = shownNoise(lines);
     let said: (line: string) => void = () => {};
     const saying = (word: string) =>
       new Promise<string>((resolve) => {
@@ -134,6 +137,10 @@ export class Supervisor {
     await within(END_TIMEOUT_MS, this.#ended);
     this.#channel.destroy();
   }
+}
+
+function shownNoise(lines: SupervisorLines): string {
+  return harmless(lines.noise.trimEnd(), MAX_NOISE);
 }
 
 async function read(
