@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
+import { farsideAgent } from "./support/agent-cli.ts";
 import { holdConnection } from "./support/byte-traffic.ts";
 import { describeLab } from "./support/describe-lab.ts";
 import { startEcho } from "./support/echo-service.ts";
@@ -43,6 +44,8 @@ describeLab("what outlives farside", () => {
     expect(client.hasEnded).toBe(false);
     expect(await status()).toMatchObject([{ session: "left", phase: "detached", host: JUMP_LOGIN }]);
     const slow = await holdConnection(lab.jump, 4444);
+    const logs = await farsideAgent(lab, "logs", "--session", "left");
+    expect(logs.stdout, logs.transcript).toContain('"message":"an orchestrator attached"');
     const ended = runFarside(lab, ["teardown", "left"], { json: false });
     const isPort = (listener: string) => listener.includes(":4444");
     await waitFor(async () => !(await lab.jump.residue()).listeners.some(isPort), {

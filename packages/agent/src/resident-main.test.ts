@@ -291,6 +291,28 @@ describe.each(nodeVersions)("a resident agent, on %s", (version) => {
     await nothingLeft(pid);
   });
 
+  test("keeps a private log beside its socket, of what it does, to its end", async () => {
+    const { control, pid, socket } = await launch({ hello: { logLevel: "warn" } });
+    const log = socket.replace(/\.sock$/, ".log");
+    const lines = async () =>
+      (await readFile(log, "utf8"))
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line) as { level: string; message: string });
+    await expect.poll(lines).toContainEqual(expect.objectContaining({ message: "an orchestrator attached" }));
+    expect((await stat(log)).mode & 0o777).toBe(0o600);
+    const port = await openTo(control, 9);
+    const refused = await client(port);
+    await readAll(refused).catch(() => undefined);
+    await expect
+      .poll(lines)
+      .toContainEqual(
+        expect.objectContaining({ level: "warn", message: "relay.close", code: "target.unreachable" }),
+      );
+    await control.peer.request(stopAgent, { graceMs: 0 });
+    await nothingLeft(pid);
+  });
+
   test("carries the mark of its session where it is looked for", async () => {
     const { control, pid } = await launch();
     expect(await readFile(`/proc/${pid}/cmdline`, "utf8")).toMatch(/^farside-agent test/);

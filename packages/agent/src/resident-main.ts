@@ -11,6 +11,7 @@ import { Log } from "./log.ts";
 import { endOwnLogin } from "./login-sshd.ts";
 import { bridge } from "./resident/bridge.ts";
 import { type LaunchAnswer, launch } from "./resident/launch.ts";
+import { LogFile } from "./resident/log-file.ts";
 import { ResidentAgent } from "./resident/resident-agent.ts";
 
 const STDOUT_DESCRIPTOR = 1;
@@ -46,7 +47,8 @@ async function start(boot: BootFacts, { session = "" }: Readonly<Record<string, 
 }
 
 async function serve(boot: BootFacts, { session = "", runDirectory = "" }: Readonly<Record<string, string>>) {
-  const log = new Log(process.stderr);
+  const logFile = new LogFile({ path: `${runDirectory}/${session}.log` });
+  const log = new Log(logFile);
   prepareProcess(log);
   setTitle(session);
   const { nonce, digest } = boot;
@@ -57,7 +59,7 @@ async function serve(boot: BootFacts, { session = "", runDirectory = "" }: Reado
       session,
       runDirectory,
       facts: readHostFacts(),
-      log,
+      ...{ log, logFile },
       onLease: setTitle,
     });
     // Its login may go at any time.

@@ -179,9 +179,15 @@ describe("the look at a host", () => {
     const folder = join(home, ".local/state/farside/run");
     await mkdir(folder, { recursive: true, mode: 0o700 });
     const server = await listen({ path: join(folder, "s.sock") });
-    const { files } = await look({ controls: ["s"] });
+    for (const name of ["s.log", "s.log.1", "other.log"]) await writeFile(join(folder, name), "");
+    const all = ["s.sock", "s.log", "s.log.1"].map((name) => join(folder, name));
+    expect((await look({ controls: ["s"] })).files).toEqual(all);
+    // A log goes with its socket.
+    expect((await look({ controls: ["s"] }, "kill")).files).toEqual(all);
     server.close();
-    expect(files).toEqual([join(folder, "s.sock")]);
+    await once(server, "close");
+    expect((await look({ controls: ["s"] }, "kill")).files).toEqual([]);
+    expect(await readdir(folder)).toEqual(["other.log"]);
   });
 
   it("removes a socket that nobody listens on, and keeps one that somebody does", async () => {

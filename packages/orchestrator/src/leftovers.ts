@@ -23,7 +23,7 @@ export interface Traces {
   readonly ports: readonly number[];
   /** Paths of unix sockets, as they were asked for: relative ones are the login's. */
   readonly sockets: readonly string[];
-  /** Sessions whose resident agents had control sockets. */
+  /** Sessions whose resident agents had control sockets, and logs beside them. */
   readonly controls?: readonly string[] | undefined;
   /** Whether a Node.js may have been sent; see runtime-ladder.ts. */
   readonly mayHaveRuntime?: boolean | undefined;
@@ -91,8 +91,10 @@ fi;
 for n in $9; do
   for d in "\${XDG_RUNTIME_DIR:-/run/user/$me}/farside" "/tmp/farside-$me" "$HOME/.local/state/farside/run"; do
     if [ -d "$d" ] && [ -O "$d" ]; then :; else continue; fi;
-    for f in "$d"/*.sock; do
-      if [ "$n" = "${EVERY_SESSION}" ] || [ "$f" = "$d/$n.sock" ]; then :; else continue; fi;
+    for f in "$d"/*.sock "$d"/*.log "$d"/*.log.1; do
+      s=\${f%.sock}; s=\${s%.1}; s=\${s%.log};
+      if [ "$n" = "${EVERY_SESSION}" ] || [ "$s" = "$d/$n" ]; then :; else continue; fi;
+      if [ "$mode" = kill ] && [ -f "$f" ] && [ -O "$f" ]; then [ -e "$s.sock" ] || rm -f -- "$f"; fi;
       if [ "$mode" = kill ] && [ -S "$f" ] && [ -O "$f" ]; then
         printf "%s" " $f" | grep -qsF -f - /proc/net/unix || rm -f -- "$f";
       fi;

@@ -60,7 +60,7 @@ const undoEntry = v.variant("made", [
   v.object({ made: v.literal("socket"), path: v.string() }),
   /** A Node.js that was sent; its folder has the agent's nonce in its name. */
   v.object({ made: v.literal("runtime") }),
-  /** The control socket of a resident agent, in one of the folders that it may be in. */
+  /** The control socket and the log of a resident agent, in one of the folders that it may be in. */
   v.object({ made: v.literal("control"), session: v.string() }),
 ]);
 /** One thing that a session makes on the jump host, written down before it is made. */

@@ -23,6 +23,7 @@ import { answerRequests } from "../control/answer-requests.ts";
 import { ControlServer } from "../control/control-server.ts";
 import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
+import { logEvent } from "../log-event.ts";
 import type { FolderPlaces } from "./agent-folder.ts";
 import { connectKeptHop } from "./connect-kept-hop.ts";
 import { METRICS_HEIRLOOM } from "./inheritance.ts";
@@ -30,7 +31,6 @@ import { InstalledAudit } from "./installed-audit.ts";
 import { KeptForwards } from "./kept-forwards.ts";
 import { KeptMetrics } from "./kept-metrics.ts";
 import { LentIdentities } from "./lent-identities.ts";
-import { logEvent } from "./log-event.ts";
 import { replaceFile } from "./replace-file.ts";
 import { startSuccessor } from "./successor.ts";
 

@@ -10,6 +10,7 @@ import {
   readHeldAudit,
   removeAgent,
 } from "@farside/protocol";
+import type { RunDirectoryFacts } from "../control/run-directory.ts";
 import type { HostFacts } from "../host-facts.ts";
 import { type AgentPlaces, agentPlaces, bundlePath, type FolderFacts } from "../installed/agent-folder.ts";
 import { type InstallRecord, readInstallRecord } from "../installed/install-record.ts";
@@ -19,10 +20,13 @@ import { installAgent, putBundleAt } from "./install-agent.ts";
 import { installationAt, lookAt } from "./look-at-host.ts";
 import { removeAgentAt } from "./remove-agent.ts";
 import type { ServiceManager } from "./service-manager.ts";
+import { sessionLog } from "./session-log.ts";
 
 export interface InstallerOptions {
   readonly facts: HostFacts;
   readonly folders: FolderFacts;
+  /** Where agents of sessions are. */
+  readonly runFacts: RunDirectoryFacts;
   readonly manager: ServiceManager;
   /** The agent's file: this very bundle. */
   readonly bundle: Uint8Array;
@@ -90,7 +94,11 @@ export function installerService(options: InstallerOptions): RequestHandler[] {
       if (held === undefined) throw new CodedError("protocol.bad-message", "no audit log is held");
       return { data: await held.read(offset, length) };
     }),
-    handle(logCommand, async ({ name, lines, follow }) => {
+    handle(logCommand, async ({ name, lines, follow, session }) => {
+      if (session !== undefined) {
+        const log = await sessionLog(session, options.runFacts);
+        return { argv: ["tail", "-n", String(lines), ...(follow ? ["-F"] : []), log] };
+      }
       const { places, record } = await installed(name);
       const count = String(lines);
       const runtime = `XDG_RUNTIME_DIR=/run/user/${facts.uid}`;

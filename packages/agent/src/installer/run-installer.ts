@@ -64,6 +64,10 @@ export async function runInstaller({
             dataHome: environment["XDG_DATA_HOME"],
             configHome: environment["XDG_CONFIG_HOME"],
           },
+          runFacts: {
+            ...{ uid: facts.uid, home, runtimeFolder: environment["XDG_RUNTIME_DIR"] },
+            isRuntimeFolderLasting: true,
+          },
           manager: new ServiceManager(facts.uid, environment),
           bundle: brotliDecompressSync(boot.compressed),
         }),

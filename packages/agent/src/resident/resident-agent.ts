@@ -26,8 +26,10 @@ import { MetricsServer } from "../control/metrics-server.ts";
 import { leaveRunDirectory, makePrivate } from "../control/run-directory.ts";
 import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
+import { logEvent } from "../log-event.ts";
 import { openTakingOver, type TakenOver } from "../takeover/open-taking-over.ts";
 import { Attachment } from "./attachment.ts";
+import type { LogFile } from "./log-file.ts";
 
 /** The orchestrator that started it is about to attach. */
 const FIRST_HELLO_TIMEOUT_MS = 30_000;
@@ -47,6 +49,8 @@ export interface ResidentAgentOptions {
   readonly runDirectory: string;
   readonly facts: HostFacts;
   readonly log: Log;
+  /** Where `log` writes to; begun once the session's name is ours, removed at the end. Default: it goes elsewhere. */
+  readonly logFile?: LogFile | undefined;
   readonly firstHelloTimeoutMs?: number;
   /** Shows others until when the lease is held; see `AgentCoreOptions`. */
   readonly onLease?: ((session: string, until: number | "never") => void) | undefined;
@@ -76,6 +80,7 @@ export class ResidentAgent {
     const agent = new ResidentAgent(options);
     try {
       await agent.#listen();
+      await options.logFile?.begin();
       return agent;
     } catch (error) {
       agent.end({ reason: "fatal" });
@@ -89,7 +94,11 @@ export class ResidentAgent {
     const { nonce, facts, log } = options;
     this.#attachment = new Attachment(() => this.#core.lifetime?.isDetached !== true);
     this.#core = new AgentCore({
-      ...{ nonce, facts, log, emit: this.#attachment.emit, request: this.#attachment.request },
+      ...{ nonce, facts, log, request: this.#attachment.request },
+      emit: (definition, data, emitOptions) => {
+        logEvent(log, definition, data);
+        this.#attachment.emit(definition, data, emitOptions);
+      },
       droppedEvents: () => this.#attachment.dropped,
       onLease: options.onLease,
       closeControl: () => this.#closeControl(),
@@ -226,7 +235,7 @@ export class ResidentAgent {
     try {
       checkVersion(hello);
       if (hello.session !== session) throw new Error("a hello for another session");
-      if (this.#core.lifetime === undefined) this.#core.begin(hello);
+      if (this.#core.lifetime === undefined) this.#begin(hello);
     } catch (error) {
       log.warn("a control channel was refused", { error: (error as Error).message });
       void peer.close();
@@ -242,9 +251,16 @@ export class ResidentAgent {
     for (const other of this.#channels) if (other === previous && other !== peer) void other.close();
   }
 
+  #begin(hello: OrchestratorHello): void {
+    this.#core.begin(hello);
+    // Nobody reads along: what a quiet orchestrator would not hear is what it is for.
+    this.#options.log.setLevel(hello.logLevel === "debug" ? "debug" : "info");
+  }
+
   async #closeControl(): Promise<void> {
     await Promise.all([this.#metrics?.close(), ...[...this.#channels].map((peer) => peer.close())]);
     await this.#server?.close();
+    await this.#options.logFile?.remove();
     await leaveRunDirectory(this.#options.runDirectory);
   }
 }

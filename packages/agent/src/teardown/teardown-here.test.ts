@@ -94,12 +94,19 @@ describe("its control sockets", () => {
     await once(live, "listening");
     const script = `net.createServer().listen(${JSON.stringify(`${sockets}/dead.sock`)}, () => process.kill(process.pid, "SIGKILL"))`;
     await once(spawn(process.execPath, ["-e", script], { stdio: "ignore" }), "exit");
-    expect((await readdir(sockets)).sort()).toEqual(["dead.sock", "live.sock"]);
+    for (const name of ["dead.log", "dead.log.1", "live.log"]) await writeFile(`${sockets}/${name}`, "");
+    expect((await readdir(sockets)).sort()).toEqual([
+      "dead.log",
+      "dead.log.1",
+      "dead.sock",
+      "live.log",
+      "live.sock",
+    ]);
     const environment = { HOME: folder, XDG_RUNTIME_DIR: `${folder}/run` };
     // What other tests have in /tmp is theirs.
     const left = async () =>
       (await removeStaleSockets({ uid: own, environment })).filter((file) => file.startsWith(folder));
-    expect(await left()).toEqual([`${sockets}/live.sock`]);
+    expect(await left()).toEqual([`${sockets}/live.sock`, `${sockets}/live.log`]);
     live.close();
     await once(live, "close");
     expect(await left()).toEqual([]);

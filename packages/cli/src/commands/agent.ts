@@ -2,7 +2,7 @@ import type { ArgumentsCamelCase, Argv, CommandModule, InferredOptionTypes, Opti
 import type { CommandContext, TakeExitCode } from "../command-context.ts";
 import { identityOptions, jsonOption, logOption, sshOptions } from "../options/definitions.ts";
 import { parseDuration } from "../options/duration.ts";
-import { agentNameOf, asText, once, oneOf, wholeNumber } from "../options/values.ts";
+import { agentNameOf, asText, once, oneOf, sessionName, wholeNumber } from "../options/values.ts";
 
 const value = { type: "string", requiresArg: true, group: "Agent:" } as const;
 
@@ -38,6 +38,11 @@ export const agentOptions = {
     ...value,
     describe: "logs: how many lines (default: 100)",
     coerce: once("--lines", wholeNumber(0, 100_000)),
+  },
+  session: {
+    ...value,
+    describe: "logs: of the agent of a session with --reattach or --detach, instead of an installed one",
+    coerce: once("--session", sessionName),
   },
   follow: { type: "boolean", group: "Agent:", describe: "logs: go on showing them, until Ctrl-C" },
   "remote-node": {
@@ -86,7 +91,7 @@ const subcommands = {
   },
   logs: {
     describe: "Show an agent's log",
-    options: ["name", "lines", "follow", "remote-node"],
+    options: ["name", "session", "lines", "follow", "remote-node"],
     example: ["$0 agent logs builder@build-1 --follow", ""],
   },
   upgrade: {

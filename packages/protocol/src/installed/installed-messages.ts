@@ -161,7 +161,7 @@ export const removeAgent = defineRequest("install.remove", {
   result: v.object({ removed: v.pipe(v.array(path), v.maxLength(128)) }),
 });
 
-/** The command line that shows the log of the agent, for `command.run`. */
+/** The command line that shows the log of the agent, or of a session's agent that outlives its connection, for `command.run`. */
 export const logCommand = defineRequest("install.log", {
   asker: "orchestrator",
   since: 1,
@@ -169,6 +169,8 @@ export const logCommand = defineRequest("install.log", {
     name: agentName,
     lines: v.pipe(count, v.maxValue(100_000)),
     follow: v.boolean(),
+    /** Whose log instead of the agent's that is installed. */
+    session: v.optional(name),
   }),
   result: v.object({ argv: v.pipe(v.array(text), v.minLength(1), v.maxLength(32)) }),
 });
