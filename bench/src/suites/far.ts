@@ -30,7 +30,7 @@ whoever receives. "Large send buffers" is the same with 32 MiB on the target.`,
     await using _line = await DelayLine.between(jump, lab.target, ROUND_TRIP_MS);
     const cases = bulkCases(isQuick ? [1] : [1, 4]);
     // TCP needs some round trips until it is up to speed.
-    const times = isQuick ? { warmUpMs: 1000, measureMs: 500 } : { warmUpMs: 2500, measureMs: 2500 };
+    const times = isQuick ? { warmUpMs: 1000, measureMs: 500 } : { warmUpMs: 2500, measureMs: 2000 };
     const measureAll = (names: readonly string[]) =>
       measureRunning(context, ways, names, (running, name) => {
         const wanted = cases.get(name.replace(LARGE, ""));
