@@ -106,6 +106,18 @@ describe("a listener on a unix socket", () => {
     await once(second, "exit");
   });
 
+  test("that was opened to be handed on may be one of several in a folder, opened at once", async () => {
+    const files = ["a", "b", "c"].map((name) => path.join(folder, name));
+    const listeners = await Promise.all(
+      files.map((each) => openUnixListener({ kind: "unix", path: each }, { ...unwatched, isHandedOn: true })),
+    );
+    expect((await readdir(folder)).sort()).toEqual(["a", "b", "c"]);
+    const times = () => Promise.all(files.map(async (each) => (await lstat(each, { bigint: true })).ctimeNs));
+    const before = await times();
+    for (const listener of listeners) await listener.release();
+    expect(await times()).toEqual(before);
+  });
+
   test("that was opened to be handed on removes its socket at its close, unless somebody else's is there", async () => {
     const handedOn = { ...unwatched, isHandedOn: true };
     await (await openUnixListener(bind(), handedOn)).close();

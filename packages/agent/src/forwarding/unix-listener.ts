@@ -33,11 +33,12 @@ export async function openUnixListener(bind: UnixBind, options: ListenerOptions)
   let detour: string | undefined;
   try {
     detour = options.isHandedOn === true ? makeDetour(bind.path) : undefined;
-    await listenPrivately(server, detour ?? bind.path);
+    const listening = listenPrivately(server, detour ?? bind.path);
+    // It is bound by now; another listener in that folder wants the same name.
+    if (detour !== undefined) removeDetour(bind.path);
+    await listening;
   } catch (error) {
     throw await unixBindFailure(bind.path, error as NodeJS.ErrnoException);
-  } finally {
-    if (detour !== undefined) removeDetour(bind.path);
   }
   return listenerOf(server, bind, { ...options, unlinks: detour === undefined });
 }
