@@ -35,7 +35,7 @@ import type { SessionEventDraft } from "./event-log.ts";
 import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
 import { declarations, type ForwardRequest, forwardParams, type OurHello } from "./forward-request.ts";
 import { Heart, type Heartbeat } from "./heart.ts";
-import { declare, type LinkMemory, newLinkMemory } from "./link-memory.ts";
+import { declare, type LinkFacts, type LinkMemory, newLinkMemory } from "./link-memory.ts";
 import { type RemoteCommand, RemoteCommands, type RunOptions } from "./remote-command.ts";
 
 export interface AgentLinkOptions {
@@ -272,14 +272,6 @@ export class AgentLink implements AsyncDisposable {
       new CodedError("agent.gone", `the agent on ${this.#host} ended without a word`, { leg: "jump" })
     );
   }
-}
-
-interface LinkFacts extends LinkMemory {
-  /** We want the end, so that whatever comes with it is no failure. */
-  isStopping: boolean;
-  /** It has said that it ends. */
-  hasEnded: boolean;
-  failure: CodedError | undefined;
 }
 
 /** What an agent's hello makes known. */

@@ -1,3 +1,4 @@
+import type { CodedError } from "@farside/protocol";
 import { signEvent } from "./delegated-signing.ts";
 import { type DeclaredHop, DestinationGuard } from "./destination-guard.ts";
 import type { SessionEventDraft } from "./event-log.ts";
@@ -8,6 +9,15 @@ export interface LinkMemory {
   readonly guard: DestinationGuard;
   readonly hops: Map<string, DeclaredHop>;
   readonly counters: Map<string, ForwardCounters>;
+}
+
+/** The same, with how one channel ends. */
+export interface LinkFacts extends LinkMemory {
+  /** We want the end, so that whatever comes with it is no failure. */
+  isStopping: boolean;
+  /** It has said that it ends. */
+  hasEnded: boolean;
+  failure: CodedError | undefined;
 }
 
 export function newLinkMemory(emit: (event: SessionEventDraft) => void): LinkMemory {
