@@ -2,21 +2,18 @@ import { type AgentDescription, CodedError, fromWire, type TargetAddress } from 
 import { AgentEngine, type AgentEngineOptions } from "../engine/agent-engine.ts";
 import type { EndOptions, Engine, EngineContext, OpenOptions } from "../engine/engine.ts";
 import type { ForwardCounters } from "../forward-counters.ts";
-import { type ForwardSpec, formatBind, formatTarget } from "../forward-spec.ts";
+import { formatBind, formatTarget } from "../forward-spec.ts";
 import { LearnedRoute } from "../learned-route.ts";
 import type { RemoteCommand } from "../remote-command.ts";
-import { type Check, type CheckName, failedCheck } from "./check.ts";
+import { type CheckName, failedCheck } from "./check.ts";
 import { describeLimits } from "./describe-limits.ts";
 import { describeNoise } from "./describe-noise.ts";
 import { failureAsCheck } from "./failure-as-check.ts";
+import type { ProbeOptions } from "./probe-options.ts";
 import { probeSshd } from "./probe-sshd.ts";
 
-export interface ProbeEngineOptions {
+export interface ProbeEngineOptions extends ProbeOptions {
   readonly agent: AgentEngineOptions;
-  readonly forwards: readonly ForwardSpec[];
-  /** `--respect-sshd-policy`: what sshd forbids is a failure. */
-  readonly respectSshdPolicy: boolean;
-  readonly onCheck: (check: Check) => void;
 }
 
 /** The agent, which is asked what a session would need instead of opening anything. Failures are told as checks, and end nothing. */

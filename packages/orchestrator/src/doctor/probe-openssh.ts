@@ -7,17 +7,14 @@ import { planListeners } from "../engine/openssh/plan-listeners.ts";
 import type { ForwardCounters } from "../forward-counters.ts";
 import { type ForwardSpec, formatBind, formatTarget } from "../forward-spec.ts";
 import type { RemoteCommand } from "../remote-command.ts";
-import type { Check, CheckName } from "./check.ts";
+import type { CheckName } from "./check.ts";
 import { describeNoise } from "./describe-noise.ts";
 import { failureAsCheck } from "./failure-as-check.ts";
+import type { ProbeOptions } from "./probe-options.ts";
 import { probeSshd } from "./probe-sshd.ts";
 
-export interface ProbeOpensshOptions {
+export interface ProbeOpensshOptions extends ProbeOptions {
   readonly openssh: OpensshEngineOptions;
-  readonly forwards: readonly ForwardSpec[];
-  /** `--respect-sshd-policy`: what sshd forbids is a failure. */
-  readonly respectSshdPolicy: boolean;
-  readonly onCheck: (check: Check) => void;
 }
 
 /**

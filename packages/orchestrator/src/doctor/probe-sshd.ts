@@ -2,23 +2,19 @@ import { isCodedError } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { markCommand, newNonce } from "../bootstrap.ts";
 import type { DeclaredHop } from "../destination-guard.ts";
-import type { ForwardSpec } from "../forward-spec.ts";
 import { forwardsAnywhere, respectSshdPolicy } from "../sshd-policy.ts";
 import type { Check } from "./check.ts";
 import { failureAsCheck } from "./failure-as-check.ts";
+import type { ProbeOptions } from "./probe-options.ts";
 
-export interface ProbeSshdOptions {
+export interface ProbeSshdOptions extends ProbeOptions {
   /** The jump host; borrowed. */
   readonly hop: Hop;
   /** `user@host`, for messages. */
   readonly host: string;
   readonly route: readonly DeclaredHop[];
-  readonly forwards: readonly ForwardSpec[];
-  /** `--respect-sshd-policy`: what sshd forbids is a failure. */
-  readonly respectSshdPolicy: boolean;
   /** What one session on a connection is enough for, where it is not for all. */
   readonly enoughFor?: string | undefined;
-  readonly onCheck: (check: Check) => void;
   readonly signal: AbortSignal;
 }
 

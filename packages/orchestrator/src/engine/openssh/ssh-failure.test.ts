@@ -41,6 +41,18 @@ const meanings: readonly (readonly [printed: string, code: string, leg: string, 
     ...(["host-key.changed", "hop", /signer@gate:22/] as const),
   ],
   [
+    "Certificate invalid: expired\r\nNo ED25519 host key is known for farside-hop-1 and you have requested strict checking.\r\nHost key verification failed.\r\n",
+    ...(["host-key.certificate-invalid", "hop", /signer@gate:22.*not valid: expired/] as const),
+  ],
+  [
+    "Certificate invalid: expired\r\nsigner@gate: Permission denied (publickey).\r\n",
+    ...(["hop.auth-refused", "hop", /signer@gate:22/] as const),
+  ],
+  [
+    "@@@\r\n@       WARNING: REVOKED HOST KEY DETECTED!               @\r\nThe ED25519 host key for farside-hop-1 is marked as revoked.\r\nHost key verification failed.\r\n",
+    ...(["host-key.revoked", "hop", /@revoked/] as const),
+  ],
+  [
     "bind [127.0.0.1]:4444: Address already in use\r\nchannel_setup_fwd_listener_tcpip: cannot listen to port: 4444\r\nCould not request local forwarding.\r\n",
     ...(["forward.port-in-use", "bind", /somebody else/] as const),
   ],

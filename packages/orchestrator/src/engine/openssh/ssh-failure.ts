@@ -60,7 +60,8 @@ const RULES: readonly Rule[] = [
     }),
   ],
   [
-    /Certificate invalid: ([^\r\n]+)/i,
+    // One that is not valid does no harm where the key itself is known.
+    /Certificate invalid: ([^\r\n]+).*Host key verification failed/is,
     ([, why = ""]) => ({
       ...{ code: "host-key.certificate-invalid", leg: "hop" },
       says: `its host certificate is not valid: ${why}`,
