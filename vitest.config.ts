@@ -1,4 +1,5 @@
 import { defineConfig } from "vitest/config";
+import WaitingFilesFirst from "./scripts/waiting-files-first.ts";
 
 const conditions = ["@farside/source"];
 /** Packages resolve to their TypeScript source, so that no test runs against a stale build. */
@@ -11,6 +12,7 @@ export default defineConfig({
   test: {
     // Most tests wait for other processes: more workers than cores keep the cores busy.
     maxWorkers: 3,
+    sequence: { sequencer: WaitingFilesFirst },
     reporters: ["default", "./scripts/closing-line-reporter.ts"],
     projects: [
       {
