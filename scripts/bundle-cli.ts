@@ -9,6 +9,7 @@ import vm from "node:vm";
 import { bundleNames } from "@farside/agent/bundle";
 import { BUNDLE_FILE, CODE_CACHE_FILE, wrapped } from "@farside/cli/run-bundle";
 import { type BuildOptions, build, type Metafile } from "esbuild";
+import { withLateEmoji } from "./late-emoji.ts";
 import { LEFT_OUT, withoutNativeModules, withoutUnusedModules } from "./left-out-modules.ts";
 
 /** Oldest Node.js that runs the command line. */
@@ -57,7 +58,7 @@ export async function bundleCommandLine({
     format: "cjs",
     define: { "import.meta.url": "farsideModuleUrl" },
     banner: { js: 'const farsideModuleUrl = require("node:url").pathToFileURL(__filename).href;' },
-    plugins: [withoutNativeModules, withoutUnusedModules(leftOut)],
+    plugins: [withoutNativeModules, withoutUnusedModules(leftOut), withLateEmoji],
   });
   const signer = await build({
     ...common,
