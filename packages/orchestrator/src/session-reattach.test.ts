@@ -10,6 +10,7 @@ import { openIdentity } from "./identity-choice.ts";
 import { planJumpLogin } from "./jump-login.ts";
 import type { Session } from "./session.ts";
 import { listSessions } from "./session-store.ts";
+import { SharedIdentity } from "./shared-identity.ts";
 import { teardownSession } from "./teardown-session.ts";
 import { buildResidentAgent } from "./testing/build-agent.ts";
 import { startBuiltHost } from "./testing/built-host.ts";
@@ -98,6 +99,27 @@ async function startImpostor(control: string, pid: number, digest: string) {
 }
 
 describe("a session that outlives its connection", () => {
+  it("takes a turn to start and to log in again where its identity is shared", async () => {
+    const given = options();
+    const open = async () => (await openIdentity({ choice: given.identity as string, configs: [] })).identity;
+    await using identity = await SharedIdentity.open(open, { startsAtATime: 1 });
+    await using session = await deployAndForward({ ...given, identity });
+    const endTurn = await identity.turn();
+    const enough = new AbortController();
+    const other = deployAndForward({ ...options(), identity, signal: enough.signal });
+    other.catch(() => {});
+    await expect.poll(() => identity.waitingSessions).toBe(1);
+    enough.abort(new Error("no more"));
+    await expect(other).rejects.toThrow("no more");
+    expect(identity.waitingSessions).toBe(0);
+    await killLogin(await nonceOf(session.name));
+    await expect.poll(() => identity.waitingSessions, { timeout: 5_000 }).toBe(1);
+    expect(eventsNamed(given.events, "reattached")).toEqual([]);
+    endTurn();
+    await expect.poll(() => eventsNamed(given.events, "reattached").length, { timeout: 5_000 }).toBe(1);
+    expect(identity.waitingSessions).toBe(0);
+  });
+
   it("logs in again and goes on with its relays when the login is killed", async () => {
     await using service = await startEchoServer();
     const given = options({ forwards: `0:127.0.0.1:${service.port}` });
