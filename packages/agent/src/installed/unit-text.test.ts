@@ -19,7 +19,7 @@ describe("the unit of an installed agent", () => {
     expect(lines).toEqual(
       expect.arrayContaining([
         'ExecStart="/usr/bin/node" "/home/b/.local/agent.cjs" "serve"',
-        `Environment=FARSIDE_RUN=${"ab".repeat(16)}`,
+        `Environment=FARSIDE_RUN=${"ab".repeat(16)} MALLOC_TRIM_THRESHOLD_=131072`,
         "Type=notify",
         "NotifyAccess=all",
         "Restart=always",

@@ -1,4 +1,5 @@
 import { RUN_VARIABLE } from "../command/command-table.ts";
+import { mallocEnvironment } from "../malloc-environment.ts";
 
 export interface UnitFacts {
   /** The agent's name; see `agentName`. */
@@ -23,6 +24,9 @@ export function unitName(name: string): string {
  * is not in here: write-and-execute memory (V8), files of the login (keys, sockets).
  */
 export function unitText({ name, node, command, run }: UnitFacts): string {
+  const environment = Object.entries({ [RUN_VARIABLE]: run, ...mallocEnvironment }).map((entry) =>
+    entry.join("="),
+  );
   return `# Made by "farside agent install" and "farside agent upgrade", which write it anew; "farside agent uninstall" removes it.
 [Unit]
 Description=farside agent ${name}
@@ -32,7 +36,7 @@ StartLimitBurst=20
 [Service]
 Type=notify
 NotifyAccess=all
-Environment=${RUN_VARIABLE}=${run}
+Environment=${environment.join(" ")}
 ExecStart=${[node, ...command].map(quoted).join(" ")}
 Restart=always
 RestartSec=2

@@ -11,6 +11,7 @@ import type { InstallRecord } from "../installed/install-record.ts";
 import { replaceFile } from "../installed/replace-file.ts";
 import { START_TEXT } from "../installed/start-text.ts";
 import { unitName, unitText } from "../installed/unit-text.ts";
+import { mallocEnvironment } from "../malloc-environment.ts";
 import { decideSurvival, readSurvivalFacts } from "../resident/survival.ts";
 import { answers } from "../takeover/stale-socket.ts";
 import { filesOf } from "./look-at-host.ts";
@@ -121,7 +122,7 @@ async function startDaemon({ places, run }: InstallOptions): Promise<void> {
   try {
     spawn(process.execPath, [places.start, "supervise", places.folder], {
       ...{ cwd: "/", detached: true, stdio: ["ignore", log.fd, log.fd] },
-      env: { ...process.env, [RUN_VARIABLE]: run },
+      env: { ...mallocEnvironment, ...process.env, [RUN_VARIABLE]: run },
     }).unref();
   } finally {
     await log.close();

@@ -5,6 +5,7 @@ import { abortable, CodedError, deadline, fromWire, type WireError } from "@fars
 import { type BootFacts, jobArgument } from "../boot-facts.ts";
 import { openRunDirectory } from "../control/run-directory.ts";
 import type { HostFacts } from "../host-facts.ts";
+import { mallocEnvironment } from "../malloc-environment.ts";
 import { decideSurvival, readSurvivalFacts, type Survival } from "./survival.ts";
 
 const START_TIMEOUT_MS = 15_000;
@@ -53,7 +54,11 @@ export async function launch({ boot, session, facts, environment }: LaunchOption
     detached: true,
     stdio: ["pipe", "pipe", "ignore"],
     // A login without pam_systemd's environment still has the user's manager.
-    env: survival === "scope" ? { XDG_RUNTIME_DIR: `/run/user/${facts.uid}`, ...environment } : environment,
+    env: {
+      ...(survival === "scope" && { XDG_RUNTIME_DIR: `/run/user/${facts.uid}` }),
+      ...mallocEnvironment,
+      ...environment,
+    },
   });
   child.stdin?.on("error", () => undefined).end(boot.compressed);
   const answer = await answerOf(child);
