@@ -1,90 +1,25 @@
 import { randomBytes } from "node:crypto";
-import { type Duplex, duplexPair } from "node:stream";
 import { CodedError } from "@farside/protocol";
-import { hostCertificate } from "@farside/ssh/testing";
 import { encodeString, encodeUint32, WireReader } from "@farside/ssh/wire";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import type { SessionEventDraft } from "../../event-log.ts";
-import { makeTestKey, type UserauthFields, userauthData } from "../../testing/userauth.ts";
-import { AgentFrames } from "./agent-frames.ts";
-import { GuardedAgent } from "./guarded-agent.ts";
-
-const cardKey = makeTestKey("ssh-ed25519");
-const otherKey = makeTestKey("ssh-ed25519");
-const hostKey = makeTestKey("ssh-ed25519");
-const foreignHost = makeTestKey("ssh-ed25519");
-const hop = {
-  ...{ hopId: "hop-1", user: "signer", host: "sign", port: 22 },
-  ...{ hostKeys: [hostKey.blob as Uint8Array], publicKeys: [cardKey], pins: [] as string[] },
-};
-const FAILURE = Buffer.of(5);
-const SUCCESS = Buffer.of(6);
-const LIST = Buffer.of(11);
-const sessionId = randomBytes(32);
-
-const bindMessage = ({
-  key = hostKey as typeof hostKey,
-  session = sessionId as Uint8Array,
-  signature = key.signatureOver(session) as Uint8Array,
-  forwarding = 0,
-  tail = Buffer.alloc(0),
-} = {}) =>
-  Buffer.concat([
-    Buffer.of(27),
-    encodeString("session-bind@openssh.com"),
-    ...[key.blob, session, signature].map(encodeString),
-    Buffer.of(forwarding),
-    tail,
-  ]);
-const signMessage = (fields: Partial<UserauthFields> = {}, { key = cardKey.blob, flags = 0 } = {}) =>
-  Buffer.concat([
-    Buffer.of(13),
-    encodeString(key),
-    encodeString(userauthData({ sessionId, publicKey: cardKey.blob, ...fields })),
-    encodeUint32(flags),
-  ]);
-const hostbound = (key: Uint8Array) => ({
-  method: "publickey-hostbound-v00@openssh.com",
-  tail: encodeString(key),
-});
-
-/** An agent with one hop, and a client on a connection to it; what it answers to a whole conversation. */
-function lend(options: Partial<ConstructorParameters<typeof GuardedAgent>[0]> = {}) {
-  const events: SessionEventDraft[] = [];
-  const signed: Uint8Array[] = [];
-  const agent = new GuardedAgent({
-    route: [hop],
-    identity: {
-      sign: async ({ data }) => {
-        signed.push(data);
-        return new Uint8Array([7, 7]);
-      },
-    },
-    judgeHostKey: async () => {},
-    emit: (event) => events.push(event),
-    ...options,
-  });
-  const connect = () => {
-    const [near, far] = duplexPair();
-    const isServed = agent.serve(far);
-    return { isServed, near };
-  };
-  const talk = async (...messages: Uint8Array[]) => {
-    const { near } = connect();
-    near.end(Buffer.concat(messages.map(encodeString)));
-    return answersOf(near);
-  };
-  const reasons = () => events.map((event) => (event.event === "sign" ? event.reason : event.event));
-  return { agent, events, signed, connect, talk, reasons };
-}
-
-async function answersOf(stream: Duplex): Promise<Buffer[]> {
-  const frames = new AgentFrames();
-  const answers: Buffer[] = [];
-  for await (const chunk of stream) answers.push(...frames.push(chunk));
-  return answers;
-}
+import {
+  answersOf,
+  bindMessage,
+  cardKey,
+  FAILURE,
+  foreignHost,
+  hop,
+  hostbound,
+  hostKey,
+  LIST,
+  lend,
+  otherKey,
+  SUCCESS,
+  sessionId,
+  signMessage,
+} from "../../testing/lent-agent.ts";
+import { userauthData } from "../../testing/userauth.ts";
 
 describe("a lent card", () => {
   it("lists one key and signs one login to the host that has proved itself", async () => {
@@ -225,106 +160,6 @@ describe("a lent card", () => {
       throw new CodedError("host-key.revoked", "revoked");
     };
     expect(await lend({ route, judgeHostKey }).talk(bindMessage())).toEqual([FAILURE]);
-  });
-
-  describe("for a host that is certified", () => {
-    const [authority, stranger] = [makeTestKey("ssh-ed25519"), makeTestKey("ssh-ed25519")];
-    const certified = (more = {}) => ({
-      ...{ ...hop, hostKeys: [] as Uint8Array[] },
-      authorities: { name: "sign", keys: [authority.blob], revoked: [] as Uint8Array[] },
-      ...more,
-    });
-    const bindWith = (certificate: Uint8Array, signature = hostKey.signatureOver(sessionId)) =>
-      bindMessage({ key: { ...hostKey, blob: certificate }, signature });
-    const good = hostCertificate(hostKey.blob, authority);
-
-    it("signs the login, also one that is bound to the certificate", async () => {
-      for (const fields of [{}, hostbound(good)]) {
-        const { talk, agent } = lend({ route: [certified()] });
-        const answers = await talk(bindWith(good), signMessage(fields));
-        expect(answers.map(([type]) => type)).toEqual([6, 14]);
-        expect(agent.signedFor.get("hop-1")).toEqual(new Uint8Array(good));
-      }
-    });
-
-    const now = Math.floor(Date.now() / 1000);
-    const revoking = (key: Uint8Array) => ({
-      authorities: { ...certified().authorities, revoked: [key] },
-    });
-    const refusals: Record<string, readonly [bind: Buffer, reason: string, hop?: object]> = {
-      "an authority that is not its own": [
-        bindWith(hostCertificate(hostKey.blob, stranger)),
-        "certificate-authority",
-      ],
-      "a certificate for another principal": [
-        bindWith(hostCertificate(hostKey.blob, authority, { principals: ["build"] })),
-        "certificate-principal",
-      ],
-      "one that has expired": [
-        bindWith(hostCertificate(hostKey.blob, authority, { validBefore: now - 1 })),
-        "certificate-time",
-      ],
-      "one that is not valid yet": [
-        bindWith(hostCertificate(hostKey.blob, authority, { validAfter: now + 60 })),
-        "certificate-time",
-      ],
-      "one for users": [bindWith(hostCertificate(hostKey.blob, authority, { kind: 1 })), "certificate-kind"],
-      "one that the authority has not signed": [
-        bindWith(hostCertificate(hostKey.blob, authority, { signature: stranger.signatureOver(sessionId) })),
-        "certificate-signature",
-      ],
-      "a revoked key": [bindWith(good), "certificate-revoked", revoking(hostKey.blob)],
-      "a revoked authority": [bindWith(good), "certificate-revoked", revoking(authority.blob)],
-      "a revoked key that is declared": [
-        bindWith(good),
-        "certificate-revoked",
-        { ...revoking(hostKey.blob), hostKeys: [hostKey.blob] },
-      ],
-      "a session that the certified key has not signed": [
-        bindWith(good, authority.signatureOver(sessionId)),
-        "server-signature",
-      ],
-      "a certificate that breaks off": [bindWith(good.subarray(0, -1)), "certificate-format"],
-      "a certificate where no authority is known": [bindWith(good), "host-key", { authorities: undefined }],
-      "a plain key that nobody knows": [bindMessage(), "host-key"],
-    };
-    for (const [what, [bind, reason, more]] of Object.entries(refusals)) {
-      it(`refuses ${what}, and signs nothing`, async () => {
-        const { talk, signed, reasons } = lend({ route: [certified(more)] });
-        expect(await talk(bind, LIST, signMessage())).toEqual([FAILURE, FAILURE, FAILURE]);
-        expect(signed).toEqual([]);
-        expect(reasons()[0]).toBe(reason);
-      });
-    }
-
-    it("refuses a login that is bound to another certificate than the connection", async () => {
-      const other = hostCertificate(hostKey.blob, authority);
-      const { talk, reasons } = lend({ route: [certified()] });
-      expect((await talk(bindWith(good), signMessage(hostbound(other)))).at(-1)).toEqual(FAILURE);
-      expect(reasons()).toEqual(["bound-host-key"]);
-    });
-
-    it("looks at the key itself where it is known, whatever became of its certificate, as ssh does", async () => {
-      const expired = hostCertificate(hostKey.blob, authority, { validBefore: now - 1 });
-      const { fingerprint } = await import("@farside/ssh");
-      const known = [
-        { hostKeys: [hostKey.blob] },
-        { hostKeys: [hostKey.blob], authorities: undefined },
-        { pins: [fingerprint(hostKey.blob)] },
-      ];
-      for (const more of known) {
-        const answers = await lend({ route: [certified(more)] }).talk(bindWith(expired), signMessage());
-        expect(answers.map(([type]) => type)).toEqual([6, 14]);
-      }
-    });
-
-    it("does not let one hop's authority stand for another hop", async () => {
-      const second = { ...hop, hopId: "hop-2", user: "root", hostKeys: [foreignHost.blob] };
-      const { talk, signed } = lend({ route: [certified(), second] });
-      const answers = await talk(bindWith(good), signMessage({ user: "root" }));
-      expect(answers.at(-1)).toEqual(FAILURE);
-      expect(signed).toEqual([]);
-    });
   });
 
   it("keeps why the card did not sign", async () => {

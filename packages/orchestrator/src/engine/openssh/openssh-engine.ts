@@ -18,6 +18,7 @@ import { forwardWords, type HopTrust, proxyWords, type SshHop, sshHop } from "./
 import { sshFailure } from "./ssh-failure.ts";
 import { type SshExit, Supervisor } from "./supervisor.ts";
 import { ON_LISTENING, type SshStart, sshCommand } from "./supervisor-script.ts";
+import { whatIsLost } from "./what-is-lost.ts";
 
 export interface OpensshEngineOptions {
   readonly forwards: readonly ForwardSpec[];
@@ -290,13 +291,4 @@ function checkHostKeys(hop: SshHop): void {
     leg: "hop",
     hint: "Add it to known_hosts, or give --via-host-key HOST=SHA256:…; with --engine openssh nobody can be asked.",
   });
-}
-
-/** What the operator has to know before anything is opened. */
-function whatIsLost(host: string, allowAnyUser: boolean): { message: string; hint: string } {
-  const users = allowAnyUser ? "" : "every user of it may connect to its TCP listeners, ";
-  return {
-    message: `the ssh of ${host} forwards: ${users}relays are not counted and end without grace, a lost hop ends the session, and until it has logged in an ssh-agent socket is there that signs these logins only`,
-    hint: "Where that is not wanted, use the agent: it needs Node.js on the jump host.",
-  };
 }
