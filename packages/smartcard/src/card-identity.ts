@@ -7,6 +7,7 @@ import {
   signatureBlob,
   verifySignature,
 } from "@farside/ssh";
+import type { CardEvents } from "./card-events.ts";
 import type { CardPresence } from "./card-presence.ts";
 import type { CardDeadlines } from "./deadlines.ts";
 import { type CardKey, fittingKeys, type KeyWish, noKeyError, usableKeys } from "./key-choice.ts";
@@ -19,21 +20,6 @@ import { planSignature, toSshSignature } from "./signature.ts";
 import type { ObjectFacts } from "./signer-messages.ts";
 import type { TokenSession } from "./token-session.ts";
 import { Turnstile } from "./turnstile.ts";
-
-/** What a card tells whoever uses it. Called synchronously; they must not throw. */
-export interface CardEvents {
-  /** A PIN entry was accepted; `pinEntries` counts them. */
-  readonly onLogin?: (login: { token: string; key: string; pinEntries: number }) => void;
-  /** The card has taken more than a second (a touch?), or waits at the reader's PIN pad. */
-  readonly onWaiting?: (wait: { operation: "sign" | "login" | "pin-pad"; token: string }) => void;
-  /** So many signatures wait for their turn, one of them for more than a second; told again every five seconds. */
-  readonly onQueue?: (queue: { waiting: number; token: string }) => void;
-  readonly onWarning?: (warning: { message: string; hint?: string }) => void;
-  readonly onRemoved?: (card: { token: string }) => void;
-  readonly onInserted?: (card: { token: string }) => void;
-  /** Every change of where the card is. */
-  readonly onPresence?: (presence: CardPresence & { token: string }) => void;
-}
 
 export interface CardIdentityParts {
   /** Taken over: closed with the identity. */
@@ -192,12 +178,7 @@ export class CardIdentity implements Identity {
     const isWanted = ({ publicKey }: CardKey): boolean => Buffer.from(publicKey.blob).equals(wanted.blob);
     if (!this.#keys.some(isWanted))
       throw new CodedError("card.no-key", `the card has no such ${wanted.type} key`, { leg: "card" });
-    if (!isSignatureAlgorithmOf(wanted.type, algorithm))
-      throw new CodedError("card.failed", `a card's ${wanted.type} key does not sign as ${algorithm}`, {
-        leg: "card",
-      });
-    if (data.length > MAX_SIGN_DATA_BYTES)
-      throw new CodedError("card.failed", `will not sign ${data.length} bytes`, { leg: "card" });
+    checkWish(wanted, algorithm, data);
     for (let isSecondTime = false; ; isSecondTime = true) {
       const pin = await this.#ensureLogin(signal);
       const key = this.#keys.find(isWanted);
@@ -329,4 +310,12 @@ export class CardIdentity implements Identity {
     if (needsLogin(this.#session.token) && !this.#session.isLoggedIn)
       this.#watch.note({ type: "login-lost" });
   }
+}
+
+function checkWish({ type }: PublicKey, algorithm: string, data: Uint8Array): void {
+  const refuse = (why: string): never => {
+    throw new CodedError("card.failed", why, { leg: "card" });
+  };
+  if (!isSignatureAlgorithmOf(type, algorithm)) refuse(`a card's ${type} key does not sign as ${algorithm}`);
+  if (data.length > MAX_SIGN_DATA_BYTES) refuse(`will not sign ${data.length} bytes`);
 }

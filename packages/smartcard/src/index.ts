@@ -1,6 +1,7 @@
 // The identity
 export type { AbortOptions } from "./abort-options.ts";
-export { type CardEvents, CardIdentity } from "./card-identity.ts";
+export type { CardEvents } from "./card-events.ts";
+export { CardIdentity } from "./card-identity.ts";
 export type { CardPresence } from "./card-presence.ts";
 export { type CardDeadlines, defaultDeadlines } from "./deadlines.ts";
 export type { CardKey } from "./key-choice.ts";

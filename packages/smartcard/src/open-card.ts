@@ -1,5 +1,6 @@
 import type { AbortOptions } from "./abort-options.ts";
-import { type CardEvents, CardIdentity } from "./card-identity.ts";
+import type { CardEvents } from "./card-events.ts";
+import { CardIdentity } from "./card-identity.ts";
 import { type CardDeadlines, defaultDeadlines } from "./deadlines.ts";
 import { fittingKeys, type KeyWish } from "./key-choice.ts";
 import { needsLogin, type PinSource } from "./pin.ts";

@@ -25,47 +25,40 @@ export function delegatedIdentity(
 ): Identity {
   const keys = hop.publicKeys.map(publicKeyOf);
   const close = async () => {};
+  /** Asks the workstation for `what`, and tells meanwhile that it is waited for. */
+  const ask = async <Answer>(
+    { what, withinMs, signal }: { what: string; withinMs: number; signal: AbortSignal | undefined },
+    request: (options: { signal: AbortSignal }) => Promise<Answer>,
+  ): Promise<Answer> => {
+    const message = `waiting for the workstation's ${what} for ${hop.host} took too long`;
+    const limit = deadline(withinMs, message, { leg: "hop", signal });
+    onSigning(true);
+    try {
+      return await request({ signal: limit.signal });
+    } finally {
+      limit.release();
+      onSigning(false);
+    }
+  };
   return {
     kind: "delegated",
     publicKeys: async () => keys,
     async ready({ signal }) {
-      const limit = deadline(
-        READY_TIMEOUT_MS,
-        `waiting for the workstation's identity for ${hop.host} took too long`,
-        {
-          leg: "hop",
-          signal,
-        },
-      );
-      onSigning(true);
       try {
-        await peer.request(readyIdentity, { hopId: hop.hopId }, { signal: limit.signal });
+        await ask({ what: "identity", withinMs: READY_TIMEOUT_MS, signal }, (options) =>
+          peer.request(readyIdentity, { hopId: hop.hopId }, options),
+        );
       } catch (error) {
         // A workstation that does not know the question signs as soon as it can.
         if (!isCodedError(error) || error.code !== "protocol.bad-message") throw error;
-      } finally {
-        limit.release();
-        onSigning(false);
       }
     },
     async sign({ data, proof, signal }: SignRequest) {
-      const limit = deadline(
-        SIGN_TIMEOUT_MS,
-        `waiting for the workstation's signature for ${hop.host} took too long`,
-        {
-          leg: "hop",
-          signal,
-        },
+      const params = { hopId: hop.hopId, data, hostKey: proof.hostKey, serverSignature: proof.signature };
+      const { signature } = await ask({ what: "signature", withinMs: SIGN_TIMEOUT_MS, signal }, (options) =>
+        peer.request(signWithIdentity, params, options),
       );
-      onSigning(true);
-      try {
-        const params = { hopId: hop.hopId, data, hostKey: proof.hostKey, serverSignature: proof.signature };
-        const { signature } = await peer.request(signWithIdentity, params, { signal: limit.signal });
-        return signature;
-      } finally {
-        limit.release();
-        onSigning(false);
-      }
+      return signature;
     },
     close,
     [Symbol.asyncDispose]: close,

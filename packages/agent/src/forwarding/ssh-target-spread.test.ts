@@ -7,7 +7,7 @@ import {
   type TemporaryFolder,
   temporaryFolder,
 } from "@farside/ssh/testing";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { type Delegate, delegateTo } from "../testing/delegate.ts";
 import { connect, readAll, serveTcp } from "../testing/tcp.ts";
 import { connectHopThrough } from "./connect-hop.ts";
@@ -47,7 +47,9 @@ const dialMany = (target: Target, count: number) =>
 
 /** Joins `dialled` to a client that says `question`; the relay stays open until the client ends. */
 async function joined(dialled: Dialled) {
-  await using front = await serveTcp((socket) => socket.pause());
+  const front = await serveTcp((socket) => socket.pause());
+  // It takes the socket with it that the relay goes on with.
+  onTestFinished(() => front[Symbol.asyncDispose]());
   const client = await connect({ host: "127.0.0.1", port: front.port });
   const relay: JoinedRelay = dialled.join(await front.first);
   return { client, relay };
