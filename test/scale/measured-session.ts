@@ -18,7 +18,7 @@ export const KEPT_TABLES = 2;
 export interface SettleOptions {
   /** How long descriptors may take to be closed. */
   readonly withinMs: number;
-  /** How long it is left alone then: an agent collects its garbage when no relay has been open for two seconds. */
+  /** How long it is left alone then: an agent collects its garbage when no relay has been open for half a minute. */
   readonly restMs: number;
 }
 

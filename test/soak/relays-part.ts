@@ -17,7 +17,7 @@ const WARM_UPS = 3;
 const WARM_UP_MS = 30_000;
 const PERIOD_S = 20;
 /** Further connections to the hop close a minute after their last relay. */
-const SETTLE = { withinMs: 90_000, restMs: 3_500 };
+const SETTLE = { withinMs: 90_000, restMs: 31_500 };
 
 interface Seen {
   readonly kind: TargetKind;
