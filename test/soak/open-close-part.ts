@@ -9,7 +9,7 @@ import {
 import { runShortRelays, type ShortRelaysSight } from "../scale/run-short-relays.ts";
 import { whatStays } from "../scale/what-stays.ts";
 import { startEcho } from "../support/echo-service.ts";
-import { megabytes } from "../support/process-usage.ts";
+import { describeUsage } from "../support/process-usage.ts";
 import type { SoakPart } from "./part.ts";
 
 const CONNECTIONS = 100_000;
@@ -68,7 +68,7 @@ export const openClosePart: SoakPart = async ({ seed, scale, say }) => {
   const seen = await Promise.all(targetKinds.map(one));
   const rows = seen.flatMap(({ kind, fresh, warm, halfway, after }) =>
     (["agent", "orchestrator"] as const).map((process) => {
-      const cells = [fresh, warm, halfway, after].map((usage) => cell(usage[process]));
+      const cells = [fresh, warm, halfway, after].map((usage) => describeUsage(usage[process]));
       return `| ${[`${kind.toUpperCase()} target, ${process}`, ...cells].join(" | ")} |`;
     }),
   );
@@ -88,5 +88,3 @@ export const openClosePart: SoakPart = async ({ seed, scale, say }) => {
     page: { path: "docs/reliability.md", kind: "place" },
   };
 };
-
-const cell = ({ rss, descriptors }: SessionUsage["agent"]): string => `${megabytes(rss)}, ${descriptors}`;

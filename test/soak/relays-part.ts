@@ -8,7 +8,7 @@ import {
   targetKinds,
 } from "../scale/measured-session.ts";
 import { startEcho } from "../support/echo-service.ts";
-import { megabytes } from "../support/process-usage.ts";
+import { describeUsage, megabytes } from "../support/process-usage.ts";
 import type { SoakPart } from "./part.ts";
 
 const RELAYS = 2_000;
@@ -57,10 +57,10 @@ export const relaysPart: SoakPart = async ({ seed, scale, say }) => {
       const heldHere = held.map((usage) => usage[process]);
       const cells = [
         `${kind.toUpperCase()} target, ${process}`,
-        ...[fresh, warm].map((usage) => cell(usage[process])),
+        ...[fresh, warm].map((usage) => describeUsage(usage[process])),
         heldHere.map(({ rss }) => megabytes(rss)).join(", "),
         String(Math.max(...heldHere.map(({ descriptors }) => descriptors))),
-        cell(after[process]),
+        describeUsage(after[process]),
       ];
       return `| ${cells.join(" | ")} |`;
     }),
@@ -80,5 +80,3 @@ export const relaysPart: SoakPart = async ({ seed, scale, say }) => {
     page: { path: "docs/reliability.md", kind: "place" },
   };
 };
-
-const cell = ({ rss, descriptors }: SessionUsage["agent"]): string => `${megabytes(rss)}, ${descriptors}`;

@@ -31,3 +31,7 @@ export async function usageOf(pid: number): Promise<ProcessUsage> {
 
 /** `49.3 MB`, of a million bytes each. */
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
+
+/** RSS and descriptors, as tables have them. */
+export const describeUsage = ({ rss, descriptors }: ProcessUsage): string =>
+  `${megabytes(rss)}, ${descriptors}`;
