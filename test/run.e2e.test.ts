@@ -16,7 +16,8 @@ const MEBIBYTE = 1024 * 1024;
 const MAX_RSS_BYTES = 180 * MEBIBYTE;
 /** A tree that survives everything but SIGKILL: in the group, out of the group, and without its output. */
 const DEAF = "trap '' TERM INT HUP; while :; do sleep 0.2; done";
-const TREE = `(${DEAF}) & setsid nohup sh -c "${DEAF}" </dev/null >/dev/null 2>&1 & echo up; ${DEAF}`;
+/** Deaf before it says that it is up. */
+const TREE = `trap '' TERM INT HUP; (${DEAF}) & setsid nohup sh -c "${DEAF}" </dev/null >/dev/null 2>&1 & echo up; ${DEAF}`;
 
 describe("farside run", () => {
   let lab: Lab;
