@@ -117,7 +117,7 @@ describe("an installed agent", () => {
     rmSync(agent.places.agentLock);
     await agent.start();
     await expect.poll(ready).toEqual(['"wasCompiled":false', '"wasCompiled":true']);
-  });
+  }, 60_000);
 
   test("writes down what it does, and tells the newest line, which shows what is done to the log afterwards", async () => {
     const port = await freePort();
