@@ -86,6 +86,11 @@ async function longRelay(port: number) {
   };
 }
 
+function residentBytes(pid: number): number {
+  const kilobytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kilobytes) * 1024;
+}
+
 describe("an installed agent", () => {
   test("opens what its configuration says, privately, and says what it does to who asks", async () => {
     const port = await freePort();
@@ -102,7 +107,7 @@ describe("an installed agent", () => {
     expect(existsSync(agent.places.control)).toBe(false);
   });
 
-  test("keeps what V8 has compiled of it for its next start", async () => {
+  test("keeps what V8 has compiled of it for its next start, and is idle below 60 MB soon after", async () => {
     const agent = await put(keptConfig(keptForward("a", await freePort(), echo.port)));
     const kept = () =>
       readdirSync(agent.places.folder).filter((file) => CODE_CACHE.test(file) && file.endsWith(".cache"));
@@ -117,6 +122,8 @@ describe("an installed agent", () => {
     rmSync(agent.places.agentLock);
     await agent.start();
     await expect.poll(ready).toEqual(['"wasCompiled":false', '"wasCompiled":true']);
+    // V8 gives back what the start took some seconds later.
+    await expect.poll(() => residentBytes(agent.pid), { timeout: 30_000 }).toBeLessThan(60_000_000);
   }, 60_000);
 
   test("writes down what it does, and tells the newest line, which shows what is done to the log afterwards", async () => {
