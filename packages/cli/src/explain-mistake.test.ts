@@ -99,7 +99,8 @@ describe("a mistake on the command line", () => {
     // Every other exit code of `run` is its command's.
     const run = async (...options: string[]) => {
       const stderr = new PassThrough();
-      const words = ["run", "x", "-L", "1:b:2", ...options, "--", "true"];
+      // The last, so that yargs takes the jump host for its value.
+      const words = ["run", ...options, "x", "-L", "1:b:2", "--", "true"];
       expect(await runCommandLine(words, { ...context, stderr })).toBe(125);
       return String(stderr.read());
     };

@@ -36,13 +36,15 @@ export function checkWords(words: readonly string[]): void {
 /** What yargs says about `words`, in farside's words: the option as it was typed, and what to do. */
 export function explainMistake(said: string, words: readonly string[]): CodedError {
   const { message, hint = hintFor(words) } = unpacked(said);
+  const foreign =
+    words[0] === "run" ? words.map(notForRun).find((reason) => reason !== undefined) : undefined;
+  // Said first: yargs takes the word behind it for its value, and misses the jump host.
+  if (foreign !== undefined) return usageError(...foreign);
   const lines = message.split("\n").map((line) => line.trim());
   const text = lines.filter((line) => line !== "").join(": ");
   const [, unknown] = /^Unknown (?:argument|command)s?: (.*)$/.exec(text) ?? [];
   if (unknown !== undefined) {
     const names = unknown.split(", ");
-    const other = words[0] === "run" ? names.find((name) => Object.hasOwn(NOT_FOR_RUN, name)) : undefined;
-    if (other !== undefined) return usageError(...(NOT_FOR_RUN[other] ?? ["", ""]));
     return usageError(names.map((name) => unknownWord(name, words)).join(", "), hint);
   }
   const [, meant] = /^Did you mean (.*)\?$/.exec(text) ?? [];
@@ -60,6 +62,11 @@ export function explainMistake(said: string, words: readonly string[]): CodedErr
     return usageError(`${host} is missing`, hint);
   }
   return usageError(text, hint);
+}
+
+function notForRun(word: string): readonly [message: string, hint: string] | undefined {
+  const name = /^--([a-z]+)(?:=|$)/.exec(word)?.[1] ?? "";
+  return Object.hasOwn(NOT_FOR_RUN, name) ? NOT_FOR_RUN[name] : undefined;
 }
 
 function hintFor(words: readonly string[]): string {
