@@ -1,7 +1,13 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import net from "node:net";
+import os from "node:os";
+import path from "node:path";
 import { describe, expect, test } from "vitest";
 import { hasOtherUsers, NOBODY, runAs } from "../testing/other-user.ts";
 import { serveTcp } from "../testing/tcp.ts";
-import { holderOfPort, holderOfUnixSocket } from "./socket-holder.ts";
+import { holderOfPort, holderOfUnixSocket, processOfUnixSocket } from "./socket-holder.ts";
 
 describe("the holder of a port", () => {
   test("is named by pid and command", async () => {
@@ -28,4 +34,27 @@ describe("the holder of a port", () => {
     expect(await holderOfPort("127.0.0.1", port)).toBeUndefined();
     expect(await holderOfUnixSocket("/no/such.sock")).toBeUndefined();
   });
+});
+
+test("who listens on a unix socket is not taken for one of the connections that wait there", async () => {
+  const folder = await mkdtemp(path.join(os.tmpdir(), "fs-holder-"));
+  const file = path.join(folder, "a.sock");
+  const program = `require("net").createServer().listen(${JSON.stringify(file)}, () => console.log("up"))`;
+  const child = spawn(process.execPath, ["-e", program], { stdio: ["ignore", "pipe", "inherit"] });
+  const clients: net.Socket[] = [];
+  try {
+    await once(child.stdout, "data");
+    child.kill("SIGSTOP");
+    for (let count = 0; count < 30; count += 1) {
+      const client = net.connect(file);
+      clients.push(client);
+      await once(client, "connect");
+    }
+    expect(await processOfUnixSocket(file)).toBe(child.pid);
+  } finally {
+    for (const client of clients) client.destroy();
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    await rm(folder, { recursive: true });
+  }
 });

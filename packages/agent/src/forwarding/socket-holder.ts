@@ -2,6 +2,7 @@ import { readdir, readFile, readlink } from "node:fs/promises";
 import { agentTitle, parseAgentTitle } from "../takeover/agent-title.ts";
 import { detourOf } from "./detour.ts";
 import { TCP_STATE, type TcpTable, tcpEndpoint, visitTcpRows } from "./proc-net-tcp.ts";
+import { listeningUnixSockets } from "./proc-net-unix.ts";
 import { readProcFile } from "./read-proc-file.ts";
 import { userNameOf } from "./user-names.ts";
 
@@ -41,13 +42,9 @@ export async function processOfPort(address: string, port: number): Promise<numb
 
 /** Pid of the process that listens on the unix socket at `path`, among those that we may look into. Never rejects. */
 export async function processOfUnixSocket(path: string): Promise<number | undefined> {
-  const table = await readProcFile("/proc/net/unix").catch(() => Buffer.alloc(0));
-  const row = table
-    .toString()
-    .split("\n")
-    .find((line) => line.endsWith(` ${path}`) || line.endsWith(` ${detourOf(path)}`));
-  const inode = Number(row?.trim().split(/ +/, 7)[6]);
-  if (!Number.isSafeInteger(inode) || inode === 0) return undefined;
+  const sockets = await listeningUnixSockets();
+  const inode = sockets.find((each) => each.path === path || each.path === detourOf(path))?.inode;
+  if (inode === undefined) return undefined;
   return processOfSocket(inode);
 }
 

@@ -1,5 +1,6 @@
-import { readdir, readFile, readlink } from "node:fs/promises";
+import { readdir, readlink } from "node:fs/promises";
 import { basename, dirname } from "node:path";
+import { listeningUnixSockets } from "../forwarding/proc-net-unix.ts";
 
 /** The folders of control sockets are called so; see `runDirectories`. */
 const RUN_FOLDER = /^(?:farside(?:-\d+)?|run)$/;
@@ -8,20 +9,16 @@ const RUN_FOLDER = /^(?:farside(?:-\d+)?|run)$/;
 export async function controlSocketOf(pid: number): Promise<{ path: string; of: string } | undefined> {
   const inodes = await listeningInodes(pid);
   if (inodes.size === 0) return undefined;
-  const table = await readFile("/proc/net/unix", "utf8").catch(() => "");
-  for (const line of table.split("\n")) {
-    // Num RefCount Protocol Flags Type St Inode Path; a path may hold spaces.
-    const [, flags, inode = "", path = ""] = /^\S+ \S+ \S+ (\S+) \S+ \S+ +(\d+) (\/.*)$/.exec(line) ?? [];
-    const isListening = flags === "00010000";
-    if (!isListening || !inodes.has(inode) || !path.endsWith(".sock")) continue;
+  for (const { inode, path } of await listeningUnixSockets()) {
+    if (!inodes.has(inode) || !path.endsWith(".sock")) continue;
     if (RUN_FOLDER.test(basename(dirname(path)))) return { path, of: basename(path, ".sock") };
   }
   return undefined;
 }
 
-async function listeningInodes(pid: number): Promise<ReadonlySet<string>> {
+async function listeningInodes(pid: number): Promise<ReadonlySet<number>> {
   const folder = `/proc/${pid}/fd`;
   const names = await readdir(folder).catch(() => []);
   const links = await Promise.all(names.map((name) => readlink(`${folder}/${name}`).catch(() => "")));
-  return new Set(links.flatMap((target) => /^socket:\[(\d+)\]$/.exec(target)?.[1] ?? []));
+  return new Set(links.map((target) => Number(/^socket:\[(\d+)\]$/.exec(target)?.[1])));
 }

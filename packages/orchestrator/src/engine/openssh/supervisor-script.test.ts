@@ -61,8 +61,9 @@ describe.each(present)("the supervisor in %s", (...shell) => {
   });
 
   it("ends ssh when the lease is over, and not before", async () => {
-    const { child, pid, closed } = await supervise(shell, 1);
-    for (let beats = 0; beats < 4; beats += 1) {
+    const { child, pid, closed } = await supervise(shell, 2);
+    // For longer than the lease, and each well within it, on a busy machine too.
+    for (let beats = 0; beats < 6; beats += 1) {
       child.stdin?.write("beat\n");
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
