@@ -58,14 +58,15 @@ describe.each(present)("the supervisor in %s", (...shell) => {
       expect(said()).toMatch(/:end\n$/);
       expect(await isGone(pid)).toBe(true);
     }
-  });
+  }, 60_000);
 
   it("ends ssh when the lease is over, and not before", async () => {
     const { child, pid, closed } = await supervise(shell, 2);
     // For longer than the lease, and each well within it, on a busy machine too.
     for (let beats = 0; beats < 6; beats += 1) {
-      child.stdin?.write("beat\n");
+      // First the wait, as the orchestrator does: the shell has only just forked what hears it.
       await new Promise((resolve) => setTimeout(resolve, 500));
+      child.stdin?.write("beat\n");
     }
     expect(await isGone(pid)).toBe(false);
     await closed;
