@@ -4,10 +4,14 @@ import ClosingLineReporter from "./closing-line-reporter.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
-const moduleOf = (states: readonly string[], errors: readonly unknown[] = []) =>
+const moduleOf = (states: readonly string[], errors: readonly unknown[] = [], flaky = false) =>
   ({
+    relativeModuleId: "a.test.ts",
     errors: () => errors,
-    children: { allTests: () => states.map((state) => ({ result: () => ({ state }) })) },
+    children: {
+      allTests: () =>
+        states.map((state) => ({ fullName: "b", result: () => ({ state }), diagnostic: () => ({ flaky }) })),
+    },
   }) as unknown as TestModule;
 
 /** What is written at the process's very end. */
@@ -31,4 +35,10 @@ test("the last line counts every test, and those that never ended as skipped", (
 test("a file that can't be loaded and an error outside of every test are failures", () => {
   const modules = [moduleOf([], [new Error("no such module")]), moduleOf(["passed"])];
   expect(closingLine(modules, [new Error("unhandled")])).toBe("1 passed, 2 failed, 0 skipped\n");
+});
+
+test("a test that passed at its second try only is named before it", () => {
+  expect(closingLine([moduleOf(["passed"], [], true)])).toBe(
+    "flaky, passed at the second try: a.test.ts > b\n1 passed, 0 failed, 0 skipped\n",
+  );
 });
