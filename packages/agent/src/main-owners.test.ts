@@ -3,11 +3,12 @@ import { relayRefused, runCommand, stopAgent } from "@farside/protocol";
 import { describe, expect, test } from "vitest";
 import { AgentProcess } from "./testing/agent-process.ts";
 import { open, relayed, useBundle } from "./testing/bundle-under-test.ts";
+import { newRun } from "./testing/new-run.ts";
 import { clientProgram, hasOtherUsers, NOBODY, runAs } from "./testing/other-user.ts";
 import { serveTcp } from "./testing/tcp.ts";
 import { withSockDiag } from "./testing/with-sock-diag.ts";
 
-const NONCE = "a70000000000000000000000000000e5";
+const NONCE = newRun();
 const shared = useBundle();
 const start = () => AgentProcess.start({ bundle: shared.bundle, nonce: NONCE });
 

@@ -21,10 +21,11 @@ import { openTakingOver, type TakenOver } from "./takeover/open-taking-over.ts";
 import { proveAgent } from "./takeover/proven-agent.ts";
 import { type BuiltBundle, buildBundle, oldestNode } from "./testing/build-bundle.ts";
 import { client, forwardTo, isListening, nodeVersions } from "./testing/bundle-under-test.ts";
+import { newRun } from "./testing/new-run.ts";
 import { Control, type ControlOptions, type LoadedProcess, load } from "./testing/resident-process.ts";
 import { readAll, serveTcp } from "./testing/tcp.ts";
 
-const NONCE = "fedcba9876543210fedcba9876543210";
+const NONCE = newRun();
 let bundles: { agent: BuiltBundle; bridge: BuiltBundle };
 let oldest: string;
 let runtimeFolder: string;

@@ -15,10 +15,11 @@ import {
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AgentProcess, type AgentProcessOptions } from "../testing/agent-process.ts";
 import { type BuiltBundle, buildBundle, oldestNode } from "../testing/build-bundle.ts";
+import { newRun } from "../testing/new-run.ts";
 import { within } from "../testing/within.ts";
 
 /** A deploy of these tests' own, by which their processes are found. */
-const NONCE = "c0000000000000000000000000000c4d";
+const NONCE = newRun();
 const MARK = `FARSIDE_COMMAND=${NONCE}-`;
 const MEBIBYTE = 1024 * 1024;
 /** Ignores SIGTERM, says so, and goes on. */

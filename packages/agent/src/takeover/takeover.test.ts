@@ -8,13 +8,14 @@ import { createInterface } from "node:readline";
 import { isCodedError } from "@farside/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Listener } from "../forwarding/listener.ts";
+import { newRun } from "../testing/new-run.ts";
 import { agentTitle, installedTitle, leaseUntil, parseAgentTitle } from "./agent-title.ts";
 import { decideTakeover, type TakeoverRequest } from "./decide-takeover.ts";
 import { openTakingOver, type TakenOver } from "./open-taking-over.ts";
 import { proveAgent } from "./proven-agent.ts";
 
 const uid = process.getuid?.() ?? 0;
-const RUN = "0123456789abcdef0123456789abcdef";
+const RUN = newRun();
 const request: TakeoverRequest = { session: "new", lostRuns: [], isForced: false };
 
 let folder: string;

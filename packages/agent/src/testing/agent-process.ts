@@ -17,11 +17,12 @@ import {
   Peer,
   type SignParams,
 } from "@farside/protocol";
+import { newRun } from "./new-run.ts";
 import { type StartedBundle, startBundle } from "./started-bundle.ts";
 import { hearing, signsWith, testHello } from "./test-orchestrator.ts";
 import { within } from "./within.ts";
 
-const NONCE = "0123456789abcdef0123456789abcdef";
+const NONCE = newRun();
 const DIGEST = "ab".repeat(32);
 
 export interface AgentProcessOptions {

@@ -8,9 +8,10 @@ import path from "node:path";
 import type { InstalledConfig, InstalledForward } from "@farside/protocol";
 import { bundlePath, type FolderPlaces, placesIn } from "../installed/agent-folder.ts";
 import { START_TEXT } from "../installed/start-text.ts";
+import { newRun } from "./new-run.ts";
 import { Control, type ControlOptions } from "./resident-process.ts";
 
-export const RUN = "0123456789abcdef0123456789abcdef";
+export const RUN = newRun();
 
 const START_TIMEOUT_MS = 20_000;
 
