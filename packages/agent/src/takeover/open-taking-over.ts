@@ -41,7 +41,6 @@ export async function openTakingOver(
   context: TakeoverContext,
 ): Promise<Listener> {
   const until = performance.now() + TIMEOUT_MS;
-  let hasMadeRoom = false;
   let vanished = 0;
   for (;;) {
     try {
@@ -49,10 +48,9 @@ export async function openTakingOver(
     } catch (error) {
       const place = placeIn(error, bind);
       if (place === undefined || context.request === undefined || performance.now() > until) throw error;
-      if (await makeRoom(place, context.request, context)) hasMadeRoom = true;
-      else {
-        // Whoever held it may have let go in between; the socket of one that was just ended may answer for another moment.
-        const isHeld = place.kind === "unix" ? !hasMadeRoom : await isPortHeld(place.address, place.port);
+      if (!(await makeRoom(place, context.request, context))) {
+        // Whoever held it may have let go in between.
+        const isHeld = place.kind === "unix" || (await isPortHeld(place.address, place.port));
         vanished += 1;
         if (isHeld || vanished > MAX_VANISHED) throw error;
       }
