@@ -7,7 +7,10 @@ import { JUMP_LOGIN, runFarside, TARGET_LOGIN } from "./support/farside.ts";
 import { hideNode } from "./support/hide-node.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 
-const job = ["doctor", JUMP_LOGIN, "-L", "4444:localhost:4444", "--via", TARGET_LOGIN];
+const job = [
+  ...["doctor", JUMP_LOGIN, "-L", "4444:localhost:4444", "--via", TARGET_LOGIN],
+  ...["--metrics-port", "9100"],
+];
 
 describeLab("farside doctor", () => {
   let lab: Lab;
@@ -58,7 +61,9 @@ describeLab("farside doctor", () => {
     ]);
     expect(of("identity")[0]?.text).toMatch(/"farside lab 9a".*key 01.*3 PIN tries left/);
     expect(of("login")[0]?.text).toMatch(/builder@172\.16\.16\.158.*SHA256:/);
-    expect(of("listen")[0]?.text).toBe("localhost:4444 is free");
+    expect(of("listen").map(({ text }) => text)).toEqual([
+      ...["localhost:4444 is free", "localhost:9100 is free, for metrics"],
+    ]);
     expect(of("hop")[0]?.text).toContain(TARGET_LOGIN);
     expect(of("target")[0]?.text).toMatch(/^localhost:4444 answers from signer@172\.16\.16\.160/);
     const { verifies, signs } = await lab.card.counters();
@@ -68,17 +73,20 @@ describeLab("farside doctor", () => {
 
   test("tells every failure with its remedy, and exits with the first one's code", async () => {
     await using holder = await startByteService(lab.jump, "4444", 5);
+    await using monitor = await startByteService(lab.jump, "9100", 5);
     const { code, of, failed, transcript } = await examine(job);
     expect(
       failed.map(({ check }) => check),
       transcript,
-    ).toEqual(["listen", "target"]);
-    expect(of("listen")[0]).toMatchObject({ code: "forward.port-in-use", leg: "bind" });
-    expect(of("listen")[0]?.text).toMatch(/holds the port/);
+    ).toEqual(["listen", "listen", "target"]);
+    for (const [at, port] of [4444, 9100].entries()) {
+      expect(of("listen")[at]).toMatchObject({ code: "forward.port-in-use", leg: "bind" });
+      expect(of("listen")[at]?.text).toMatch(new RegExp(`:${port}.*holds the port`));
+    }
     expect(of("target")[0]).toMatchObject({ code: "target.unreachable", leg: "target" });
     for (const { hint } of failed) expect(hint).toBeTruthy();
     expect(code).toBe(69);
-    await holder.kill();
+    await Promise.all([holder.kill(), monitor.kill()]);
   });
 
   test("stops where it can't go on, and says what it did not look at", async () => {

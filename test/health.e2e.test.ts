@@ -60,6 +60,10 @@ describeLab("the state of a forward", () => {
     expect(await exchangeBytes(lab.jump, "127.0.0.1:4444", { bytes: 3, streams: 1 })).toMatchObject([
       { received: 5 },
     ]);
+    await lab.jump.run(["pkill", "-u", "builder", "sshd"]);
+    await farside.waitForEvent("reattached");
+    expect(await ask("/healthz")).toMatch(/^200 /);
+    expect(farside.of("card.login")).toHaveLength(1);
     expect((await farside.end()).receipt).toMatchObject({ clean: true, listeners: [] });
     expect(await ask("/healthz")).toBe("ECONNREFUSED");
     await service.kill();

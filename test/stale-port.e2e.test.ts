@@ -101,6 +101,28 @@ describeLab("a port that a farside agent holds", () => {
     await expectNothingLeft(lab.jump);
   });
 
+  test("for its metrics is taken over from a session whose farside was killed, not from a live one", async () => {
+    const metrics = ["--reattach", "--metrics-port", "9100"];
+    await using first = forward([...metrics, "--name", "first", "--lease", "1h"], "one", "0:localhost:9");
+    await first.ready();
+    await using second = forward(metrics, "two");
+    await expectError(second, {
+      ...{ code: "forward.port-in-use", leg: "bind" },
+      ...{ says: /the port for metrics.*9100.*farside-agent first/, hint: /--take-over/ },
+    });
+    expect(second.of("receipt")).toMatchObject([{ clean: true }]);
+    await first.signal("SIGKILL");
+    await first.exit;
+    await using third = forward(metrics);
+    await third.ready();
+    const taken = { forward: "metrics", session: "first", reason: "orchestrator-gone" };
+    expect(await takenBy(third)).toMatchObject(taken);
+    const answer = 'fetch("http://localhost:9100/healthz").then(({ status }) => console.log(status))';
+    expect(await lab.jump.run(["node", "-e", answer], { user: "builder" })).toBe("200\n");
+    await third.end();
+    await expectNothingLeft(lab.jump);
+  });
+
   test("that a command of `run` holds is nobody's to take, forced or not", async () => {
     const serve = 'require("net").createServer().listen(4444, "127.0.0.1", () => console.log("up"))';
     await using run = runFarside(

@@ -12,6 +12,7 @@ import {
   harmless,
   hopConnected,
   hopLost,
+  METRICS_PLACE,
   on,
   relayClosed,
   relayOpened,
@@ -31,6 +32,7 @@ export interface AgentEventsOptions {
   readonly emit: (event: SessionEventDraft) => void;
   readonly hop: (hopId: string) => DeclaredHop | undefined;
   readonly counters: (forwardId: string) => ForwardCounters | undefined;
+  readonly isMetricsAsked: () => boolean;
   /** The agent said something that can't be: it is broken or hostile. */
   readonly onLie: (error: CodedError) => void;
   /** Its last word, as the failure that it means for the session; undefined where we stopped it. */
@@ -93,14 +95,15 @@ export function agentEvents(options: AgentEventsOptions): readonly EventHandler[
         emit({ event: "forward.state", forward: forwardId, ...forwardFactsOf(state) }),
       ),
     ),
-    on(forwardTakenOver, ({ forwardId, address, from, reason }) =>
-      withForward(forwardId, () =>
+    on(forwardTakenOver, ({ forwardId, address, from, reason }) => {
+      const tell = () =>
         emit({
           ...{ event: "forward.taken-over", forward: forwardId, address: harmless(address), reason },
           ...(from && { session: harmless(from.session, 64), pid: from.pid }),
-        }),
-      ),
-    ),
+        });
+      if (forwardId === METRICS_PLACE && options.isMetricsAsked()) tell();
+      else withForward(forwardId, tell);
+    }),
     on(relayOpened, (relay) => withForward(relay.forwardId, (counters) => opened(counters, relay))),
     on(relayClosed, ({ forwardId, relayId, peer, error, isWhole, ...rest }) =>
       withForward(forwardId, (counters) => {

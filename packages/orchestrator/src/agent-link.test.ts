@@ -5,9 +5,11 @@ import {
   agentEnding,
   agentHello,
   FramedStream,
+  forwardTakenOver,
   handle,
   hopConnected,
   hopLost,
+  METRICS_PLACE,
   on,
   openForward,
   orchestratorHello,
@@ -275,6 +277,8 @@ describe("the link to an agent", () => {
           ...{ forwardId: "2", relayId: 1, peer: "p", uid: 0, bytesIn: 0, bytesOut: 0, durationMs: 0 },
           ...{ reason: "end", isWhole: true },
         }),
+      (agent) =>
+        agent.emit(forwardTakenOver, { forwardId: METRICS_PLACE, address: "127.0.0.1:1", reason: "forced" }),
       (agent) => agent.emit(hopLost, { hopId: "hop-2", error: { code: "x", message: "y" } }),
       (agent) =>
         agent.emit(hopConnected, { hopId: "hop-1", user: "u", host: "h", port: 1, hostKey: ourKey.blob }),

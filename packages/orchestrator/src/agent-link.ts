@@ -81,7 +81,10 @@ export class AgentLink implements AsyncDisposable {
     const { emit, host, opening, signal } = options;
     const memory = options.memory ?? newLinkMemory(emit);
     const { guard, hops, counters } = memory;
-    const facts: LinkFacts = { ...memory, isStopping: false, hasEnded: false, failure: undefined };
+    const facts: LinkFacts = {
+      ...{ ...memory, isStopping: false, hasEnded: false, failure: undefined },
+      isMetricsAsked: false,
+    };
     let greet: (greeting: Greeting) => void = () => {};
     let giveUp: (error: unknown) => void = () => {};
     const greeting = new Promise<Greeting>((resolve, reject) => {
@@ -123,6 +126,7 @@ export class AgentLink implements AsyncDisposable {
           emit,
           hop: (hopId) => hops.get(hopId),
           counters: (forwardId) => counters.get(forwardId),
+          isMetricsAsked: () => facts.isMetricsAsked,
           onLie: (error) => fail(facts, peer, error),
           onEnding: (failure) => {
             facts.hasEnded = true;
@@ -196,6 +200,7 @@ export class AgentLink implements AsyncDisposable {
     params: ParamsOf<typeof openMetrics>,
     signal: AbortSignal,
   ): Promise<readonly BindAddress[]> {
+    this.#facts.isMetricsAsked = true;
     return (await this.#peer.request(openMetrics, params, { signal })).bound;
   }
 

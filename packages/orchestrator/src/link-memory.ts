@@ -15,6 +15,8 @@ export interface LinkMemory {
 export interface LinkFacts extends LinkMemory {
   /** We want the end, so that whatever comes with it is no failure. */
   isStopping: boolean;
+  /** It was asked for a port for metrics. */
+  isMetricsAsked: boolean;
   /** It has said that it ends. */
   hasEnded: boolean;
   failure: CodedError | undefined;

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { agentBundle } from "@farside/agent/bundle";
-import { CodedError, MAX_FORWARDS, MAX_HOP_CONNECTIONS, Scope } from "@farside/protocol";
+import { CodedError, MAX_HOP_CONNECTIONS, Scope } from "@farside/protocol";
 import { AuditTrail } from "@farside/protocol/audit";
 import type { HostConfig, Identity } from "@farside/ssh";
 import { chooseEngine, type MakeEngine } from "./engine/choose-engine.ts";
@@ -8,13 +8,13 @@ import { checkOpensshOptions } from "./engine/openssh/check-options.ts";
 import { rememberKey } from "./engine/openssh/remember-key.ts";
 import type { EventLog } from "./event-log.ts";
 import { DEFAULTS, type ForwardOptions } from "./forward-options.ts";
-import { type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
 import { parseHopList } from "./hop-spec.ts";
 import { parsePinnedKeys } from "./host-keys.ts";
 import { openIdentity } from "./identity-choice.ts";
 import { planJumpLogin } from "./jump-login.ts";
 import { resolveSpec } from "./jump-route.ts";
 import { lostRuns } from "./lost-runs.ts";
+import { readForwards } from "./read-forwards.ts";
 import { judgeReportedKey } from "./reported-host-key.ts";
 import { chooseRuntime } from "./runtime/runtime-choice.ts";
 import { loginOf } from "./session-login.ts";
@@ -40,7 +40,9 @@ export async function planSession(
   log: EventLog,
   { makeEngine }: PlanOptions = {},
 ): Promise<SessionPlan> {
-  const forwards = makeEngine === undefined ? readForwards(options.forwards) : [];
+  const forwards = readForwards(options);
+  if (forwards.length === 0 && makeEngine === undefined)
+    throw new CodedError("usage.invalid", "there is no forward: give -L at least once");
   const name = options.name === undefined ? generateSessionName() : checkSessionName(options.name);
   const numbers = readNumbers(options);
   const isResident = options.reattach === true || options.detach === true;
@@ -152,15 +154,6 @@ export async function planSession(
     await scope.close().catch(() => {});
     throw error;
   }
-}
-
-function readForwards(forwards: ForwardOptions["forwards"]): ForwardSpec[] {
-  const list: readonly (string | ForwardSpec)[] = Array.isArray(forwards) ? forwards : [forwards];
-  if (list.length === 0) throw new CodedError("usage.invalid", "there is no forward: give -L at least once");
-  if (list.length > MAX_FORWARDS) {
-    throw new CodedError("usage.invalid", `${list.length} forwards, at most ${MAX_FORWARDS} are possible`);
-  }
-  return list.map((forward) => (typeof forward === "string" ? parseForwardSpec(forward) : forward));
 }
 
 function readNumbers(options: ForwardOptions) {

@@ -52,6 +52,9 @@ export const describeAgent = defineRequest("agent.describe", {
 });
 export type AgentDescription = ResultOf<typeof describeAgent>;
 
+/** What `forward.taken-over` calls the port for metrics, which is no forward. */
+export const METRICS_PLACE = "metrics";
+
 /**
  * Answer `GET /metrics` and `GET /healthz` on a loopback port, too, for the agent's own user and root. Once, and a resident
  * agent's only.

@@ -57,6 +57,7 @@ export const forwardTakenOver = defineEvent("forward.taken-over", {
   sender: "agent",
   since: 1,
   data: v.object({
+    /** Or `METRICS_PLACE`. */
     forwardId: name,
     /** `127.0.0.1:4444`, or a socket's path. */
     address: text,

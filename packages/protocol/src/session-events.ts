@@ -108,6 +108,7 @@ export const sessionEvents = {
     message: v.optional(text),
   }),
   "forward.taken-over": event("forward.taken-over", {
+    /** Or `metrics`: the port for metrics. */
     forward: text,
     /** `127.0.0.1:4444`, or a socket's path. */
     address: text,

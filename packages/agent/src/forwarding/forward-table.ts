@@ -206,14 +206,18 @@ export class ForwardTable implements AsyncDisposable {
     { forwardId, bind, takeOver }: OpenForwardParams,
     options: ListenerOptions,
   ): Promise<Listener> {
-    const { uid, emit } = this.#options;
-    const onTaken = ({ address, from, reason }: TakenOver) =>
-      emit(
-        forwardTakenOver,
-        { forwardId, address, ...(from && { from: { ...from } }), reason },
-        { keep: true },
-      );
+    const { uid } = this.#options;
+    const onTaken = (taken: TakenOver) => this.tellTaken(forwardId, taken);
     return openTakingOver(bind, options, { uid, request: takeOver, onTaken });
+  }
+
+  /** `forwardId` is what needed the place that was taken over. */
+  tellTaken(forwardId: string, { address, from, reason }: TakenOver): void {
+    this.#options.emit(
+      forwardTakenOver,
+      { forwardId, address, ...(from && { from: { ...from } }), reason },
+      { keep: true },
+    );
   }
 
   async #allowedUids(names: readonly string[]): Promise<ReadonlySet<number>> {

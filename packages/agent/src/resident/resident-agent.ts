@@ -6,6 +6,7 @@ import {
   eventsDropped,
   handle,
   isCodedError,
+  METRICS_PLACE,
   type MessageStream,
   type OrchestratorHello,
   on,
@@ -213,8 +214,7 @@ export class ResidentAgent {
     this.#isMetricsAsked = true;
     try {
       const { uid } = facts;
-      const onTaken = ({ address, from }: TakenOver) =>
-        log.warn("the port for metrics was taken over", { address, from: from?.session });
+      const onTaken = (taken: TakenOver) => this.#core.forwards.tellTaken(METRICS_PLACE, taken);
       const metrics = await MetricsServer.open({
         ...{ uid, log, facts: () => this.#core.facts(session, this.#attachment.dropped) },
         openListener: (options) =>

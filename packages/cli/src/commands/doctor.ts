@@ -8,6 +8,7 @@ import {
   logOption,
   sessionOptions,
 } from "../options/definitions.ts";
+import { residentOptions } from "../options/resident-options.ts";
 
 const { L: listeners, via, "via-host-key": viaHostKey } = forwardOptions;
 /** Unknown host keys are failures here: nothing is asked, and nothing is written. */
@@ -27,6 +28,10 @@ export const doctorOptions = {
   ...identityOptions,
   ...sshOptions,
   ...{ engine, "remote-node": remoteNode, runtime, "runtime-file": runtimeFile },
+  "metrics-port": {
+    ...residentOptions["metrics-port"],
+    describe: "Loopback port of JUMP that forward would answer for its metrics on",
+  },
   ...{ "respect-sshd-policy": respectSshdPolicy, "start-timeout": startTimeout },
   ...jsonOption,
   ...logOption,

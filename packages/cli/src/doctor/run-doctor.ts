@@ -39,7 +39,11 @@ export async function runDoctor(argv: DoctorArguments, context: CommandContext):
     else for (const line of describeCheck(check, isColored)) answer.write(line);
   };
   try {
-    const options: DiagnoseOptions = { ...sessionOptionsOf(argv), onCheck: tell, signal };
+    const options: DiagnoseOptions = {
+      // Only looked at: with which sessions it can be had is no matter here.
+      ...{ ...sessionOptionsOf({ ...argv, "metrics-port": undefined }), metricsPort: argv["metrics-port"] },
+      ...{ onCheck: tell, signal },
+    };
     people.step(`looking at ${argv.jump}`);
     const { choice, isBatch } = await decideIdentity(argv, options, context);
     if (choice.kind === "card") {

@@ -9,9 +9,10 @@ import { fingerprint } from "@farside/ssh";
 import { checkOpensshOptions } from "../engine/openssh/check-options.ts";
 import { EventLog } from "../event-log.ts";
 import type { ForwardOptions } from "../forward-options.ts";
-import { type ForwardSpec, formatBind, formatTarget, parseForwardSpec } from "../forward-spec.ts";
+import { type ForwardSpec, formatBind, formatTarget } from "../forward-spec.ts";
 import { parseHopList } from "../hop-spec.ts";
 import { planSession } from "../plan-session.ts";
+import { readForwards } from "../read-forwards.ts";
 import type { RuntimeShipment } from "../runtime/provide-runtime.ts";
 import { Session } from "../session.ts";
 import type { SessionPlan } from "../session-plan.ts";
@@ -56,11 +57,12 @@ export async function diagnose(options: DiagnoseOptions): Promise<CodedError | u
   let plan: SessionPlan;
   let forwards: ForwardSpec[];
   try {
-    forwards = readForwards(options.forwards);
+    forwards = readForwards(options);
     if (options.engine === "openssh")
       checkOpensshOptions(options, { forwardsSomething: forwards.length > 0 });
     const session: ForwardOptions = {
       ...{ ...options, onEvent: undefined, forwards: [], hostKeyCheck: "strict", respectSshdPolicy: false },
+      metricsPort: undefined,
       // One that is kept there is taken; nothing is fetched or sent.
       runtime: options.runtime === "upload" ? "auto" : options.runtime,
       askRuntime: async (shipment) => {
@@ -70,8 +72,13 @@ export async function diagnose(options: DiagnoseOptions): Promise<CodedError | u
     };
     plan = await planSession(session, log, {
       makeEngine: ({ agent, openssh }, context) => {
-        const { respectSshdPolicy = false } = options;
-        const common = { forwards, respectSshdPolicy, onCheck: (check: Check) => report.tell(check) };
+        const { respectSshdPolicy = false, metricsPort } = options;
+        const common = {
+          forwards,
+          metricsPort,
+          respectSshdPolicy,
+          onCheck: (check: Check) => report.tell(check),
+        };
         return options.engine === "openssh"
           ? new ProbeOpenssh({ ...common, openssh }, context)
           : new ProbeEngine({ ...common, agent }, context);
@@ -174,7 +181,10 @@ class Report {
   }
 
   /** Says of what was asked for and could not be looked at that it was not. */
-  skipMissing({ via, engine = "ssh2" }: DiagnoseOptions, forwards: readonly ForwardSpec[]): void {
+  skipMissing(
+    { via, engine = "ssh2", metricsPort }: DiagnoseOptions,
+    forwards: readonly ForwardSpec[],
+  ): void {
     const others = checksOfEngine[engine === "ssh2" ? "openssh" : "ssh2"];
     const skip = (check: CheckName, text: string) => {
       if (!this.#told.has(check) && !others.includes(check)) this.tell({ check, outcome: "skipped", text });
@@ -185,7 +195,9 @@ class Report {
     skip("ssh", "the jump host's ssh was not looked at");
     skip("ssh-agent", "no ssh-agent was forwarded");
     skip("sshd", "sshd was not asked");
-    if (forwards.length > 0) skip("listen", forwards.map(({ bind }) => formatBind(bind)).join(", "));
+    const places = forwards.map(({ bind }) => formatBind(bind));
+    if (metricsPort !== undefined) places.push(`localhost:${metricsPort}, for metrics`);
+    if (places.length > 0) skip("listen", places.join(", "));
     const hops = parseHopList(via ?? [], "--via");
     if (hops.length > 0) skip("hop", hops.map(({ host }) => host).join(", "));
     if (forwards.length > 0) skip("target", forwards.map(({ target }) => formatTarget(target)).join(", "));
@@ -194,11 +206,6 @@ class Report {
   end(): CodedError | undefined {
     return this.#failure;
   }
-}
-
-function readForwards(forwards: DiagnoseOptions["forwards"] = []): ForwardSpec[] {
-  const list: readonly (string | ForwardSpec)[] = Array.isArray(forwards) ? forwards : [forwards as string];
-  return list.map((forward) => (typeof forward === "string" ? parseForwardSpec(forward) : forward));
 }
 
 function tellEvent(event: SessionEvent, report: Report): void {

@@ -41,18 +41,21 @@ export class ProbeEngine implements Engine {
   }
 
   async open({ signal }: OpenOptions): Promise<void> {
-    const { forwards, agent, onCheck } = this.#options;
+    const { forwards, metricsPort, agent, onCheck } = this.#options;
     const { link } = this.#agent;
     const route = this.#context.route;
     await probeSshd({ ...this.#options, ...this.#context, signal });
     await this.#check("limits", signal, async () => {
       for (const check of describeLimits(await link.describeHost(signal))) onCheck(check);
     });
-    for (const { bind } of forwards) {
+    const places = forwards.map(({ bind }) => ({ bind, what: "" }));
+    if (metricsPort !== undefined)
+      places.push({ bind: { kind: "loopback", port: metricsPort }, what: ", for metrics" });
+    for (const { bind, what } of places) {
       await this.#check("listen", signal, async () => {
         await link.probeBind(bind, signal);
         const port = bind.kind === "unix" || bind.port !== 0 ? "is free" : "takes a free port";
-        this.#ok("listen", `${formatBind(bind)} ${port}`);
+        this.#ok("listen", `${formatBind(bind)} ${port}${what}`);
       });
     }
     const targets = forwards.map(({ target }) => target);

@@ -24,6 +24,7 @@ export function checkOpensshOptions(
     ["--take-over", options.takeOver === true, "no agent is there to take it over"],
     ["--reattach", options.reattach === true, "ssh ends with its connection"],
     ["--detach", options.detach === true, "ssh ends with its connection"],
+    ["--metrics-port", options.metricsPort !== undefined, "ssh answers nobody's questions"],
     ["--remote-node", options.remoteNode !== undefined, "it needs no Node.js"],
     ["--runtime upload", options.runtime === "upload", "it needs no Node.js"],
     ["--keep-runtime", options.keepRuntime === true, "it needs no Node.js"],
