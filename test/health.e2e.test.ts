@@ -27,6 +27,22 @@ describeLab("the state of a forward", () => {
       .write("GET /healthz HTTP/1.1\\r\\nhost: x\\r\\n\\r\\n")`;
     return (await lab.jump.run(["node", "-e", program], { user: "intruder" })).trim();
   };
+  /** Looks at each state that the page for health tells, for as long as it runs, and prints those that are new. */
+  const watchHealth = () =>
+    lab.jump.spawn(
+      [
+        ...["node", "-e"],
+        `const seen = new Set();
+        const look = async () => {
+          const answer = await fetch("http://localhost:9100/healthz");
+          const { forwards } = await answer.json();
+          for (const { state } of forwards) if (!seen.has(state) && seen.add(state)) console.log(state);
+          setImmediate(look);
+        };
+        look()`,
+      ],
+      { user: "builder" },
+    );
   const status = async () => JSON.parse(await lab.workstation.run(["node", cliPath, "status", "--json"]));
 
   test("follows a hop that dies and comes back by itself, without a client and without a PIN, as its port for metrics says", async () => {
@@ -38,6 +54,8 @@ describeLab("the state of a forward", () => {
       /^200 [\s\S]*^farside_forward_state\{forward="1",state="open"\} 1$/m,
     );
     expect(await askAsIntruder()).toMatch(/^(?:ECONNRESET|EPIPE)\nclosed$/);
+    await using watch = watchHealth();
+    await waitFor(() => watch.stdout === "open\n", { what: "the page", detail: () => watch.stderr });
     await lab.target.sshd.stop();
     await lab.target.run(["sh", "-c", "pkill -u signer sshd || true"]);
     const degraded = await farside.waitForEvent("forward.state", ({ phase }) => phase === "degraded");
@@ -50,8 +68,13 @@ describeLab("the state of a forward", () => {
     await waitFor(async () => (await status()).forwards[0]?.live?.phase === "degraded", {
       what: "the status",
     });
-    // For a moment of each try it asks for the signature instead.
-    await waitFor(async () => /^503 .*"state":"degraded"/.test(await ask("/healthz")), { what: "503" });
+    expect(await ask("/healthz")).toMatch(/^503 .*"state":"degraded"/);
+    const tries = () => farside.of("forward.state").filter(({ code }) => code === "hop.unreachable");
+    await waitFor(() => tries().length >= 3, { what: "a third try", detail: () => farside.transcript });
+    // The card is not asked for anything yet.
+    expect(farside.of("forward.state").map(({ phase }) => phase)).not.toContain("needs-signature");
+    expect(watch.stdout).toBe("open\ndegraded\n");
+    await watch.kill();
     await lab.target.sshd.start();
     await farside.waitForEvent("forward.state", ({ phase }) => phase === "open");
     expect(await ask("/healthz", "root")).toMatch(/^200 /);

@@ -15,7 +15,7 @@ const noAgent = new CodedError("identity.agent-unavailable", "no ssh-agent", { l
 const refused = new CodedError("target.unreachable", "refused", { leg: "target" });
 
 const after = (...events: ForwardEvent[]): ForwardHealth => events.reduce(nextHealth, initialHealth);
-const told = (...events: ForwardEvent[]) => forwardStateOf(after(...events));
+const told = (...events: ForwardEvent[]) => forwardStateOf(after(...events), 100);
 const listening = { event: "listening" } as const;
 
 describe("the state of a forward", () => {
@@ -35,7 +35,7 @@ describe("the state of a forward", () => {
     ["closed, where it could not be opened", [{ event: "open-failed", error: lost }], { phase: "closed" }],
     [
       "degraded, where its hop is lost",
-      [listening, { event: "hop-down", error: lost, retryInMs: 5 }],
+      [listening, { event: "hop-down", error: lost, retryAt: 105 }],
       { phase: "degraded", waitsFor: "the hop", retryInMs: 5, lastError: { code: "hop.lost", leg: "hop" } },
     ],
     [
@@ -50,7 +50,7 @@ describe("the state of a forward", () => {
     ],
     [
       "waiting for the card",
-      [listening, { event: "hop-down", error: noCard, retryInMs: 5 }],
+      [listening, { event: "hop-down", error: noCard, retryAt: 105 }],
       { phase: "needs-signature", lastError: { code: "card.no-token" } },
     ],
     [
@@ -82,6 +82,12 @@ describe("the state of a forward", () => {
     ["closed", [listening, { event: "close" }, { event: "drained" }], { phase: "closed" }],
   ])("is %s", (_what, events, state) => {
     expect(told(...events)).toMatchObject(state);
+  });
+
+  test("says how long it is until the next try, and that it is under way", () => {
+    const health = after(listening, { event: "hop-down", error: lost, retryAt: 1_000 });
+    expect(forwardStateOf(health, 400.5)).toMatchObject({ retryInMs: 600 });
+    expect(forwardStateOf(health, 30_000)).toMatchObject({ phase: "degraded", retryInMs: 0 });
   });
 
   test("never comes back from draining or closed, whatever happens", () => {

@@ -5,8 +5,8 @@ import { wireError } from "./wire-error.ts";
 
 /**
  * `opening`: the listener and the hops are being opened. `open`: connections are served. `degraded`: the listener is open, but
- * a hop or the target can't be had. `needs-signature`: a hop waits for the workstation's identity. `draining`: the listener is
- * closed, relays have their grace. `closed`: nothing is left.
+ * a hop or the target can't be had. `needs-signature`: a hop waits for the workstation's identity, to sign or for somebody who brings
+ * it. `draining`: the listener is closed, relays have their grace. `closed`: nothing is left.
  */
 export const forwardPhases = [
   "opening",
@@ -23,7 +23,7 @@ export const forwardState = v.object({
   phase: v.picklist(forwardPhases),
   /** What it waits for, in plain words. */
   waitsFor: v.optional(v.pipe(v.string(), v.maxLength(MAX_STRING_LENGTH))),
-  /** In how many ms the next try begins, counted from when this was said. */
+  /** In how many ms the next try begins, counted from when this was said; 0: it is under way. */
   retryInMs: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))),
   /** The last thing that went wrong, with its leg; it stays when all is well again. */
   lastError: v.optional(wireError),
@@ -33,8 +33,8 @@ export type ForwardState = v.InferOutput<typeof forwardState>;
 /** All that a forward's state follows from. */
 export interface ForwardHealth {
   readonly stage: "opening" | "open" | "draining" | "closed";
-  /** The last hop of the route. Without `retryInMs` it is not dialled again by itself. */
-  readonly hop: { readonly isUp: true } | { readonly isUp: false; readonly retryInMs?: number | undefined };
+  /** The last hop of the route, and when it is dialled again, on a clock in ms; without `retryAt` not by itself. */
+  readonly hop: { readonly isUp: true } | { readonly isUp: false; readonly retryAt?: number | undefined };
   /** The hop that a signature was asked for and not given yet. */
   readonly signingFor?: string | undefined;
   readonly isTargetUp: boolean;
@@ -49,7 +49,7 @@ export type ForwardEvent =
   | { readonly event: "close" }
   | { readonly event: "drained" }
   /** The last hop of the route is gone, or a try to have it again failed. */
-  | { readonly event: "hop-down"; readonly error: CodedError; readonly retryInMs?: number | undefined }
+  | { readonly event: "hop-down"; readonly error: CodedError; readonly retryAt?: number | undefined }
   | { readonly event: "hop-up" }
   | { readonly event: "signature-wanted"; readonly hop: string }
   /** It came, or is not wanted any more. */
@@ -72,7 +72,7 @@ export function nextHealth(health: ForwardHealth, event: ForwardEvent): ForwardH
       return stage === "draining" ? { ...health, stage: "closed" } : health;
     case "hop-down":
       if (stage !== "open") return health;
-      return { ...health, hop: { isUp: false, retryInMs: event.retryInMs }, lastError: event.error };
+      return { ...health, hop: { isUp: false, retryAt: event.retryAt }, lastError: event.error };
     case "hop-up":
       return health.hop.isUp ? health : { ...health, hop: { isUp: true } };
     case "signature-wanted":
@@ -97,14 +97,11 @@ export const takeoverReasons = [
   "stale-socket",
 ] as const;
 
-/** What is told of `health`. */
-export function forwardStateOf({
-  stage,
-  hop,
-  signingFor,
-  isTargetUp,
-  lastError,
-}: ForwardHealth): ForwardState {
+/** What is told of `health` at `now`, on the clock of its `retryAt`. */
+export function forwardStateOf(
+  { stage, hop, signingFor, isTargetUp, lastError }: ForwardHealth,
+  now: number,
+): ForwardState {
   const error = lastError === undefined ? {} : { lastError: toWire(lastError) };
   if (stage === "draining" || stage === "closed") return { phase: stage, ...error };
   if (signingFor !== undefined)
@@ -114,8 +111,9 @@ export function forwardStateOf({
     const isForSigner = lastError !== undefined && isOfSigner(lastError);
     const phase = isForSigner ? "needs-signature" : "degraded";
     const what = isForSigner ? "the workstation's identity" : "the hop";
-    const { retryInMs } = hop;
-    if (retryInMs !== undefined) return { phase, waitsFor: what, retryInMs, ...error };
+    const { retryAt } = hop;
+    if (retryAt !== undefined)
+      return { phase, waitsFor: what, retryInMs: Math.max(0, Math.ceil(retryAt - now)), ...error };
     return { phase, waitsFor: `${what}; it is tried again when a connection needs it`, ...error };
   }
   return isTargetUp ? { phase: "open", ...error } : { phase: "degraded", waitsFor: "the target", ...error };

@@ -1,6 +1,6 @@
 import type { HopDeclaration, Peer, SignParams } from "@farside/protocol";
 import { encodeString } from "@farside/ssh/wire";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { delegatedIdentity } from "./delegated-identity.ts";
 
 const blob = Buffer.concat([encodeString("ssh-ed25519"), encodeString(Buffer.alloc(32))]);
@@ -62,5 +62,37 @@ describe("the workstation's identity", () => {
     const reason = new Error("the hop is gone");
     controller.abort(reason);
     await expect(signing).rejects.toBe(reason);
+  });
+});
+
+describe("that the workstation's identity is waited for", () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  /** What is told while each answer takes `ms`. */
+  async function toldWhen(
+    ms: number,
+    ask: (identity: ReturnType<typeof delegatedIdentity>) => Promise<unknown>,
+  ) {
+    const told: boolean[] = [];
+    const answer = () => new Promise((resolve) => setTimeout(resolve, ms, { signature: Buffer.alloc(1) }));
+    const peer = { request: answer } as unknown as Pick<Peer, "request">;
+    const asking = ask(delegatedIdentity(hop, peer, (isWanted) => told.push(isWanted)));
+    await vi.advanceTimersByTimeAsync(ms);
+    await asking;
+    await vi.runAllTimersAsync();
+    return told;
+  }
+  const ready = (identity: ReturnType<typeof delegatedIdentity>) => identity.ready({});
+
+  test("is not told where it is ready at once, and is where somebody has to help", async () => {
+    expect(await toldWhen(900, ready)).toEqual([]);
+    expect(await toldWhen(1_100, ready)).toEqual([true, false]);
+  });
+
+  test("is told of each signature", async () => {
+    const publicKey = { type: "ssh-ed25519", blob, comment: "" };
+    const request = { publicKey, algorithm: "ssh-ed25519", data: Buffer.alloc(1), proof };
+    expect(await toldWhen(5, (identity) => identity.sign(request))).toEqual([true, false]);
   });
 });

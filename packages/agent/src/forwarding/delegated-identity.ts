@@ -13,10 +13,13 @@ import { WireReader } from "@farside/ssh/wire";
 const SIGN_TIMEOUT_MS = 300_000;
 /** Nothing is held open meanwhile; then it is asked again. */
 const READY_TIMEOUT_MS = 3_600_000;
+/** Whether it is ready it says at once, but where somebody has to bring the card or type the PIN. */
+const READY_TOLD_AFTER_MS = 1_000;
 
 /**
  * The workstation's identity, reached over the control channel: holds public keys only, and each signature is decided on
- * at the other end. Nothing on this host can ask it for one but the hop that it was made for.
+ * at the other end. Nothing on this host can ask it for one but the hop that it was made for. `onSigning` hears when it is waited for, and
+ * when no more: for a signature, or for whoever makes it ready.
  */
 export function delegatedIdentity(
   hop: HopDeclaration,
@@ -25,19 +28,19 @@ export function delegatedIdentity(
 ): Identity {
   const keys = hop.publicKeys.map(publicKeyOf);
   const close = async () => {};
-  /** Asks the workstation for `what`, and tells meanwhile that it is waited for. */
+  /** Asks the workstation for `what`, and tells from `toldAfterMs` on that it is waited for. */
   const ask = async <Answer>(
-    { what, withinMs, signal }: { what: string; withinMs: number; signal: AbortSignal | undefined },
+    { what, withinMs, toldAfterMs = 0, signal }: Question,
     request: (options: { signal: AbortSignal }) => Promise<Answer>,
   ): Promise<Answer> => {
     const message = `waiting for the workstation's ${what} for ${hop.host} took too long`;
     const limit = deadline(withinMs, message, { leg: "hop", signal });
-    onSigning(true);
+    const told = tellAfter(toldAfterMs, onSigning);
     try {
       return await request({ signal: limit.signal });
     } finally {
       limit.release();
-      onSigning(false);
+      told.over();
     }
   };
   return {
@@ -45,7 +48,8 @@ export function delegatedIdentity(
     publicKeys: async () => keys,
     async ready({ signal }) {
       try {
-        await ask({ what: "identity", withinMs: READY_TIMEOUT_MS, signal }, (options) =>
+        const question = { what: "identity", withinMs: READY_TIMEOUT_MS, toldAfterMs: READY_TOLD_AFTER_MS };
+        await ask({ ...question, signal }, (options) =>
           peer.request(readyIdentity, { hopId: hop.hopId }, options),
         );
       } catch (error) {
@@ -62,6 +66,29 @@ export function delegatedIdentity(
     },
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+interface Question {
+  readonly what: string;
+  readonly withinMs: number;
+  readonly toldAfterMs?: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+function tellAfter(ms: number, onSigning: (isWanted: boolean) => void): { over(): void } {
+  let isTold = ms === 0;
+  if (isTold) onSigning(true);
+  const tell = () => {
+    isTold = true;
+    onSigning(true);
+  };
+  const timer = isTold ? undefined : setTimeout(tell, ms);
+  return {
+    over() {
+      clearTimeout(timer);
+      if (isTold) onSigning(false);
+    },
   };
 }
 

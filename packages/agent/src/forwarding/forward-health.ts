@@ -19,6 +19,7 @@ export class ForwardHealthTeller {
   #health = initialHealth;
   /** Who opens a forward learns by the answer that it is open. */
   #told: ForwardState = { phase: "open" };
+  #toldRetryAt: number | undefined;
   #timer: NodeJS.Timeout | undefined;
 
   constructor(forwardId: string, emit: Peer["emit"]) {
@@ -36,7 +37,7 @@ export class ForwardHealthTeller {
 
   /** As it is now. */
   get state(): ForwardState {
-    return forwardStateOf(this.#health);
+    return forwardStateOf(this.#health, performance.now());
   }
 
   apply(event: ForwardEvent): void {
@@ -45,6 +46,11 @@ export class ForwardHealthTeller {
     if (this.#health === before) return;
     if (this.#health.stage === "closed") this.#end();
     else this.#timer ??= setTimeout(() => this.#tell(), SETTLE_MS).unref();
+  }
+
+  get #retryAt(): number | undefined {
+    const { hop } = this.#health;
+    return hop.isUp ? undefined : hop.retryAt;
   }
 
   #end(): void {
@@ -56,8 +62,10 @@ export class ForwardHealthTeller {
   #tell(): void {
     this.#timer = undefined;
     const { state } = this;
-    if (state.phase === "opening" || isAlike(state, this.#told)) return;
+    const retryAt = this.#retryAt;
+    if (state.phase === "opening" || (isAlike(state, this.#told) && retryAt === this.#toldRetryAt)) return;
     this.#told = state;
+    this.#toldRetryAt = retryAt;
     this.#emit(forwardChanged, { forwardId: this.#forwardId, state }, { keep: true });
   }
 }
@@ -66,8 +74,8 @@ export class ForwardHealthTeller {
 function isAlike(one: ForwardState, other: ForwardState): boolean {
   if (one.phase !== other.phase) return false;
   if (one.phase === "open") return true;
-  const { waitsFor, retryInMs, lastError } = one;
+  const { waitsFor, lastError } = one;
   const isSameError =
     lastError?.code === other.lastError?.code && lastError?.message === other.lastError?.message;
-  return waitsFor === other.waitsFor && retryInMs === other.retryInMs && isSameError;
+  return waitsFor === other.waitsFor && isSameError;
 }

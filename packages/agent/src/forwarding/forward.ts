@@ -189,12 +189,17 @@ export class Forward implements AsyncDisposable {
 
   #hear(news: HopNews): void {
     if (news.news === "up") this.#health.apply({ event: "hop-up" });
-    else if (news.news === "down") this.#health.apply({ event: "hop-down", ...news });
+    else if (news.news === "down") this.#hopDown(news);
     else if (!news.isWanted) this.#health.apply({ event: "signature-over" });
     else {
       const { user, host, port } = news.hop;
       this.#health.apply({ event: "signature-wanted", hop: `${user}@${formatEndpoint(host, port)}` });
     }
+  }
+
+  #hopDown({ error, retryInMs }: HopNews & { news: "down" }): void {
+    const retryAt = retryInMs === undefined ? undefined : performance.now() + retryInMs;
+    this.#health.apply({ event: "hop-down", error, retryAt });
   }
 
   /** A hop that can't be had says so itself. */

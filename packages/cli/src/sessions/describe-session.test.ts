@@ -78,6 +78,10 @@ test("a forward that is not as it should be has a line that says why, and what i
   expect(lines[2]).toBe(
     "  forward 1: degraded, waits for the hop, next try in 6 s; last error at the hop [hop.lost]: gone\\x1b[2J",
   );
+  const later = new Date(Date.parse(live.at) + 9_000);
+  expect(sessionLines([{ ...session, record: { ...session.record, live } }], later)[2]).toContain(
+    "waits for the hop, tried now; last",
+  );
   const facts = sessionFacts({ ...session, record: { ...session.record, live } });
   expect(facts).toMatchObject({ liveAt: live.at, relays: [], forwards: [{ id: "1", live: trouble }] });
 });

@@ -74,7 +74,8 @@ function troubleOf(facts: ReturnType<typeof sessionFacts> | undefined, now: Date
 function stateText(facts: Omit<ForwardFacts, "id">, saidAgoMs: number): string {
   const { phase, waitsFor, retryInMs, code, leg, message } = facts;
   const left = retryInMs === undefined ? undefined : Math.max(0, Math.ceil((retryInMs - saidAgoMs) / 1000));
-  const parts = [phase, waitsFor && `waits for ${waitsFor}`, left !== undefined && `next try in ${left} s`];
+  const next = left === 0 ? "tried now" : left !== undefined && `next try in ${left} s`;
+  const parts = [phase, waitsFor && `waits for ${waitsFor}`, next];
   const at = leg === undefined ? "" : ` at the ${leg}`;
   const error = message === undefined ? "" : `; last error${at} [${code ?? "?"}]: ${message}`;
   return harmless(`${parts.filter(Boolean).join(", ")}${error}`);
