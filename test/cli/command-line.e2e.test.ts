@@ -87,6 +87,14 @@ describe("wrong arguments", () => {
   });
 });
 
+test("a debugger that NODE_OPTIONS asks for is closed before there is a PIN, and said so", async () => {
+  const env = plainEnvironment({ NODE_OPTIONS: "--inspect=0" });
+  const { code, stdout, stderr } = await runCli(["--version"], { env });
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "0.1.0\n" });
+  const [, url] = /^Debugger listening on (ws:\S+)$/m.exec(stderr) ?? [];
+  expect(stderr).toContain(`warning: the debugger at ${url} was closed\nhint: NODE_OPTIONS asks for it`);
+});
+
 test("a reader of stdout that is gone is no crash", async () => {
   const run = startCli(["--help"]);
   run.process.stdout?.destroy();

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "../lab/lab.ts";
+import { listenersOf } from "../lab/proc-net.ts";
 import { describeLab } from "../support/describe-lab.ts";
 import { expectError } from "../support/expect-error.ts";
 import { type FarsideRun, JUMP_LOGIN, runFarside } from "../support/farside.ts";
@@ -44,6 +45,24 @@ describeLab("another user of the jump host", () => {
     // And what the login's own user sees holds no secret either: the key is on the workstation.
     const environment = await lab.jump.run(["cat", `/proc/${pid}/environ`], { user: "builder" });
     expect(environment).not.toMatch(/SSH_AUTH_SOCK|PRIVATE KEY/);
+    await farside.end();
+    await expectNothingLeft(lab.jump);
+  });
+
+  test("finds no debugger to attach to, even after somebody has sent SIGUSR1 to farside or its agent", async () => {
+    await using farside = forward("4444:localhost:9");
+    await farside.ready();
+    const { pid } = await farside.waitForEvent("agent.ready");
+    await lab.jump.run(["kill", "-USR1", `${pid}`], { user: "builder" });
+    await farside.signal("SIGUSR1");
+    // Each refused connection is an event that has gone through both.
+    for (let count = 1; count <= 5; count += 1) {
+      await asIntruder(`node -e 'require("net").connect(4444, "127.0.0.1").on("error", () => 0)'`);
+      await farside.waitForEvent("relay.refused", () => farside.of("relay.refused").length >= count);
+    }
+    for (const host of [lab.jump, lab.workstation])
+      expect((await listenersOf(host.initPid)).join("\n")).not.toContain(":9229");
+    expect(farside.transcript).not.toContain("Debugger");
     await farside.end();
     await expectNothingLeft(lab.jump);
   });

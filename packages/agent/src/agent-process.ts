@@ -1,6 +1,6 @@
 import os from "node:os";
 import { format } from "node:util";
-import { keepYoungGenerationSmall, toCodedError } from "@farside/protocol";
+import { keepDebuggersOut, keepYoungGenerationSmall, toCodedError } from "@farside/protocol";
 import { stackOf } from "./agent-core.ts";
 import { type AgentEnd, exitCodeOf } from "./agent-end.ts";
 import type { Log } from "./log.ts";
@@ -30,6 +30,8 @@ export function setTitle(session: string, lease?: number | "never"): void {
 
 /** Readies this process for an agent: what libraries print or warn of goes to the log, for stdout may be the control channel. */
 export function prepareProcess(log: Log): void {
+  const debuggerUrl = keepDebuggersOut();
+  if (debuggerUrl !== undefined) log.warn("a debugger was open, and was closed", { url: debuggerUrl });
   keepYoungGenerationSmall();
   redirectConsole(log);
   process.removeAllListeners("warning");

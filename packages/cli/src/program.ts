@@ -1,11 +1,12 @@
 /** The command's process: signals, streams and the exit code. What main.ts runs, bundled or not. */
 import { errorTable, toCodedError } from "@farside/protocol/errors";
+import { keepDebuggersOut } from "@farside/protocol/keep-debuggers-out";
 import { keepYoungGenerationSmall } from "@farside/protocol/small-young-generation";
 import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
 import { exitCodeOf, type Interrupt, interruptExitCodes } from "./exit-code.ts";
 import { Interrupts } from "./interrupts.ts";
-import { writeError } from "./output/write-error.ts";
+import { writeError, writeWarning } from "./output/write-error.ts";
 
 const interrupts = new Interrupts();
 const context: CommandContext = {
@@ -20,6 +21,11 @@ const context: CommandContext = {
 };
 let crashes = 0;
 
+const debuggerUrl = keepDebuggersOut();
+if (debuggerUrl !== undefined) {
+  const hint = "NODE_OPTIONS asks for it; every user of this machine could read the PIN through it.";
+  writeWarning(`the debugger at ${debuggerUrl} was closed`, hint, context);
+}
 keepYoungGenerationSmall();
 
 for (const signal of Object.keys(interruptExitCodes) as Interrupt[]) {

@@ -8,6 +8,8 @@
  * holds no single quote, backslash, exclamation mark or backtick, and becomes one line of printable ASCII.
  */
 const SOURCE = `
+// Else it opens a debugger to every user of the host; see keepDebuggersOut.
+process.on("SIGUSR1", () => {});
 const [, nonce, digest, argument] = process.argv;
 const stdin = process.stdin;
 const newline = String.fromCharCode(10);

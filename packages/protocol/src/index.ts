@@ -23,6 +23,7 @@ export {
 } from "./installed/config-difference.ts";
 export * from "./installed/installed-config.ts";
 export * from "./installed/installed-messages.ts";
+export * from "./keep-debuggers-out.ts";
 export * from "./limits.ts";
 export type { MessageStream, WireValue } from "./message-stream.ts";
 export * from "./messages.ts";

@@ -4,6 +4,7 @@ import { readdir } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
+import { listeningPorts } from "@farside/protocol/testing";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { CardIdentity } from "./card-identity.ts";
 import { openCard } from "./open-card.ts";
@@ -194,6 +195,17 @@ describe("the signer process", () => {
     expect((await signerFolders()).filter((name) => !before.has(name))).toEqual([]);
     await card.close();
     await expect(processGone(pid, 0)).resolves.toBeUndefined();
+  });
+
+  it("opens no debugger to the users of the machine when somebody sends it SIGUSR1", async () => {
+    await using card = await openCard({
+      ...faulty.options,
+      pinSource: scriptedPinSource([softHsmPin]),
+    });
+    const pid = Number(card.signerPid);
+    process.kill(pid, "SIGUSR1");
+    for (let count = 0; count < 10; count += 1) await testSignature(card);
+    expect(await listeningPorts(pid)).toEqual([]);
   });
 });
 

@@ -3,6 +3,7 @@
  * calls over Node's IPC channel, one at a time, and ends when its parent does.
  */
 import { writeFileSync } from "node:fs";
+import { keepDebuggersOut } from "@farside/protocol/keep-debuggers-out";
 import type {
   SignerAnswer,
   SignerCallName,
@@ -85,6 +86,7 @@ process.once("disconnect", () => {
 // Whoever wants this process to end closes the channel; a Ctrl-C is for the orchestrator.
 for (const signal of ["SIGINT", "SIGHUP", "SIGTERM"] as const) process.on(signal, () => {});
 
+keepDebuggersOut();
 leaveMemoryOutOfDumps();
 startWatchdog();
 const ready: SignerAnswer = { ready: true };

@@ -9,6 +9,16 @@ export function hasColor(stream: { readonly isTTY?: boolean }, env: NodeJS.Proce
   return stream.isTTY === true && !env["NO_COLOR"] && env["TERM"] !== "dumb";
 }
 
+/** `warning: …` and `hint: …` on stderr, for what is said before there is a reporter. */
+export function writeWarning(
+  message: string,
+  hint: string,
+  context: Pick<CommandContext, "stderr" | "env">,
+): void {
+  const { yellow, cyan } = picocolors.createColors(hasColor(context.stderr, context.env));
+  context.stderr.write(`${yellow("warning:")} ${harmless(message)}\n${cyan("hint:")} ${harmless(hint)}\n`);
+}
+
 /** `error[code]: …` and `hint: …` on stderr. Never a stack trace. */
 export function writeError(error: CodedError, context: Pick<CommandContext, "stderr" | "env">): void {
   const { bold, red, cyan } = picocolors.createColors(hasColor(context.stderr, context.env));
