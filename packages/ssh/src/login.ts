@@ -7,6 +7,7 @@ import { harmlessLines } from "./harmless-lines.ts";
 import type { HopOptions } from "./hop-options.ts";
 import type { HostKeyPlace } from "./host-key.ts";
 import { KexTap } from "./kex-tap.ts";
+import { type LoginOwner, UnownedLogin } from "./login-owner.ts";
 import { enforceLimits, internalsOf } from "./ssh2-internals.ts";
 import { UserAuth, type WaitsFor } from "./user-auth.ts";
 
@@ -15,14 +16,6 @@ const defaultAuthenticationTimeoutMs = 600_000;
 /** Characters of banner that are shown, and that are tolerated. */
 const maxShownBanner = 8 * 1024;
 const maxBanner = 64 * 1024;
-
-/** Who is told how an authenticated connection ends. */
-export interface LoginOwner {
-  /** The connection broke, or the host broke the rules: what uses it must end now. May be called again; the first counts. */
-  failed(reason: CodedError): void;
-  /** The stream is closed. Channels have not been told yet. */
-  closed(): void;
-}
 
 /** An authenticated client on which nothing was opened yet. */
 export interface Login {
@@ -60,9 +53,7 @@ class LoginAttempt {
   #auth: UserAuth | undefined;
   #bannerLength = 0;
   #settle: { resolve: (login: Login) => void; reject: (error: unknown) => void } | undefined;
-  #owner: LoginOwner | undefined;
-  /** What happened to the connection between the login and `handOver`. */
-  #early: { failure?: CodedError; isClosed?: boolean } = {};
+  readonly #owner = new UnownedLogin();
 
   constructor(stream: Duplex, options: HopOptions, where: string) {
     this.#stream = stream;
@@ -193,11 +184,7 @@ class LoginAttempt {
     this.#settle?.resolve({
       client: this.#client,
       serverHostKey,
-      handOver: (owner) => {
-        this.#owner = owner;
-        if (this.#early.failure !== undefined) owner.failed(this.#early.failure);
-        if (this.#early.isClosed === true) owner.closed();
-      },
+      handOver: (owner) => this.#owner.handOver(owner),
     });
   }
 
@@ -256,18 +243,13 @@ class LoginAttempt {
 
   #closed(): void {
     this.#broken(this.#failure(undefined));
-    this.#early.isClosed = true;
-    this.#owner?.closed();
+    this.#owner.closed();
   }
 
   /** What ends the connection, whether the login is over or not. */
   #broken(error: CodedError): void {
-    if (this.#phase !== "connected") {
-      this.#fail(error);
-      return;
-    }
-    this.#early.failure ??= error;
-    this.#owner?.failed(error);
+    if (this.#phase === "connected") this.#owner.failed(error);
+    else this.#fail(error);
   }
 
   #failure(error: Error | undefined): CodedError {

@@ -29,6 +29,7 @@ export interface Ssh2Protocol {
   ): void;
   authKeyboard(user: string): void;
   authInfoRes(answers: string[]): void;
+  channelOpenFail(sender: number, reason: number, description: string): void;
 }
 
 /** Handlers of incoming messages, called in the order of arrival with the protocol as first argument. */
@@ -46,8 +47,8 @@ export interface Ssh2Handlers {
   ) => void;
   CHANNEL_DATA: (protocol: unknown, channel: number, data: Buffer) => void;
   CHANNEL_EXTENDED_DATA: (protocol: unknown, channel: number, data: Buffer, type: number) => void;
-  GLOBAL_REQUEST: (...args: unknown[]) => void;
-  CHANNEL_OPEN: (...args: unknown[]) => void;
+  GLOBAL_REQUEST: (protocol: unknown, name: string, wantReply: boolean, data: unknown) => void;
+  CHANNEL_OPEN: (protocol: unknown, channel: { readonly type: string; readonly sender: number }) => void;
   CHANNEL_REQUEST: (...args: unknown[]) => void;
 }
 
@@ -73,6 +74,7 @@ export function internalsOf(client: Client): Ssh2Internals {
     typeof protocol?.authPK === "function" &&
     typeof protocol.authKeyboard === "function" &&
     typeof protocol.authInfoRes === "function" &&
+    typeof protocol.channelOpenFail === "function" &&
     typeof internals._chanMgr?.get === "function" &&
     handlerNames.every((name) => typeof protocol._handlers?.[name] === "function");
   if (!isAsExpected) throw new Error("ssh2 is not the version that farside was written for");
@@ -81,10 +83,18 @@ export function internalsOf(client: Client): Ssh2Internals {
 
 /** What may wait for a host that does not read. Ours is bounded by its windows; answers to its questions are not. */
 const maxUnreadBytes = 64 * 1024 * 1024;
+/** sshd announces its host keys once. ssh2 takes 20 ms for a packet of them, and keeps them until they are proved. */
+const maxAnnouncements = 4;
+const announcement = "hostkeys-00@openssh.com";
+/** The only channel that a host may open, and only where an agent was lent to it: nothing else is ever asked for. */
+const agentChannel = "auth-agent@openssh.com";
+/** RFC 4254, 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED. */
+const prohibited = 1;
 
 /**
- * Holds the host to what ssh2 does not: the windows of its channels (ssh2 would buffer whatever comes), and reading our
- * answers before it asks on. `onViolation` is called once, with what the host did; from then on nothing of it is taken.
+ * Holds the host to what ssh2 does not: the windows of its channels (ssh2 would buffer whatever comes), reading our
+ * answers before it asks on, opening no channels of its own, and announcing its host keys once. `onViolation` is called
+ * once, with what the host did; from then on nothing of it is taken.
  */
 export function enforceLimits(
   { _protocol, _chanMgr }: Ssh2Internals,
@@ -111,11 +121,19 @@ export function enforceLimits(
   handlers.CHANNEL_EXTENDED_DATA = (protocol, id, data, type) => {
     if (fits(id, data)) CHANNEL_EXTENDED_DATA(protocol, id, data, type);
   };
-  handlers.GLOBAL_REQUEST = (...args) => {
-    if (reads()) GLOBAL_REQUEST(...args);
+  let announcements = 0;
+  handlers.GLOBAL_REQUEST = (protocol, name, wantReply, data) => {
+    if (name === announcement) {
+      announcements += 1;
+      if (!holds(announcements <= maxAnnouncements, "announces its host keys again and again")) return;
+      if (announcements > 1) return;
+    }
+    if (reads()) GLOBAL_REQUEST(protocol, name, wantReply, data);
   };
-  handlers.CHANNEL_OPEN = (...args) => {
-    if (reads()) CHANNEL_OPEN(...args);
+  handlers.CHANNEL_OPEN = (protocol, channel) => {
+    if (!reads()) return;
+    if (channel.type === agentChannel) CHANNEL_OPEN(protocol, channel);
+    else _protocol.channelOpenFail(channel.sender, prohibited, "");
   };
   handlers.CHANNEL_REQUEST = (...args) => {
     if (reads()) CHANNEL_REQUEST(...args);
