@@ -1,7 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { mkdtemp, open } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { cliPath, plainEnvironment, runCli, startCli } from "./run-cli.ts";
+import { CliRun, cliPath, plainEnvironment, runCli, startCli } from "./run-cli.ts";
 
 const jobTo = (spec: string) => ["forward", "builder@jump.invalid", "-L", spec];
 
@@ -100,6 +103,37 @@ test("a reader of stdout that is gone is no crash", async () => {
   run.process.stdout?.destroy();
   const { code, stderr } = await run.result;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+});
+
+test.each([["--help"], ["--version"], ["status"], ["completion"]])(
+  "`%s` whose answer does not fit the disk says so, and is no success",
+  async (argument) => {
+    const full = await open("/dev/full", "w");
+    const { code, stderr } = await startCli([argument], { stdio: ["ignore", full.fd, "pipe"] }).result;
+    await full.close();
+    expect(stderr).toMatch(/^error\[output\.lost\]: writing to stdout: ENOSPC.*\nhint: .*\n$/);
+    expect(code).toBe(69);
+  },
+);
+
+test.each([
+  ["status", 78],
+  ["run", 125],
+])("`%s` in a folder that is gone is one error, and exit code %i", async (command, expected) => {
+  const folder = await mkdtemp(join(tmpdir(), "farside-gone-"));
+  const line = `rmdir ${folder} && exec ${process.execPath} ${cliPath} ${command}`;
+  const run = new CliRun(
+    spawn("/bin/sh", ["-c", line], {
+      cwd: folder,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: plainEnvironment(),
+    }),
+  );
+  const { code, stderr } = await run.result;
+  expect({ code, stderr }).toEqual({
+    code: expected,
+    stderr: expect.stringMatching(/^error\[config\.invalid\]: .*is gone\nhint: .*\n$/),
+  });
 });
 
 test("the completion script completes commands and options in bash", async () => {

@@ -4,18 +4,31 @@ import { waitFor } from "../support/wait-for.ts";
 import { CliRun, cliPath } from "./run-cli.ts";
 
 export const CTRL_C = "\u0003";
+export const CTRL_Z = "\u001a";
 
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;
+
+export interface TerminalRunOptions {
+  /** What `stty` is told first. */
+  readonly size?: string;
+  readonly isContinued?: boolean;
+}
 
 /** farside in a terminal of its own; its exit code and the terminal's modes afterwards are printed behind what it prints. */
 export class TerminalRun implements AsyncDisposable {
   readonly run: CliRun;
 
-  constructor(argv: readonly string[], env: NodeJS.ProcessEnv, size = "cols 120 rows 40") {
+  /** `isContinued`: what Ctrl-Z stops is told, and goes on at once, as with `fg` in a shell. */
+  constructor(
+    argv: readonly string[],
+    env: NodeJS.ProcessEnv,
+    { size = "cols 120 rows 40", isContinued = false }: TerminalRunOptions = {},
+  ) {
     const line = [process.execPath, cliPath, ...argv].map(quoted).join(" ");
     const modes = "stty -a | grep -o -- '-\\{0,1\\}icanon\\|-\\{0,1\\}echo\\>' | tr '\\n' ' '";
     // The shell gets the Ctrl-C too, and must outlive it to tell the rest.
-    const script = `trap : INT; stty ${size}; ${line}; echo "exit $?"; echo "modes $(${modes})"`;
+    const job = isContinued ? `set -m; ${line}; echo stopped; fg` : line;
+    const script = `trap : INT; stty ${size}; ${job}; echo "exit $?"; echo "modes $(${modes})"`;
     this.run = new CliRun(
       spawn("script", ["--quiet", "--flush", "--return", "--command", script, "/dev/null"], {
         stdio: ["pipe", "pipe", "pipe"],

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor, within } from "../support/wait-for.ts";
 import { type Loopback, startLoopback } from "./loopback.ts";
-import { CTRL_C, TerminalRun } from "./terminal-run.ts";
+import { CTRL_C, CTRL_Z, TerminalRun, type TerminalRunOptions } from "./terminal-run.ts";
 
 let loopback: Loopback;
 beforeAll(async () => {
@@ -13,8 +13,8 @@ beforeAll(async () => {
 });
 afterAll(() => loopback[Symbol.asyncDispose]());
 
-const inTerminal = (argv: readonly string[], size?: string) =>
-  new TerminalRun(argv, loopback.environment, size);
+const inTerminal = (argv: readonly string[], options?: TerminalRunOptions) =>
+  new TerminalRun(argv, loopback.environment, options);
 
 test("Ctrl-C in a terminal ends the session in order: a live line, the receipt, exit 0", async () => {
   await using terminal = inTerminal(loopback.job());
@@ -52,17 +52,36 @@ test("a terminal that is closed ends the session in order: nothing is left, and 
 });
 
 test("a terminal without a size is no reason to hang", async () => {
-  await using terminal = inTerminal(loopback.job(), "cols 0 rows 0");
+  await using terminal = inTerminal(loopback.job(), { size: "cols 0 rows 0" });
   await terminal.shows(/ready: session/);
   terminal.type(CTRL_C);
   expect(await terminal.end()).toContain("exit 0");
 });
 
-test("Ctrl-C at a hidden question calls it off: exit 130, nothing of it shown, the terminal as it was", async () => {
+/** The job with a key file that has a passphrase: "open sesame". */
+async function lockedJob(): Promise<string[]> {
   const locked = loopback.sshd.folder.file("locked");
   await copyFile(loopback.sshd.userKey.path, locked);
   await promisify(execFile)("ssh-keygen", ["-q", "-p", "-P", "", "-N", "open sesame", "-f", locked]);
-  const argv = loopback.job().map((word) => (word === loopback.sshd.userKey.path ? locked : word));
+  return loopback.job().map((word) => (word === loopback.sshd.userKey.path ? locked : word));
+}
+
+test("Ctrl-Z at a hidden question stops it, and when it goes on it asks anew", async () => {
+  await using terminal = inTerminal(await lockedJob(), { isContinued: true });
+  await terminal.shows(/Passphrase of/);
+  terminal.type(`wrong${CTRL_Z}`);
+  await terminal.shows(/stopped[\s\S]*Passphrase of/);
+  terminal.type("open sesame\r");
+  await terminal.shows(/ready: session/);
+  terminal.type(CTRL_C);
+  const text = await terminal.end();
+  expect(text).not.toMatch(/wrong|sesame/);
+  expect(text).toContain("exit 0");
+  expect(text).toContain("modes icanon echo");
+});
+
+test("Ctrl-C at a hidden question calls it off: exit 130, nothing of it shown, the terminal as it was", async () => {
+  const argv = await lockedJob();
   {
     await using terminal = inTerminal(argv);
     await terminal.shows(/Passphrase of/);

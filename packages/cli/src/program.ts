@@ -6,6 +6,7 @@ import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
 import { exitCodeOf, type Interrupt, interruptExitCodes } from "./exit-code.ts";
 import { Interrupts } from "./interrupts.ts";
+import { watchOutput } from "./output/lost-output.ts";
 import { writeError, writeWarning } from "./output/write-error.ts";
 
 const interrupts = new Interrupts();
@@ -19,6 +20,8 @@ const context: CommandContext = {
   env: process.env,
   interrupts,
 };
+/** Of `run` stdout is the command's, which feels itself that it can't be written. */
+const isOfCommand = process.argv[2] === "run";
 let crashes = 0;
 
 const debuggerUrl = keepDebuggersOut();
@@ -36,7 +39,7 @@ for (const signal of Object.keys(interruptExitCodes) as Interrupt[]) {
   });
 }
 // A reader that went away is no reason to leave something behind on a host.
-process.stdout.on("error", () => undefined);
+const lostOutput = watchOutput(process.stdout);
 process.stderr.on("error", () => undefined);
 for (const event of ["uncaughtException", "unhandledRejection"] as const) process.on(event, crash);
 
@@ -47,7 +50,10 @@ void run().then((exitCode) => process.exit(exitCode));
 async function run(): Promise<number> {
   try {
     const exitCode = await runCommandLine(process.argv.slice(2), context);
-    return crashes > 0 ? errorTable.internal.exit : exitCode;
+    if (crashes > 0) return errorTable.internal.exit;
+    const lost = isOfCommand ? undefined : await lostOutput();
+    if (lost !== undefined) writeError(lost, context);
+    return exitCode === 0 && lost !== undefined ? exitCodeOf(lost) : exitCode;
   } catch (error) {
     writeError(toCodedError(error), context);
     return exitCodeOf(error, interrupts.first);

@@ -172,6 +172,7 @@ export const errorTable = {
     says: "Something is left on a host, or could not be looked at.",
   },
   "audit.broken": { exit: 77, retry: false, says: "The audit log is not as it was written." },
+  "output.lost": { exit: 69, retry: false, says: "What was to be printed could not be written." },
   timeout: { exit: 75, retry: true, says: "A deadline passed." },
   canceled: { exit: 130, retry: true, says: "The operator stopped it before it was ready." },
   internal: { exit: 70, retry: false, says: "A bug in farside." },

@@ -82,6 +82,7 @@ const remedies: Readonly<Record<Exclude<ErrorCode, "canceled">, string>> = {
   "session.limit-reached": "Start again, or give a longer limit.",
   "teardown.leftovers": "The receipt lists what; farside teardown tries again.",
   "audit.broken": "The message names the line; docs/audit.md says what it can mean.",
+  "output.lost": "Look at where stdout goes: a disk that is full, mostly.",
   timeout: "The message says which; try again.",
   internal:
     "This is a bug: please report it, with the command that led to it and the output of --log-level debug.",

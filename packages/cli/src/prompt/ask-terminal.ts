@@ -1,5 +1,5 @@
 import { createInterface } from "node:readline";
-import { CodedError, harmless, isCodedError } from "@farside/protocol";
+import { anySignal, CodedError, harmless, isCodedError } from "@farside/protocol";
 import password from "@inquirer/password";
 import type { Prompter, SecretQuestion, TextQuestion, YesQuestion } from "./prompter.ts";
 import { openTerminal, type Terminal } from "./terminal.ts";
@@ -20,17 +20,14 @@ export class TerminalPrompter implements Prompter {
   }
 
   askSecret(question: SecretQuestion): Promise<string> {
-    return this.#ask(question, ({ input, output }) =>
-      password(
-        { message: harmless(question.message) },
-        { input, output, ...(question.signal === undefined ? {} : { signal: question.signal }) },
-      ),
+    return this.#ask(question, ({ input, output }, signal) =>
+      password({ message: harmless(question.message) }, { input, output, signal }),
     );
   }
 
   askText(question: TextQuestion): Promise<string> {
-    return this.#ask(question, (terminal) =>
-      askLine(terminal, `${harmless(question.message)} `, question.signal),
+    return this.#ask(question, (terminal, signal) =>
+      askLine(terminal, `${harmless(question.message)} `, signal),
     );
   }
 
@@ -39,14 +36,26 @@ export class TerminalPrompter implements Prompter {
     return /^yes$/i.test(answer.trim());
   }
 
-  async #ask(question: TextQuestion, ask: (terminal: Terminal) => Promise<string>): Promise<string> {
+  async #ask(
+    question: TextQuestion,
+    ask: (terminal: Terminal, signal: AbortSignal) => Promise<string>,
+  ): Promise<string> {
     question.signal?.throwIfAborted();
     const resume = this.#options.pause();
     try {
-      using terminal = openTerminal();
-      if (terminal === undefined) throw gaveUp();
-      for (const line of question.before ?? []) terminal.output.write(`${harmless(line)}\n`);
-      return await ask(terminal);
+      for (;;) {
+        using terminal = openTerminal();
+        if (terminal === undefined) throw gaveUp();
+        for (const line of question.before ?? []) terminal.output.write(`${harmless(line)}\n`);
+        using continued = whenContinued();
+        using asking = anySignal([question.signal, continued.signal]);
+        try {
+          return await ask(terminal, asking.signal);
+        } catch (error) {
+          question.signal?.throwIfAborted();
+          if (!continued.signal.aborted) throw error;
+        }
+      }
     } catch (error) {
       question.signal?.throwIfAborted();
       if (!isRefusal(error)) throw error;
@@ -56,6 +65,18 @@ export class TerminalPrompter implements Prompter {
       resume();
     }
   }
+}
+
+/**
+ * Aborts when the process was stopped (Ctrl-Z) and goes on: Node's readline leaves a question paused then, with the terminal in raw
+ * mode, so that nothing that is typed arrives, Ctrl-C included. What was asked is asked anew, as ssh does.
+ */
+function whenContinued(): { readonly signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  // Behind readline's own listener, which changes the terminal.
+  const onContinue = () => setImmediate(() => controller.abort());
+  process.on("SIGCONT", onContinue);
+  return { signal: controller.signal, [Symbol.dispose]: () => process.off("SIGCONT", onContinue) };
 }
 
 /** Ctrl-C or Ctrl-D, or the terminal is gone. Inquirer has a class for each. */
@@ -70,18 +91,14 @@ function gaveUp(cause?: unknown): CodedError {
   return new CodedError("canceled", "the question was not answered", { cause });
 }
 
-async function askLine(
-  { input, output }: Terminal,
-  message: string,
-  signal: AbortSignal | undefined,
-): Promise<string> {
+async function askLine({ input, output }: Terminal, message: string, signal: AbortSignal): Promise<string> {
   const reader = createInterface({ input, output, terminal: true, historySize: 0 });
   try {
     return await new Promise<string>((resolve, reject) => {
       const give = () => reject(gaveUp());
       reader.once("SIGINT", give);
       reader.once("close", give);
-      signal?.addEventListener("abort", give, { once: true });
+      signal.addEventListener("abort", give, { once: true });
       reader.question(message, resolve);
     });
   } finally {
