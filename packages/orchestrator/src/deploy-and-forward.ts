@@ -13,14 +13,15 @@ import { turnOf } from "./shared-identity.ts";
 export async function startSession(options: ForwardOptions): Promise<Session> {
   const { signal, onEvent } = options;
   signal?.throwIfAborted();
-  const endTurn = await turnOf(options.identity, signal);
+  const turn = turnOf(options.identity);
   const log = new EventLog();
   if (onEvent !== undefined) log.subscribe(onEvent);
   let session: Session;
   try {
-    session = new Session(await planSession(options, log), log);
+    await turn.take("logging in", { signal });
+    session = new Session(await planSession(options, log, { turn }), log);
   } catch (error) {
-    endTurn();
+    turn.close();
     throw error;
   }
   const stop = () => void session.close({ graceMs: 0 });
@@ -28,7 +29,7 @@ export async function startSession(options: ForwardOptions): Promise<Session> {
   signal?.addEventListener("abort", stop, { once: true });
   const started = () => {
     signal?.removeEventListener("abort", stop);
-    endTurn();
+    turn.end();
   };
   session.ready.then(started, started);
   return session;

@@ -31,8 +31,8 @@ describe("Gate", () => {
     const gate = new Gate(1);
     const leave = await gate.enter();
     const [early, late] = [new AbortController(), new AbortController()];
-    const gone = expect(gate.enter(early.signal)).rejects.toThrow("no more");
-    const tooLate = expect(gate.enter(late.signal)).rejects.toThrow("no more either");
+    const gone = expect(gate.enter({ signal: early.signal })).rejects.toThrow("no more");
+    const tooLate = expect(gate.enter({ signal: late.signal })).rejects.toThrow("no more either");
     early.abort(new Error("no more"));
     await gone;
     leave();
@@ -40,6 +40,6 @@ describe("Gate", () => {
     await tooLate;
     await tick();
     await gate.enter();
-    await expect(gate.enter(AbortSignal.abort(new Error("never")))).rejects.toThrow("never");
+    await expect(gate.enter({ signal: AbortSignal.abort(new Error("never")) })).rejects.toThrow("never");
   });
 });

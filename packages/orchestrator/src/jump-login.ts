@@ -16,6 +16,8 @@ export interface ConnectOptions {
   readonly signal: AbortSignal;
   /** For the first connect on the way, instead of ConnectTimeout, where that is longer. */
   readonly dialTimeoutMs?: number | undefined;
+  /** Waited for once each host is reached, before a word is said to it. */
+  readonly onDialled?: HopOptions["onDialled"];
   /** Called for each hop on the way, the jump host last. */
   readonly onConnected?:
     | ((place: { user: string; host: string; port: number }, hop: Hop) => void)
@@ -70,13 +72,13 @@ export async function planJumpLogin(
   };
   return {
     ...{ configs, jump, isBatch, hostKeys, host: `${jump.user}@${jump.hostName}` },
-    connect: async (identity, { signal: connectSignal, onConnected, dialTimeoutMs }) => {
+    connect: async (identity, { signal: connectSignal, onConnected, onDialled, dialTimeoutMs }) => {
       const hops = await Promise.all(
         configs.map((config) =>
           hopOptions(config, identity, { ...options, keyboardInteractive }, hostKeys, whileAsking),
         ),
       );
-      const [first, ...others] = hops;
+      const [first, ...others] = hops.map((hop) => ({ ...hop, onDialled }));
       const dialled = first === undefined ? [] : [soonerDialled(first, dialTimeoutMs), ...others];
       let connected = 0;
       return connectChain(dialled, {

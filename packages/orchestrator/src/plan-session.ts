@@ -3,6 +3,7 @@ import { agentBundle } from "@farside/agent/bundle";
 import { CodedError, MAX_HOP_CONNECTIONS, Scope } from "@farside/protocol";
 import { AuditTrail } from "@farside/protocol/audit";
 import type { HostConfig, Identity } from "@farside/ssh";
+import { connectInTurn } from "./connect-in-turn.ts";
 import { chooseEngine, type MakeEngine } from "./engine/choose-engine.ts";
 import { checkOpensshOptions } from "./engine/openssh/check-options.ts";
 import { rememberKey } from "./engine/openssh/remember-key.ts";
@@ -21,13 +22,16 @@ import { loginOf } from "./session-login.ts";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
 import type { SessionPlan } from "./session-plan.ts";
 import { SessionFolder, stateFolder } from "./session-store.ts";
-import { SharedIdentity, type Sharer, turnOf } from "./shared-identity.ts";
+import { inTurn, SessionTurn } from "./session-turn.ts";
+import { SharedIdentity, type Sharer } from "./shared-identity.ts";
 import { patientIdentity, StartDeadline } from "./start-deadline.ts";
 import { offerKeys, resolveViaRoute, type ViaHop } from "./via-route.ts";
 
 export interface PlanOptions {
   /** Makes another engine, for a session that opens no forward. */
   readonly makeEngine?: MakeEngine | undefined;
+  /** In which the session logs in, released with it; default: one that waits for nobody. */
+  readonly turn?: SessionTurn | undefined;
 }
 
 /**
@@ -38,7 +42,7 @@ export interface PlanOptions {
 export async function planSession(
   options: ForwardOptions,
   log: EventLog,
-  { makeEngine }: PlanOptions = {},
+  { makeEngine, turn = new SessionTurn() }: PlanOptions = {},
 ): Promise<SessionPlan> {
   const forwards = readForwards(options);
   if (forwards.length === 0 && makeEngine === undefined)
@@ -77,13 +81,16 @@ export async function planSession(
 
   const scope = new Scope();
   try {
-    const identity = scope.use(
+    scope.defer(() => turn.close());
+    log.subscribe((event) => turn.hear(event));
+    const opened = scope.use(
       await openFor(
         login.isBatch ? { ...options, passphrase: undefined } : options,
         [...via.map(({ config }) => config), ...configs],
         { session: name, emit: (event) => log.emit(event) },
       ),
     );
+    const identity = inTurn(opened, turn);
     signal?.throwIfAborted();
     const root = options.stateFolder ?? stateFolder();
     // Before a dead session of the same name gives its folder up.
@@ -126,17 +133,8 @@ export async function planSession(
     return {
       ...{ name, host, forwards, folder, audit, startDeadline: deadline },
       ...{ leaseMs: numbers.leaseMs, ttlMs: numbers.ttlMs, graceMs: numbers.graceMs },
-      connect: async ({ deadline: further, ...connectOptions }) => {
-        if (further === undefined) return login.connect(patient, connectOptions);
-        const endTurn = await further.during(() => turnOf(options.identity, connectOptions.signal));
-        try {
-          const impatient = patientIdentity(identity, further, { failsWithoutCard: true });
-          return await login.connect(impatient, connectOptions);
-        } finally {
-          endTurn();
-        }
-      },
-      identityReady: (readySignal) => identity.ready({ signal: readySignal }),
+      connect: connectInTurn({ login, turn, identity, patient, deadline }),
+      identityReady: (readySignal) => opened.ready({ signal: readySignal }),
       route: async (routeSignal) => {
         if (via.length === 0) return [];
         const keys = await patient.publicKeys({ signal: routeSignal });

@@ -104,7 +104,10 @@ describe("a session that outlives its connection", () => {
     const open = async () => (await openIdentity({ choice: given.identity as string, configs: [] })).identity;
     await using identity = await SharedIdentity.open(open, { startsAtATime: 1 });
     await using session = await deployAndForward({ ...given, identity });
-    const endTurn = await identity.turn();
+    const turn = identity.turn();
+    const endTurn = new AbortController();
+    const held = turn.whileSigning(() => once(endTurn.signal, "abort"), undefined);
+    await expect.poll(() => turn.isHeld).toBe(true);
     const enough = new AbortController();
     const other = deployAndForward({ ...options(), identity, signal: enough.signal });
     other.catch(() => {});
@@ -115,7 +118,9 @@ describe("a session that outlives its connection", () => {
     await killLogin(await nonceOf(session.name));
     await expect.poll(() => identity.waitingSessions, { timeout: 5_000 }).toBe(1);
     expect(eventsNamed(given.events, "reattached")).toEqual([]);
-    endTurn();
+    endTurn.abort();
+    await held;
+    turn.close();
     await expect.poll(() => eventsNamed(given.events, "reattached").length, { timeout: 5_000 }).toBe(1);
     expect(identity.waitingSessions).toBe(0);
   });

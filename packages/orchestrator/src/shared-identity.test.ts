@@ -63,11 +63,12 @@ describe("SharedIdentity", () => {
 
   it("gives as many turns at a time as it was told, and refuses to be told nonsense", async () => {
     const shared = await SharedIdentity.open(() => cardOf([]), { startsAtATime: 1 });
-    const end = await shared.turn();
-    const second = shared.turn();
+    const [first, second] = [shared.turn(), shared.turn()];
+    await first.take("logging in");
+    const taken = second.take("logging in");
     expect(shared.waitingSessions).toBe(1);
-    end();
-    (await second)();
+    first.end();
+    await taken;
     expect(shared.waitingSessions).toBe(0);
     for (const startsAtATime of [0, 1.5, Number.NaN])
       await expect(SharedIdentity.open(() => cardOf([]), { startsAtATime })).rejects.toMatchObject({

@@ -2,14 +2,16 @@ import { CodedError } from "@farside/protocol";
 import type { Identity, PublicKey, SignRequest } from "@farside/ssh";
 import { EventLog, type SessionEventDraft, type SessionEventListener } from "./event-log.ts";
 import { Gate } from "./gate.ts";
+import { SessionTurn } from "./session-turn.ts";
 
 /** sshd turns away more than ten connections that are not logged in yet (MaxStartups), and all sessions may go through one host. */
 const STARTS_AT_A_TIME = 8;
 
 export interface SharedIdentityOptions {
   /**
-   * Sessions that may be on their way to `ready` at a time; the others wait for their turn, before they connect to anything, so that no host
-   * waits long for a signature (sshd's LoginGraceTime). A session that logs in again takes a turn, too. Default 8.
+   * Sessions that may log in at a time; the others wait for their turn, before they connect to anything, so that no host waits long for a
+   * signature (sshd's LoginGraceTime). A session that logs in again takes a turn, too, and so does a hop that is dialled again. A host that
+   * does not answer holds none. Default 8.
    */
   readonly startsAtATime?: number | undefined;
   /** Hears everything that the identity tells, once: a card's login and state, that signatures wait for it, that it wants a touch. */
@@ -77,9 +79,9 @@ export class SharedIdentity implements Identity {
     return this.#identity.sign(request);
   }
 
-  /** Waits for a turn to log in; what it resolves to ends the turn (idempotent). */
-  turn(signal?: AbortSignal): Promise<() => void> {
-    return this.#gate.enter(signal);
+  /** What one session takes its turns to log in with; the session closes it. */
+  turn(): SessionTurn {
+    return new SessionTurn(this.#gate);
   }
 
   /** The identity as one session has it: that session hears of the card until it closes what it was lent. */
@@ -110,7 +112,7 @@ export class SharedIdentity implements Identity {
   }
 }
 
-/** A turn to log in with `identity`, where turns are taken. */
-export async function turnOf(identity: unknown, signal: AbortSignal | undefined): Promise<() => void> {
-  return identity instanceof SharedIdentity ? identity.turn(signal) : () => {};
+/** The turns of a session that uses `identity`; without a SharedIdentity it never waits for one. */
+export function turnOf(identity: unknown): SessionTurn {
+  return identity instanceof SharedIdentity ? identity.turn() : new SessionTurn();
 }

@@ -22,6 +22,8 @@ export interface HopOptions {
   readonly hostKeys: HostKeyVerifier;
   /** How the host is reached; the hop owns what it resolves to. Default: TCP from this machine. */
   readonly dial?: ((signal: AbortSignal) => Promise<Duplex>) | undefined;
+  /** Waited for once the host is reached, before a word is said to it; what it rejects with ends the attempt. */
+  readonly onDialled?: ((signal: AbortSignal) => Promise<void>) | undefined;
   /** Take a data path for relays where it can be had (`Hop.dataPath`); default: no, everything goes through ssh2. */
   readonly dataPath?: boolean | undefined;
   /** For TCP from this machine only (AddressFamily, BindAddress). */

@@ -67,6 +67,12 @@ export class Hop implements AsyncDisposable {
     const name = nameOf(options);
     const signal = options.signal ?? new AbortController().signal;
     const stream = await dialHost(options, name, signal);
+    try {
+      await options.onDialled?.(signal);
+    } catch (error) {
+      stream.destroy();
+      throw error;
+    }
     const hop = new Hop(await logIn(stream, options, name, signal), stream, name, options.leg);
     if (options.dataPath === true) await hop.#attachDataPath();
     return hop;

@@ -86,8 +86,8 @@ describe("that the workstation's identity is waited for", () => {
   const ready = (identity: ReturnType<typeof delegatedIdentity>) => identity.ready({});
 
   test("is not told where it is ready at once, and is where somebody has to help", async () => {
-    expect(await toldWhen(900, ready)).toEqual([]);
-    expect(await toldWhen(1_100, ready)).toEqual([true, false]);
+    expect(await toldWhen(1_900, ready)).toEqual([]);
+    expect(await toldWhen(2_100, ready)).toEqual([true, false]);
   });
 
   test("is told of each signature", async () => {

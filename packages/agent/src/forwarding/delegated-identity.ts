@@ -13,8 +13,8 @@ import { WireReader } from "@farside/ssh/wire";
 const SIGN_TIMEOUT_MS = 300_000;
 /** Nothing is held open meanwhile; then it is asked again. */
 const READY_TIMEOUT_MS = 3_600_000;
-/** Whether it is ready it says at once, but where somebody has to bring the card or type the PIN. */
-const READY_TOLD_AFTER_MS = 1_000;
+/** Whether it is ready it says soon, also where others are before us, but where somebody has to bring the card or type the PIN. */
+const READY_TOLD_AFTER_MS = 2_000;
 
 /**
  * The workstation's identity, reached over the control channel: holds public keys only, and each signature is decided on

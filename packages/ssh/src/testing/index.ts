@@ -1,3 +1,4 @@
+export { type BlackHole, blackHole } from "./black-hole.ts";
 export { describeIdentity, type IdentityUnderTest } from "./describe-identity.ts";
 export { failureOf } from "./failure-of.ts";
 export { fuzzTargets } from "./fuzz-targets.ts";
