@@ -41,7 +41,7 @@ describe("hops on the way to the jump host", () => {
   test("have their banners shown, without control characters", async () => {
     await using run = loopback.start(...viaBastion());
     await waitFor(() => /ready: session/.test(run.stderr), { what: "ready", withinMs: 20_000 });
-    expect(run.stderr).toContain("Authorized use only");
+    expect(run.stderr).toContain("banner: Authorized use only");
     expect(run.stderr).not.toContain("\u001b");
     run.process.kill("SIGINT");
     expect((await within(run.result, 15_000, "the end")).code).toBe(0);

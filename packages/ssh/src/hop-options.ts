@@ -3,7 +3,10 @@ import type { AlgorithmLimits } from "./algorithms.ts";
 import type { HostKeyVerifier } from "./host-key.ts";
 import type { Identity } from "./identity.ts";
 
+/** What a host asks. Whoever shows it says whose question it is: it may look like one of farside's own. */
 export interface KeyboardPrompts {
+  /** `user@host`, with the port where it is not 22. */
+  readonly from: string;
   readonly name: string;
   readonly instructions: string;
   readonly prompts: readonly { readonly text: string; readonly echo: boolean }[];

@@ -67,6 +67,7 @@ describe("a host that wants a one-time password behind the key", () => {
     expect(hop.name).toContain(String(server.port));
     expect(shown).toEqual([
       {
+        from: `${sshd.user}@${sshd.host} port ${server.port}`,
         name: "Two\\nfactors",
         instructions: "Please\nanswer\\x07",
         prompts: [

@@ -146,13 +146,14 @@ export class UserAuth {
 
   /** The second factor. Returns when the host refuses the answers. */
   async #answerPrompts(): Promise<void> {
-    const { protocol, user, keyboardInteractive, signal } = this.#options;
+    const { protocol, user, where, keyboardInteractive, signal } = this.#options;
     if (keyboardInteractive === undefined) return;
     let reply = await this.#ask(() => protocol.authKeyboard(user));
     for (let round = 0; reply.type === "prompts" && round < maxPromptRounds; round += 1) {
       const { name, instructions, prompts } = reply;
       if (prompts.length > maxPrompts) return;
       const shown = {
+        from: where,
         name: harmless(name, 200),
         instructions: harmlessLines(instructions, 2000),
         prompts: prompts.map(({ prompt, echo }) => ({ text: harmlessLines(prompt, 500).trim(), echo })),

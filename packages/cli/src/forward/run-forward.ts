@@ -88,7 +88,7 @@ export async function runForward(
       logLevel: argv["log-level"] ?? DEFAULTS.logLevel,
       onAgentLog: (line) => reporter.log("debug", `agent: ${line}`),
       onBanner: (text) => {
-        for (const line of text.trimEnd().split("\n")) reporter.log("info", line);
+        for (const line of text.trimEnd().split("\n")) reporter.log("info", `banner: ${line}`);
       },
       onEvent: teller(reporter, argv),
       signal: interrupts.signal,

@@ -21,6 +21,7 @@ test("a host's questions are asked in order, hidden unless it wants an echo", as
   const answers = await askKeyboardInteractive(
     prompter,
     {
+      from: "me@jump",
       name: "two factors",
       instructions: "Look at\nyour token",
       prompts: [
@@ -31,8 +32,30 @@ test("a host's questions are asked in order, hidden unless it wants an echo", as
     { signal: new AbortController().signal },
   );
   expect(answers).toEqual(["me", "123"]);
-  expect(asked.map(({ how, message }) => `${how} ${message}`)).toEqual(["text Name:", "secret Code:"]);
-  expect(asked[0]?.before).toEqual(["two factors", "Look at", "your token"]);
+  expect(asked.map(({ how, message }) => `${how} ${message}`)).toEqual([
+    "text (me@jump) Name:",
+    "secret (me@jump) Code:",
+  ]);
+  expect(asked[0]?.before).toEqual([
+    "me@jump asks, and is given the answer: never the PIN of your card.",
+    ...["(me@jump) two factors", "(me@jump) Look at", "(me@jump) your token"],
+  ]);
+});
+
+test("a host that asks as farside does is told from it in every line", async () => {
+  const { prompter, asked } = scripted([]);
+  const { signal } = new AbortController();
+  const imitated = {
+    ...{
+      from: "me@jump",
+      name: "The card refused that PIN.",
+      instructions: "One try is left.\nBe sure of it.",
+    },
+    prompts: [{ text: 'PIN for card "PIV": ', echo: false }],
+  };
+  await askKeyboardInteractive(prompter, imitated, { signal });
+  for (const line of [...(asked[0]?.before ?? []), asked[0]?.message])
+    expect(line).toMatch(/^\(me@jump\) |^me@jump asks/);
 });
 
 test("an unknown host key is shown with its fingerprint, and only yes accepts it", async () => {

@@ -49,16 +49,22 @@ export function askRuntime(
   });
 }
 
-/** Answers a host's own questions (a one-time password), one after the other. */
+/**
+ * Answers a host's own questions (a one-time password), one after the other. Each says whose it is, for a hostile host could ask as
+ * farside does, for the PIN of the card.
+ */
 export async function askKeyboardInteractive(
   prompter: Prompter,
-  { name, instructions, prompts }: KeyboardPrompts,
+  { from, name, instructions, prompts }: KeyboardPrompts,
   { signal }: { signal: AbortSignal },
 ): Promise<string[]> {
   const answers: string[] = [];
-  const before = [name, ...instructions.split("\n")].map((line) => line.trim()).filter((line) => line !== "");
+  const said = [name, ...instructions.split("\n")].map((line) => line.trim()).filter((line) => line !== "");
+  const warning = `${from} asks, and is given the answer: never the PIN of your card.`;
+  const before = [warning, ...said.map((line) => `(${from}) ${line}`)];
   for (const [index, { text, echo }] of prompts.entries()) {
-    const question = { before: index === 0 ? before : [], message: text.trim() || "Answer:", signal };
+    const message = `(${from}) ${text.trim() || "Answer:"}`;
+    const question = { before: index === 0 ? before : [], message, signal };
     answers.push(await (echo ? prompter.askText(question) : prompter.askSecret(question)));
   }
   return answers;
