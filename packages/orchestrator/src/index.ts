@@ -57,9 +57,9 @@ export {
   readSession,
   type SessionRecord,
   type StoredSession,
-  stateFolder,
 } from "./session-store.ts";
 // Many sessions of one program
 export { SharedIdentity, type SharedIdentityOptions } from "./shared-identity.ts";
+export { stateFolder } from "./state-folder.ts";
 export { type TeardownHostOptions, teardownHost } from "./teardown-host.ts";
 export { type TeardownOptions, teardownSession } from "./teardown-session.ts";

@@ -21,10 +21,11 @@ import { chooseRuntime } from "./runtime/runtime-choice.ts";
 import { loginOf } from "./session-login.ts";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
 import type { SessionPlan } from "./session-plan.ts";
-import { SessionFolder, stateFolder } from "./session-store.ts";
+import { SessionFolder } from "./session-store.ts";
 import { inTurn, SessionTurn } from "./session-turn.ts";
 import { SharedIdentity, type Sharer } from "./shared-identity.ts";
 import { patientIdentity, StartDeadline } from "./start-deadline.ts";
+import { stateFolder } from "./state-folder.ts";
 import { offerKeys, resolveViaRoute, type ViaHop } from "./via-route.ts";
 
 export interface PlanOptions {

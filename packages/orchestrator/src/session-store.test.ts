@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { processStart } from "@farside/protocol/process-start";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
-import { listSessions, readSession, SessionFolder, stateFolder } from "./session-store.ts";
+import { listSessions, readSession, SessionFolder } from "./session-store.ts";
+import { stateFolder } from "./state-folder.ts";
 
 let root: string;
 beforeEach(async () => {

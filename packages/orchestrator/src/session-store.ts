@@ -1,12 +1,12 @@
 import { appendFile, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { isAbsolute, join } from "node:path";
+import { join } from "node:path";
 import { CodedError, receipt } from "@farside/protocol";
 import { isRunning, processStart } from "@farside/protocol/process-start";
 import * as v from "valibot";
 import { liveFacts } from "./live-facts.ts";
 import { sessionLogin } from "./session-login.ts";
 import { checkSessionName } from "./session-name.ts";
+import { isOwnFolder, makeStateFolder, stateFolder } from "./state-folder.ts";
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const forward = v.object({
@@ -77,14 +77,6 @@ export interface StoredSession {
   readonly folder: string;
 }
 
-/** `$XDG_STATE_HOME/farside`, else `~/.local/state/farside`. */
-export function stateFolder(environment: Readonly<Record<string, string | undefined>> = process.env): string {
-  const state = environment["XDG_STATE_HOME"];
-  // A relative one is to be ignored (XDG Base Directory Specification).
-  const base = state !== undefined && isAbsolute(state) ? state : join(homedir(), ".local/state");
-  return join(base, "farside");
-}
-
 /**
  * A session's folder, owned by the one process that made it: `session.json`, replaced at most once a second, and the undo
  * log `undo.jsonl`. A clean end removes it.
@@ -113,7 +105,7 @@ export class SessionFolder {
       ...{ openRelays: 0, totalRelays: 0, bytesIn: 0, bytesOut: 0 },
     };
     try {
-      await mkdir(root, { recursive: true, mode: 0o700 });
+      await makeStateFolder(root);
       await takeName(root, path, first.name);
       const folder = new SessionFolder(path, record, options);
       await folder.#write();
@@ -247,6 +239,7 @@ export async function listSessions(root: string = stateFolder()): Promise<Stored
 /** The session `name`; undefined where there is none. */
 export async function readSession(root: string, name: string): Promise<StoredSession | undefined> {
   const folder = join(root, name);
+  if (!(await isOwnFolder(folder))) return undefined;
   const text = await readFile(join(folder, "session.json"), "utf8").catch(() => undefined);
   const parsed = text === undefined ? undefined : v.safeParse(sessionRecord, parseJson(text));
   if (parsed?.success !== true || parsed.output.name !== name) return undefined;

@@ -8,7 +8,8 @@ import { DEFAULTS } from "./forward-options.ts";
 import { removeStaleReadyFile } from "./ready-file.ts";
 import { makeReceipt, unverified } from "./receipt.ts";
 import { auditEvent } from "./session-audit.ts";
-import { readSession, type StoredSession, stateFolder } from "./session-store.ts";
+import { readSession, type StoredSession } from "./session-store.ts";
+import { stateFolder } from "./state-folder.ts";
 import { tracesOf } from "./traces.ts";
 
 /** Beyond the session's grace, how long its orchestrator may take to tear down. */

@@ -1,9 +1,9 @@
 import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { agentName, CodedError } from "@farside/protocol";
+import { agentName, CodedError, isCodedError } from "@farside/protocol";
 import * as v from "valibot";
 import { sessionLogin } from "../session-login.ts";
-import { stateFolder } from "../session-store.ts";
+import { makeStateFolder, stateFolder } from "../state-folder.ts";
 
 /** What is kept of an installed agent on the workstation that installed or last changed it. No secrets. */
 const agentRecord = v.object({
@@ -26,10 +26,12 @@ const undoEntry = v.object({ made: v.literal("file"), path: v.string() });
 /** What this workstation knows of one installed agent: `agents/HOST/NAME/` in its state folder, 0700. */
 export class AgentStore {
   readonly folder: string;
+  readonly #root: string;
 
   /** `host` is `user@host` of the build server. */
   constructor(host: string, name: string, root: string = stateFolder()) {
     const safe = host.replace(/[^A-Za-z0-9@._-]/g, (each) => `%${each.charCodeAt(0).toString(16)}`);
+    this.#root = root;
     this.folder = join(root, "agents", safe.replace(/^\.+/, "_"), name);
   }
 
@@ -83,8 +85,10 @@ export class AgentStore {
 
   async #making(): Promise<void> {
     try {
+      await makeStateFolder(this.#root);
       await mkdir(this.folder, { recursive: true, mode: 0o700 });
     } catch (error) {
+      if (isCodedError(error)) throw error;
       throw new CodedError(
         "config.invalid",
         `keeping the agent's record in ${this.folder}: ${(error as Error).message}`,

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { AuditFiles, AuditTrail, type ChainHead } from "@farside/protocol/audit";
 import * as v from "valibot";
-import { stateFolder } from "../session-store.ts";
+import { stateFolder } from "../state-folder.ts";
 
 /** Which installed agent's audit log. */
 export interface HostAudit {

@@ -23,12 +23,23 @@ sum() {
 };
 `;
 
+/**
+ * `own FOLDER`: whether there is a folder for kept runtimes that is this user's own, with its path in `$w`. In /var/tmp another user may
+ * have made it, as a link that leads to a folder of ours now and to one of theirs in the next moment: so it is gone into, and what it is called there counts.
+ */
+const OWN_FOLDER = `
+own() {
+  w=$(cd -P "$1/${KEEP_PREFIX}$(id -u)" 2>/dev/null && [ -O . ] && pwd -P) || return 1;
+  case $w in */${KEEP_PREFIX}$(id -u)) ;; *) return 1 ;; esac;
+};
+`;
+
 /** What of the host decides whether a runtime can run there, and whether it has kept one. */
 export function factsOrder(digests: Readonly<Record<string, string>>): string {
   const byMachine = Object.entries(digests).map(([machine, digest]) => `${machine}) digest=${digest} ;;`);
   return onOneLine(`
-${SUM}
-os=$(uname -s 2>/dev/null); machine=$(uname -m 2>/dev/null); uid=$(id -u);
+${SUM} ${OWN_FOLDER}
+os=$(uname -s 2>/dev/null); machine=$(uname -m 2>/dev/null);
 loader=; libc=; version=;
 for l in /lib64/ld-linux-x86-64.so.2 /lib/ld-linux-x86-64.so.2 /lib/ld-linux-aarch64.so.1 /lib64/ld-linux-aarch64.so.1; do
   if [ -z "$loader" ] && [ -e "$l" ]; then loader=$l; libc=glibc; fi;
@@ -60,8 +71,7 @@ proc=no; if [ -e /proc/self/fd/1 ]; then proc=yes; fi;
 kept=; digest=none;
 case $machine in ${byMachine.join(" ")} esac;
 for d in ${KEEP_FOLDERS}; do
-  f=$d/${KEEP_PREFIX}$uid/node-$digest;
-  if [ -z "$kept" ] && [ -O "$d/${KEEP_PREFIX}$uid" ] && [ -O "$f" ] && [ -x "$f" ]; then
+  if [ -z "$kept" ] && own "$d" && f=$w/node-$digest && [ -O "$f" ] && [ -x "$f" ]; then
     sum "$f"; if [ "$s" = "$digest" ]; then kept=$f; fi;
   fi;
 done;
@@ -98,7 +108,7 @@ export function storeOrder({ digest, bytes, sentBytes, isCompressed, keep }: Sto
     ? `head -c ${sentBytes} | if command -v gzip >/dev/null 2>&1; then gzip -dc; else gunzip -c; fi`
     : `head -c ${sentBytes}`;
   return onOneLine(`
-${SUM}
+${SUM} ${keep ? OWN_FOLDER : ""}
 mask=$(umask); umask 077; bad=; found=;
 try() {
   case $1 in /*) ;; *) return ;; esac;
@@ -107,7 +117,7 @@ try() {
   if [ ! -d "$1" ]; then bad="$bad,$1=missing"; return; fi;
   w=${keep ? `$1/${KEEP_PREFIX}$(id -u)` : `$1/${SESSION_PREFIX}$nonce`};
   if ! mkdir -m 700 "$w" 2>/dev/null; then
-    ${keep ? `if [ ! -d "$w" ] || [ ! -O "$w" ] || [ -L "$w" ]; then bad="$bad,$1=not writable"; return; fi;` : `bad="$bad,$1=not writable"; return;`}
+    ${keep ? `if ! own "$1"; then bad="$bad,$1=not writable"; return; fi;` : `bad="$bad,$1=not writable"; return;`}
   fi;
   f=${keep ? `$w/${UNFINISHED_PREFIX}$nonce` : "$w/node"}; why=;
   { echo "#!/bin/sh"; echo "exit 0"; } 2>/dev/null > "$f" || why="no room";
