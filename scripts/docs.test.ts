@@ -76,7 +76,7 @@ test("a file that is gone would be found", () => {
 
 test("docs/dependencies.md has a line for every dependency, and no other", () => {
   const manifests = [
-    "package.json",
+    ...["package.json", "bench/package.json", "test/package.json"],
     ...readdirSync(join(root, "packages")).map((name) => `packages/${name}/package.json`),
   ];
   const used = manifests.flatMap((file) => {
@@ -88,4 +88,9 @@ test("docs/dependencies.md has a line for every dependency, and no other", () =>
     ([, name]) => name,
   );
   expect(listed.filter((name) => name !== "package").sort()).toEqual([...new Set(wanted)].sort());
+  const typed = /^\| @types\/\* \| types of (.*) \|$/m
+    .exec(read("docs/dependencies.md"))?.[1]
+    ?.split(/, | and /);
+  const types = used.flatMap((name) => /^@types\/(.+)$/.exec(name)?.[1] ?? []);
+  expect(typed?.sort()).toEqual([...new Set(types)].sort());
 });
