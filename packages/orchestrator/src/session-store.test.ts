@@ -62,6 +62,15 @@ describe("a session's folder", () => {
     expect(await readdir(root)).toEqual([]);
   });
 
+  it("is brought up to date at once for whoever is told of something next", async () => {
+    const folder = await create("a", { intervalMs: 3_600_000 });
+    folder.update({ phase: "ready" });
+    await folder.saved();
+    expect((await readSession(root, "a"))?.record.phase).toBe("ready");
+    await folder.saved();
+    await folder.finish({}, true);
+  });
+
   it("stays with its receipt where something is left", async () => {
     const folder = await create("a");
     const receipt = { session: "a", host: "h", processes: ["p"], listeners: [], files: [], clean: false };

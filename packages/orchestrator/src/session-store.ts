@@ -154,10 +154,16 @@ export class SessionFolder {
   update(changes: Partial<SessionRecord>): void {
     if (this.#isFinished) return;
     this.#record = { ...this.#record, ...changes };
-    this.#timer ??= setTimeout(() => {
-      this.#timer = undefined;
-      this.#writing = this.#writing.then(() => this.#write()).catch(this.#onFailure);
-    }, this.#intervalMs);
+    this.#timer ??= setTimeout(() => this.#save(), this.#intervalMs);
+  }
+
+  /** Brings the file up to date now: whoever is told of something next can see it there. Never rejects. */
+  async saved(): Promise<void> {
+    if (this.#timer !== undefined) {
+      clearTimeout(this.#timer);
+      this.#save();
+    }
+    await this.#writing;
   }
 
   /** The end: removes the folder after a clean one, else leaves the last record for `teardown`. */
@@ -172,6 +178,11 @@ export class SessionFolder {
     } catch (error) {
       this.#onFailure(error);
     }
+  }
+
+  #save(): void {
+    this.#timer = undefined;
+    this.#writing = this.#writing.then(() => this.#write()).catch(this.#onFailure);
   }
 
   async #append(line: v.InferOutput<typeof undoLine>): Promise<void> {

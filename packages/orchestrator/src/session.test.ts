@@ -5,6 +5,7 @@ import { sessionEvents } from "@farside/protocol";
 import * as v from "valibot";
 import { afterAll, describe, expect, it } from "vitest";
 import { deployAndForward, startSession } from "./deploy-and-forward.ts";
+import { readSession } from "./session-store.ts";
 import { buildAgent } from "./testing/build-agent.ts";
 import { startBuiltHost } from "./testing/built-host.ts";
 import { startEchoServer } from "./testing/echo-server.ts";
@@ -38,6 +39,9 @@ describe("a session", () => {
     expect(ready).toEqual({ session: "first", pid: process.pid, host: session.host });
     expect(forwards[0].bind).toContain(`127.0.0.1:${boundPort(session)}`);
     expect(await states()).toEqual(["first"]);
+    // `farside status` agrees as soon as it is ready.
+    const stored = await readSession(host.sshd.folder.file("state"), "first");
+    expect(stored?.record).toMatchObject({ phase: "ready", forwards: [{ id: "1" }] });
 
     const { failure, receipt } = await session.close();
     expect(failure).toBeUndefined();

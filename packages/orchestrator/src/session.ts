@@ -231,6 +231,8 @@ export class Session implements AsyncDisposable {
     this.#progress.dispatch({ type: "agent-answered", forwards: plan.forwards.length });
     await engine.open({ signal, onOpen: (forward) => this.#opened(forward) });
     signal.throwIfAborted();
+    // Who waits for it to be ready, and then asks for its status, sees that it is.
+    await plan.folder.saved();
     if (plan.readyFile !== undefined) {
       const forwards = this.#forwards.map(forwardFields);
       await writeReadyFile(plan.readyFile, { session: this.name, pid: process.pid, host, forwards });
