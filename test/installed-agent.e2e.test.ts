@@ -219,7 +219,7 @@ describeLab("an agent installed on a build server with systemd", () => {
     await lab.workstation.writeFile(FILE, fileOf({ ...sign, listen: 5555 }, direct, unattended, far, socket));
     const dry = await farsideAgent(lab, "apply", "-f", FILE, "--dry-run");
     const same = ["direct", "unattended", "far", "socket"].map((id) => `  ${id}: unchanged\n`);
-    expect(dry.stdout).toBe(`~ sign: changed (bind)\n${same.join("")}`);
+    expect(dry.stdout).toBe(`~ sign: changed (listen)\n${same.join("")}`);
     const applied = await farsideAgent(lab, "apply", "-f", FILE, "--grace", "0");
     expect(applied.code, applied.transcript).toBe(0);
     expect(Object.values(await phases())).toEqual(["open", "open", "open", "open", "open"]);

@@ -41,11 +41,16 @@ afterAll(() => rm(folder, { recursive: true }));
 const card = (...argv: string[]) => runCli(["card", ...argv], { env });
 
 describe("farside card", () => {
-  test("list shows the cards, without a PIN", async () => {
+  test("list shows the cards and their keys, without a PIN", async () => {
     const { code, stdout } = await card("list");
     expect(code).toBe(0);
-    expect(stdout).toMatch(/^TOKEN +SERIAL +MODEL +READER +PIN\ndesk +/);
-    expect(JSON.parse((await card("list", "--json")).stdout)).toMatchObject({ label: "desk", pin: "ok" });
+    expect(stdout).toMatch(
+      /^TOKEN +SERIAL +MODEL +READER +PIN\ndesk +.* ok\n\nKEY +LABEL +TYPE +TOKEN\n01 +auth +ecdsa-sha2-nistp256 +desk\n$/,
+    );
+    expect(JSON.parse((await card("list", "--json")).stdout)).toMatchObject({
+      ...{ label: "desk", pin: "ok" },
+      keys: [{ id: "01", label: "auth", type: "ecdsa-sha2-nistp256" }],
+    });
   });
 
   test("keys prints lines for authorized_keys, and nothing else on stdout", async () => {

@@ -21,7 +21,7 @@ export async function runCommandLine(argv: readonly string[], context: CommandCo
   const take = (code: number) => {
     exitCode = code;
   };
-  const { words, command } = splitCommand(splitShortOptions(argv));
+  const { words, command } = splitCommand(splitShortOptions(asHelp(argv)));
   try {
     checkWords(words);
     await defineCommandLine(words, context, take, command).parseAsync(words);
@@ -33,6 +33,11 @@ export async function runCommandLine(argv: readonly string[], context: CommandCo
     writeError(failure, context);
     return failedRunExitCode(failure, context.interrupts.first);
   }
+}
+
+/** `help COMMAND` is `COMMAND --help`, as git has it. */
+function asHelp(argv: readonly string[]): readonly string[] {
+  return argv[0] === "help" ? [...argv.slice(1), "--help"] : argv;
 }
 
 /** Parts `run … -- COMMAND…`: the command is not farside's to read. */
@@ -82,6 +87,7 @@ export function defineCommandLine(
     .help("help", "Show this help")
     .alias("help", "h")
     .version("version", "Show the version", packageVersion())
+    .alias("version", "V")
     .completion("completion", "Print the completion script for bash or zsh")
     .showHelpOnFail(false)
     .wrap(Math.min(110, context.stdout.columns ?? 110))

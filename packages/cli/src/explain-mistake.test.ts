@@ -1,6 +1,6 @@
 import { PassThrough } from "node:stream";
 import { isCodedError } from "@farside/protocol";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
 import { agentOptions } from "./commands/agent.ts";
@@ -40,8 +40,28 @@ describe("a mistake on the command line", () => {
     [["forward"], `usage.invalid: the jump host is missing | ${forwardHint}`],
     [["forward", "x"], `usage.invalid: -L is missing | ${forwardHint}`],
     [["forward", "x", "-L"], `usage.invalid: -L needs a value | ${forwardHint}`],
-    [["forward", "x", "-L", "1:b:2", "--nmae", "y"], `usage.invalid: unknown option --nmae | ${forwardHint}`],
-    [["forward", "x", "-L", "1:b:2", "-q"], `usage.invalid: unknown option -q | ${forwardHint}`],
+    [
+      ["forward", "x", "-L", "1:b:2", "--nmae", "y"],
+      "usage.invalid: unknown option --nmae | Did you mean --name?",
+    ],
+    [["forward", "x", "-L", "1:b:2", "--quux"], `usage.invalid: unknown option --quux | ${forwardHint}`],
+    // Said before what yargs makes of the words behind them.
+    [["forward", "--hlep"], "usage.invalid: unknown option --hlep | Did you mean --help?"],
+    [["forward", "-json", "x"], "usage.invalid: unknown option -json | Did you mean --json?"],
+    [
+      ["forward", "--pkcs11=m", "x"],
+      "usage.invalid: unknown option --pkcs11 | Did you mean --pkcs11-provider?",
+    ],
+    [["forward", "x", "-L", "1:b:2", "-P", "22"], "usage.invalid: unknown option -P | Did you mean -p?"],
+    // What fingers know of ssh(1).
+    [["forward", "-l", "me", "x", "-L", "1:b:2"], "usage.invalid: unknown option -l | Write USER@HOST."],
+    [["forward", "-i", "key", "x"], "usage.invalid: unknown option -i | Write --identity FILE."],
+    [
+      ["forward", "-fNL", "1:b:2", "x"],
+      "usage.invalid: unknown option -f, unknown option -N | " +
+        "--detach --ttl TIME leaves the forward running without farside. Leave it out: farside forward runs no command.",
+    ],
+    [["-v"], "usage.invalid: unknown option -v | Write --log-level debug."],
     [["forward", "x", "y", "-L", "1:b:2"], `usage.invalid: unexpected argument "y" | ${forwardHint}`],
     [
       ["forward", "x", "-L", "1:b:2", "--name", "a", "--name", "b"],
@@ -80,6 +100,7 @@ describe("a mistake on the command line", () => {
       ["forward", "x", "-L", "1:b:2", "--events", "3"],
       'usage.invalid: --events: "3" is not fd:N | Example: --events fd:3 3>events.jsonl',
     ],
+    [["audit", "verfy"], "usage.invalid: unknown command audit verfy | Did you mean verify?"],
     [["agent", "instal", "x"], "usage.invalid: unknown command agent instal | Did you mean install?"],
     [
       ["agent", "install"],
@@ -109,6 +130,26 @@ describe("a mistake on the command line", () => {
     );
     expect(await run("--reattach")).toMatch(/: run has no --reattach.*\nhint: .*farside forward --reattach/);
     expect(await run("--json")).toMatch(/: run has no --json.*\nhint: --events fd:N/);
+  });
+
+  test("a command that does not stand behind -- is told where it belongs", async () => {
+    const stderr = new PassThrough();
+    const words = ["run", "x", "-L", "1:b:2", "make", "sign"];
+    expect(await runCommandLine(words, { ...context, stderr })).toBe(125);
+    expect(String(stderr.read())).toMatch(/unexpected argument "make".*\nhint: Put the command behind --: /);
+  });
+
+  test("what an option is given is not taken for an option, and whatever asks for help gets it", async () => {
+    // yargs misses the jump host: so far everything was well.
+    expect(await mistake("forward", "--name", "nmae", "-L", "1:b:2")).toContain("the jump host is missing");
+    const log = vi.spyOn(console, "log").mockImplementation(() => {});
+    expect(await mistake("forward", "--nmae", "--help")).toBe("no mistake");
+    expect(await mistake("help", "forward")).toBe("no mistake");
+    expect(log.mock.calls.map(([text]) => String(text).split("\n")[0])).toEqual([
+      "farside forward [user@]JUMP -L SPEC … [--via HOP,…] [options]",
+      "farside forward [user@]JUMP -L SPEC … [--via HOP,…] [options]",
+    ]);
+    log.mockRestore();
   });
 
   test("every flag that is given a value is one, also =yes, which would be read as no", async () => {

@@ -1,4 +1,5 @@
 import type { CodedError } from "@farside/protocol/errors";
+import { checkOptions } from "./check-options.ts";
 import { unpacked } from "./options/values.ts";
 import { usageError } from "./usage-error.ts";
 
@@ -22,7 +23,7 @@ const NOT_FOR_RUN: Readonly<Record<string, readonly [message: string, hint: stri
   ],
 };
 
-/** Refuses what yargs would take without a word: a value for a flag, and arguments behind `--`. */
+/** Refuses what yargs would take without a word, or misunderstand: a value for a flag, arguments behind `--`, options that there aren't. */
 export function checkWords(words: readonly string[]): void {
   // The shell asks for completions, with what was typed so far.
   if (words[0] === "--get-yargs-completions") return;
@@ -31,21 +32,25 @@ export function checkWords(words: readonly string[]): void {
     const flag = FLAGS.exec(word)?.[1];
     if (flag !== undefined) throw usageError(`--${flag} takes no value`, hintFor(words));
   }
+  const foreign =
+    words[0] === "run" ? words.map(notForRun).find((reason) => reason !== undefined) : undefined;
+  if (foreign !== undefined) throw usageError(...foreign);
+  checkOptions(words, hintFor(words));
 }
 
 /** What yargs says about `words`, in farside's words: the option as it was typed, and what to do. */
 export function explainMistake(said: string, words: readonly string[]): CodedError {
   const { message, hint = hintFor(words) } = unpacked(said);
-  const foreign =
-    words[0] === "run" ? words.map(notForRun).find((reason) => reason !== undefined) : undefined;
-  // Said first: yargs takes the word behind it for its value, and misses the jump host.
-  if (foreign !== undefined) return usageError(...foreign);
   const lines = message.split("\n").map((line) => line.trim());
   const text = lines.filter((line) => line !== "").join(": ");
   const [, unknown] = /^Unknown (?:argument|command)s?: (.*)$/.exec(text) ?? [];
   if (unknown !== undefined) {
     const names = unknown.split(", ");
-    return usageError(names.map((name) => unknownWord(name, words)).join(", "), hint);
+    const isCommand = words[0] === "run" && !names[0]?.startsWith("-");
+    return usageError(
+      names.map((name) => unknownWord(name, words)).join(", "),
+      isCommand ? "Put the command behind --: farside run JUMP -L … -- make sign" : hint,
+    );
   }
   const [, meant] = /^Did you mean (.*)\?$/.exec(text) ?? [];
   if (meant !== undefined)
@@ -103,7 +108,7 @@ function dashed(name: string, words: readonly string[]): string {
 }
 
 function lastCommandWord(words: readonly string[]): string {
-  return words.slice(0, ["card", "agent"].includes(words[0] ?? "") ? 2 : 1).join(" ");
+  return words.slice(0, ["card", "agent", "audit"].includes(words[0] ?? "") ? 2 : 1).join(" ");
 }
 
 /** As far as its help is one of its own. */

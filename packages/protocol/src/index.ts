@@ -20,6 +20,7 @@ export {
   type ConfigDifference,
   configDifference,
   type ForwardChange,
+  type ForwardField,
 } from "./installed/config-difference.ts";
 export * from "./installed/installed-config.ts";
 export * from "./installed/installed-messages.ts";

@@ -1,4 +1,4 @@
-import { harmless } from "@farside/protocol";
+import { harmless, isCodedError } from "@farside/protocol";
 import { publicKeyLine } from "@farside/ssh";
 import type { AbortOptions } from "./abort-options.ts";
 import { type CardKey, fittingKeys } from "./key-choice.ts";
@@ -22,6 +22,8 @@ export interface ListedToken {
   readonly pinPad: boolean;
   /** PIN tries left, where that was asked for and the card says it (PIV). */
   readonly triesLeft?: number;
+  /** The keys that can log in, where that was asked for; none where the card shows them only after the PIN. */
+  readonly keys?: readonly Omit<ListedKey, "token" | "authorizedKeysLine">[];
 }
 
 /** A key as `farside card keys` shows it. */
@@ -37,18 +39,24 @@ export interface ListedKey {
 
 /**
  * What is in the readers. No card is not an error here; a module that can't be loaded is. `withTries` also asks each card how many PIN
- * tries are left, which costs none.
+ * tries are left, which costs none, and `withKeys` which keys it shows without one.
  */
 export async function listTokens(
-  options: ProviderOptions & AbortOptions & { readonly withTries?: boolean } = {},
+  options: ProviderOptions &
+    AbortOptions & { readonly withTries?: boolean; readonly withKeys?: boolean } = {},
 ): Promise<{ readers: number; tokens: ListedToken[] }> {
   return withSession(sessionFor(options), options, async (session) => {
     const { readers, tokens } = await session.tokens();
-    if (options.withTries !== true) return { readers, tokens: tokens.map(toListedToken) };
     const listed: ListedToken[] = [];
     for (const token of tokens) {
-      const triesLeft = await pivTriesLeft(token, options.env ?? process.env);
-      listed.push({ ...toListedToken(token), ...(triesLeft === undefined ? {} : { triesLeft }) });
+      const triesLeft =
+        options.withTries === true ? await pivTriesLeft(token, options.env ?? process.env) : undefined;
+      const keys = options.withKeys === true ? await shownKeys(session, token) : undefined;
+      listed.push({
+        ...toListedToken(token),
+        ...(triesLeft !== undefined && { triesLeft }),
+        ...(keys && { keys }),
+      });
     }
     return { readers, tokens: listed };
   });
@@ -75,6 +83,22 @@ export async function listKeys(
     }
     return { keys, needsLogin: hidden };
   });
+}
+
+/** Undefined where the card can't be read or went: the others are listed all the same. */
+async function shownKeys(session: TokenSession, token: TokenFacts): Promise<ListedToken["keys"]> {
+  try {
+    await session.choose(token);
+    const keys = fittingKeys(await session.objects(), {}, token);
+    return keys.map((key) => {
+      const { id, label, type } = toListedKey(key, token);
+      return { id, label, type };
+    });
+  } catch (error) {
+    if (isCodedError(error) && (error.code === "card.failed" || error.code === "card.removed"))
+      return undefined;
+    throw error;
+  }
 }
 
 async function withSession<Result>(

@@ -1,5 +1,11 @@
 import { formatBind, formatTarget } from "@farside/orchestrator";
-import type { ConfigDifference, HostLook, Installation, InstalledDescription } from "@farside/protocol";
+import type {
+  ConfigDifference,
+  ForwardField,
+  HostLook,
+  Installation,
+  InstalledDescription,
+} from "@farside/protocol";
 import { table } from "../output/table.ts";
 
 /** What one agent is, in a line, and below it what is not as it should be. */
@@ -19,15 +25,15 @@ export function lingeringLine({ isLingering, user }: Pick<HostLook, "isLingering
 export function forwardLines({ config, forwards, lenders, metrics }: InstalledDescription): string[] {
   const rows = forwards.map(({ id, bound, state, openRelays, totalRelays }) => {
     const forward = config.forwards.find((each) => each.id === id);
-    const [bind = forward?.bind] = bound;
+    const binds = bound.length > 0 || forward === undefined ? bound : [forward.bind];
     const via = (forward?.route ?? []).map(({ user, host }) => `${user}@${host}`).join(" > ");
     const target = forward === undefined ? "?" : formatTarget(forward.target);
     return [
       ...[
         id,
         state.phase,
-        bind === undefined ? "?" : formatBind(bind),
-        via === "" ? target : `${target} by ${via}`,
+        binds.length === 0 ? "?" : binds.map(formatBind).join(" and "),
+        via === "" ? target : `${target} via ${via}`,
       ],
       `${openRelays} of ${totalRelays}`,
     ];
@@ -55,13 +61,20 @@ function metricsLines(metrics: InstalledDescription["metrics"]): string[] {
   return [`  metrics: not open${error === undefined ? "" : `: ${error.code}: ${error.message}`}`];
 }
 
+/** What it is called in forwards.yaml. */
+const KEY_OF: Readonly<Record<ForwardField, string>> = {
+  ...{ bind: "listen", target: "target", route: "via", identity: "identity", probeMs: "probe" },
+  ...{ admission: "allow-users", maxRelays: "max-relays", connections: "connections" },
+};
+
 /** What applying changes, a line a forward. */
 export function changeLines({ forwards, metricsPort, isEmpty }: ConfigDifference): string[] {
   if (isEmpty) return ["nothing changes"];
   const signs = { added: "+", removed: "-", changed: "~", unchanged: " " };
   return [
     ...forwards.map((each) => {
-      const fields = each.change === "changed" ? ` (${each.fields.join(", ")})` : "";
+      const keys = each.change === "changed" ? each.fields.map((field) => KEY_OF[field]) : [];
+      const fields = keys.length === 0 ? "" : ` (${keys.join(", ")})`;
       return `${signs[each.change]} ${each.id}: ${each.change}${fields}`;
     }),
     ...(metricsPort === "unchanged" ? [] : [`${signs[metricsPort]} metrics-port: ${metricsPort}`]),

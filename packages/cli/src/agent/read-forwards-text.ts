@@ -13,9 +13,13 @@ export async function readForwardsText(name: string): Promise<ForwardsText> {
     return { name, text: await readFile(name, "utf8") };
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new CodedError("config.invalid", `reading ${name}: ${code ?? message}`, {
-      hint: "docs/installed-agents.md has an example of a forwards.yaml.",
-      cause: error,
-    });
+    throw new CodedError(
+      "config.invalid",
+      `reading ${name}: ${code === "ENOENT" ? "there is no such file" : (code ?? message)}`,
+      {
+        hint: "docs/installed-agents.md has an example of a forwards.yaml.",
+        cause: error,
+      },
+    );
   }
 }

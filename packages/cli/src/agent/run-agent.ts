@@ -9,6 +9,7 @@ import { usageError } from "../usage-error.ts";
 import { type AgentRun, agentCommands } from "./agent-commands.ts";
 import { connectBuildServer, logInToBuildServer } from "./agent-login.ts";
 import { readForwardsText } from "./read-forwards-text.ts";
+import { soleAgent } from "./sole-agent.ts";
 
 /** `farside agent SUBCOMMAND HOST`: logs in, does it, and says what came of it. */
 export async function runAgent(
@@ -28,7 +29,7 @@ export async function runAgent(
         `agent ${subcommand} needs a forwards.yaml`,
         "Give it with -f; docs/installed-agents.md has one.",
       );
-    const name = argv.name ?? content?.name ?? DEFAULT_AGENT_NAME;
+    const given = argv.name ?? content?.name;
     if (
       argv.name !== undefined &&
       content !== undefined &&
@@ -42,6 +43,12 @@ export async function runAgent(
     await using login = await logInToBuildServer(argv, context, people);
     const { host } = login.login;
     await using server = await connectBuildServer(login, argv, context, people);
+    const isMeantAlone = subcommand === "attach" || subcommand === "logs" || subcommand === "upgrade";
+    const name =
+      given ??
+      (isMeantAlone && content === undefined && argv.session === undefined
+        ? soleAgent(await server.look(DEFAULT_AGENT_NAME), host)
+        : DEFAULT_AGENT_NAME);
     const run: AgentRun = {
       ...{ argv, context, people, login, server, name, host, file, content },
       store: new AgentStore(host, name, stateFolder(env)),

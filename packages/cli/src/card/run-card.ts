@@ -1,6 +1,13 @@
 import { cardEvents } from "@farside/orchestrator";
 import type { SessionEvent } from "@farside/protocol";
-import { type CardIdentity, listKeys, listTokens, openCard, testSignature } from "@farside/smartcard";
+import {
+  type CardIdentity,
+  type ListedToken,
+  listKeys,
+  listTokens,
+  openCard,
+  testSignature,
+} from "@farside/smartcard";
 import { publicKeyLine } from "@farside/ssh";
 import type { CommandContext } from "../command-context.ts";
 import type { CardArguments, CardSubcommand } from "../commands/card.ts";
@@ -71,7 +78,7 @@ export async function runCard(
 
 async function list({ argv, choice, context, reporter, print }: CardRun): Promise<void> {
   const { readers, tokens } = await listTokens({
-    provider: choice.provider,
+    ...{ provider: choice.provider, withTries: true, withKeys: true },
     signal: context.interrupts.signal,
   });
   if (argv.json === true) {
@@ -85,11 +92,24 @@ async function list({ argv, choice, context, reporter, print }: CardRun): Promis
     );
     return;
   }
-  const rows = tokens.map(({ label, serial, model, reader, pin, pinPad }) => {
-    const state = { ok: "ok", low: "few tries left", "last-try": "last try", locked: "locked" }[pin];
-    return [label, serial, model, reader, pinPad ? `${state}, PIN pad` : state];
+  const rows = tokens.map((token) => {
+    const { label, serial, model, reader, pinPad } = token;
+    return [label, serial, model, reader, pinPad ? `${pinWords(token)}, PIN pad` : pinWords(token)];
   });
   for (const line of table(["TOKEN", "SERIAL", "MODEL", "READER", "PIN"], rows)) print(line);
+  const keyRows = tokens.flatMap(({ label: token, keys: shown = [] }) =>
+    shown.map(({ id, label, type }) => [id, label, type, token]),
+  );
+  if (keyRows.length > 0)
+    for (const line of ["", ...table(["KEY", "LABEL", "TYPE", "TOKEN"], keyRows)]) print(line);
+  for (const { label, keys: shown } of tokens)
+    if (shown?.length === 0)
+      reporter.log("info", `${label} shows no key that can log in: farside card keys asks for its PIN`);
+}
+
+function pinWords({ pin, triesLeft }: ListedToken): string {
+  if (triesLeft !== undefined && triesLeft > 1) return times(triesLeft, "try left", "tries left");
+  return { ok: "ok", low: "few tries left", "last-try": "last try", locked: "locked" }[pin];
 }
 
 async function keys({ argv, choice, context, reporter, open, print }: CardRun): Promise<void> {

@@ -110,13 +110,20 @@ const subcommands = {
 >;
 export type AgentSubcommand = keyof typeof subcommands;
 
+/** What `farside agent SUBCOMMAND` may be given; undefined where there is no such subcommand. */
+export function agentSubcommandOptions(name: string): Readonly<Record<string, Options>> | undefined {
+  if (!Object.hasOwn(subcommands, name)) return undefined;
+  const { options } = subcommands[name as AgentSubcommand];
+  const own = Object.fromEntries(options.map((option) => [option, agentOptions[option]]));
+  return { ...own, ...identityOptions, ...sshOptions, ...jsonOption, ...logOption };
+}
+
 export function agentCommand(context: CommandContext, take: TakeExitCode): CommandModule {
   return {
     command: "agent",
     describe: "Agents that stay on build servers: install, apply, attach, status, logs, upgrade, uninstall",
     builder: (line: Argv) => {
-      for (const [name, { describe, options, example }] of Object.entries(subcommands)) {
-        const own = Object.fromEntries(options.map((option) => [option, agentOptions[option]]));
+      for (const [name, { describe, example }] of Object.entries(subcommands)) {
         line.command(
           `${name} <host>`,
           describe,
@@ -127,7 +134,7 @@ export function agentCommand(context: CommandContext, take: TakeExitCode): Comma
                 demandOption: true,
                 describe: "Build server, [user@]HOST",
               })
-              .options({ ...own, ...identityOptions, ...sshOptions, ...jsonOption, ...logOption })
+              .options(agentSubcommandOptions(name) ?? {})
               .example(example[0], example[1]),
           async (argv: ArgumentsCamelCase<AgentArguments>) => {
             const { runAgent } = await import("../agent/run-agent.ts");

@@ -3,15 +3,27 @@ import type { CommandContext, TakeExitCode } from "../command-context.ts";
 import { identityOptions, jsonOption, logOption } from "../options/definitions.ts";
 
 const { identity: _, ...pkcs11Options } = identityOptions;
-const cardOptions = { ...pkcs11Options, ...jsonOption, ...logOption } as const;
+export const cardOptions = { ...pkcs11Options, ...jsonOption, ...logOption } as const;
 
 /** `farside card …` as yargs read it. */
 export type CardArguments = Partial<InferredOptionTypes<typeof cardOptions>>;
 
 const subcommands = [
-  ["list", "Show the readers and cards, and the keys on them; asks for no PIN"],
-  ["keys", "Print the card's public keys as authorized_keys lines; asks for no PIN where the card allows it"],
-  ["test", "Log in, sign a test and check the signature; says how many PIN entries it took"],
+  [
+    "list",
+    "Show the readers and cards, and the keys on them; asks for no PIN",
+    ["$0 card list --json", "One object for each card"],
+  ],
+  [
+    "keys",
+    "Print the card's public keys as authorized_keys lines; asks for no PIN where the card allows it",
+    ["$0 card keys >> authorized_keys", "What the hosts must know of the card"],
+  ],
+  [
+    "test",
+    "Log in, sign a test and check the signature; says how many PIN entries it took",
+    ["$0 card test --key 9a", "The key of that PIV slot"],
+  ],
 ] as const;
 export type CardSubcommand = (typeof subcommands)[number][0];
 
@@ -20,11 +32,11 @@ export function cardCommand(context: CommandContext, take: TakeExitCode): Comman
     command: "card",
     describe: "Look at the smart card: list, keys, test",
     builder: (line: Argv) => {
-      for (const [command, describe] of subcommands) {
+      for (const [command, describe, example] of subcommands) {
         line.command(
           command,
           describe,
-          (options: Argv) => options.options(cardOptions),
+          (options: Argv) => options.options(cardOptions).example(example[0], example[1]),
           async (argv: ArgumentsCamelCase<CardArguments>) => {
             const { runCard } = await import("../card/run-card.ts");
             take(await runCard(command, argv, context));

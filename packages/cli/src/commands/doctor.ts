@@ -46,6 +46,7 @@ export function doctorCommand(context: CommandContext, take: TakeExitCode): Comm
     describe: "Try everything that a forward needs, and open nothing",
     builder: (line: Argv) =>
       line
+        .usage("$0 doctor [user@]JUMP [options]\n\nTry everything that a forward needs, and open nothing.")
         .positional("jump", { type: "string", demandOption: true, describe: "Jump host, [user@]JUMP" })
         .options(doctorOptions)
         .example(

@@ -31,6 +31,10 @@ export function forwardCommand(context: CommandContext, take: TakeExitCode): Com
     describe: "Open a listener on a jump host and forward it to a target, until Ctrl-C",
     builder: (line: Argv) =>
       line
+        .usage(
+          "$0 forward [user@]JUMP -L SPEC … [--via HOP,…] [options]\n\n" +
+            "Open a listener on a jump host and forward it to a target, until Ctrl-C.",
+        )
         .positional("jump", { type: "string", demandOption: true, describe: "Jump host, [user@]JUMP" })
         .options(allForwardOptions)
         .example(

@@ -34,7 +34,10 @@ export function runCommand(
     describe: "Run a command on a jump host with a forward that lives as long as it does",
     builder: (line: Argv) =>
       line
-        .usage("$0 run [user@]JUMP -L SPEC … [options] -- COMMAND…")
+        .usage(
+          "$0 run [user@]JUMP -L SPEC … [--via HOP,…] [options] -- COMMAND…\n\n" +
+            "Run a command on a jump host with a forward that lives as long as it does.",
+        )
         .positional("jump", { type: "string", demandOption: true, describe: "Jump host, [user@]JUMP" })
         .options(allRunOptions)
         .example(

@@ -19,6 +19,7 @@ import { pinSource, withoutQuestions } from "../prompt/pin-source.ts";
 import type { Prompter } from "../prompt/prompter.ts";
 import { askHostKey, askKeyboardInteractive, askPassphrase, askRuntime } from "../prompt/questions.ts";
 import { sessionOptionsOf } from "./forward-options.ts";
+import { graceText } from "./grace-text.ts";
 import { leaveRunning } from "./leave-running.ts";
 import { runtimeFileOf } from "./runtime-file.ts";
 
@@ -138,7 +139,9 @@ async function endOf({ session, argv, context: { interrupts }, people }: Attende
     if (step === "kill") session.kill();
     else if (step === "hurry") session.escalate();
     else {
-      people.step("ending the session");
+      const waitsFor = graceText(session.counters.openRelays, argv.grace ?? DEFAULTS.graceMs);
+      if (waitsFor === undefined) people.step("ending the session");
+      else people.log("info", waitsFor);
       void session.close({ graceMs: argv.grace });
     }
   });

@@ -121,7 +121,9 @@ function describeTakeover(event: Extract<SessionEvent, { event: "forward.taken-o
 function describeState(event: Extract<SessionEvent, { event: "forward.state" }>): Description {
   const { forward, phase, waitsFor, retryInMs, code, message } = event;
   if (phase === "open") return done(`forward ${forward}: open again`);
-  if (phase === "draining" || phase === "closed") return note("info", `forward ${forward}: ${phase}`);
+  if (phase === "draining")
+    return note("info", `forward ${forward}: closed to new connections; the open ones have their grace`);
+  if (phase === "closed") return note("info", `forward ${forward}: closed`);
   const next = retryInMs === undefined ? "" : `, next try in ${seconds(retryInMs)}`;
   const waits = waitsFor === undefined ? "" : `, waits for ${waitsFor}${next}`;
   const why =

@@ -96,6 +96,13 @@ describe("forwards.yaml", () => {
       22,
       /via\[1\]\.prot: there is no such key/,
     ],
+    [
+      "a misspelt key, named before what it leaves missing",
+      one("lisen: 1", "target: x:1"),
+      3,
+      5,
+      /lisen: there is no such key/,
+    ],
     ["a missing key", one("listen: 1"), 2, 5, /forwards\[1\]\.target: it is missing/],
     ["a bad hop", one("listen: 1", "target: x:1", "via: [b, 'a b']"), 5, 14, /via\[2\].*space/],
     [

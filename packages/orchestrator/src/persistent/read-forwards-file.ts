@@ -39,7 +39,12 @@ export function readForwardsFile(text: string, file: string): ForwardsFileConten
   }));
   if (syntax.length > 0) throw invalid(file, syntax);
   const content = v.safeParse(forwardsFile, plainOf(document, file));
-  const problems = content.success ? contradictions(content.output) : content.issues.map(problemOf);
+  // A key that there isn't comes first: what is missing is mostly what it was meant to be.
+  const problems = content.success
+    ? contradictions(content.output)
+    : content.issues
+        .map(problemOf)
+        .sort((one, other) => Number(other.isKey ?? false) - Number(one.isKey ?? false));
   if (content.success && problems.length === 0) return content.output;
   throw invalid(
     file,
