@@ -62,6 +62,8 @@ describeLab("a port that a farside agent holds", () => {
     expect(await takenBy(third)).toMatchObject({ session: "first", reason: "forced" });
     expect((await first.exit).code, first.transcript).toBe(69);
     expect(first.of("error")).toMatchObject([{ code: "agent.gone" }]);
+    // Its port is another one's now, and nothing of its own.
+    expect(first.of("receipt"), first.transcript).toMatchObject([{ clean: true, listeners: [] }]);
     await third.end();
     await expectNothingLeft(lab.jump);
   });

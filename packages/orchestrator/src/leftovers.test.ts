@@ -124,6 +124,31 @@ describe("the look at a host", () => {
     expect(listeners).toEqual([`127.0.0.1:${ports[0]}`, `[::1]:${ports[1]}`]);
   });
 
+  it.each(["/bin/sh", "/bin/bash"])(
+    "leaves the port and the socket of an agent that took them over to that one: %s",
+    async (sh) => {
+      const nonce = newNonce();
+      const listener = (path: string) => [
+        "-e",
+        `const net = require("net"); net.createServer().listen("${home}/${path}");
+      const server = net.createServer().listen(0, "127.0.0.1", () => console.log(server.address().port));`,
+      ];
+      const ofRun = async (path: string, run: string) => {
+        const child = spawn(process.execPath, listener(path), {
+          ...{ stdio: ["ignore", "pipe", "ignore"], env: { ...process.env, [RUN_VARIABLE]: run } },
+        });
+        children.push(child);
+        const [port] = (await once(child.stdout, "data")) as [Buffer];
+        return Number(port);
+      };
+      const [ours, theirs] = [await ofRun("ours", nonce), await ofRun("theirs", newNonce())];
+      const sockets = ["ours", "theirs"].map((name) => join(home, name));
+      const found = await look({ nonce, ports: [ours, theirs], sockets }, "look", here(sh, [sh]));
+      expect(found).toMatchObject({ listeners: [`127.0.0.1:${ours}`], files: [join(home, "ours")] });
+      expect(found.processes).toHaveLength(1);
+    },
+  );
+
   it("is over in time on a host with thousands of connections, whatever its /bin/sh is", async () => {
     const server = await listen("127.0.0.1");
     const { port } = server.address() as AddressInfo;

@@ -48,9 +48,18 @@ export type LookMode = "look" | "end" | "kill";
  * sockets are, or all. Then agents that are installed are let be: their marks stand in their records. Processes are recognised by command line or environment, and only the login's own count:
  * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself. It also
  * reads the tables of connections: a shell that does (bash) goes back for each line of thousands, which takes it minutes.
+ * A port or socket that another agent holds (`others`) is that one's: it may have taken it over.
  */
 const SCRIPT = onOneLine(`
 PATH=\${PATH:+$PATH:}/usr/bin:/bin; run=$1$2; mark=$3$4; ports=$5; mode=$6; me=$(id -u); seen=" ";
+others() {
+  for e in $(grep -lsF ${RUN_VARIABLE}= /proc/[0-9]*/environ); do
+    d=\${e%/environ};
+    case $seen in *" \${d#/proc/} "*) continue ;; esac;
+    if [ -O "$d" ] && ls -l "$d/fd" 2>/dev/null | grep -qF "socket:[$1]"; then return 0; fi;
+  done;
+  return 1;
+};
 echo "farside-look:$mark:begin";
 if [ -r /proc/self/environ ] && command -v grep >/dev/null; then
   for f in $(echo "$run" | grep -lsF -f - /proc/[0-9]*/cmdline /proc/[0-9]*/environ); do
@@ -72,8 +81,8 @@ fi;
 for t in /proc/net/tcp /proc/net/tcp6; do
   if [ -r "$t" ]; then
     if [ -n "$ports" ]; then grep -E "^ *[0-9]+: [0-9A-F]+:($ports) [0-9A-F]+:[0-9A-F]+ 0A " "$t"; fi |
-    while read -r n local remote state queue timer retries uid rest; do
-      if [ "$uid" = "$me" ]; then echo "$mark listener $local"; fi;
+    while read -r n local remote state queue timer retries uid timeout inode rest; do
+      if [ "$uid" = "$me" ]; then others "$inode" || echo "$mark listener $local"; fi;
     done;
   elif [ "$t" = /proc/net/tcp ]; then
     echo "$mark unknown listeners";
@@ -112,7 +121,13 @@ while IFS= read -r path; do
   if [ "$mode" = kill ] && [ -S "$path" ] && [ -O "$path" ]; then
     { printf "%s" " $path"; echo; printf "%s" " \${path%/*}/.farside/../\${path##*/}"; } | grep -qsF -f - /proc/net/unix || rm -f -- "$path";
   fi;
-  if [ -e "$path" ] || [ -L "$path" ]; then echo "$mark file $i"; fi;
+  again=\${path%/*}/.farside/../\${path##*/};
+  inode=$({ printf "%s" " $path"; echo; printf "%s" " $again"; } | grep -sF -f - /proc/net/unix |
+    while read -r a b c d e f inode name; do
+      if [ "$name" = "$path" ] || [ "$name" = "$again" ]; then echo "$inode"; break; fi;
+    done);
+  if [ -n "$inode" ] && others "$inode"; then :;
+  elif [ -e "$path" ] || [ -L "$path" ]; then echo "$mark file $i"; fi;
   i=$((i + 1));
 done;
 exit 1
