@@ -22,6 +22,10 @@ eval "$script"
  * `$lease` seconds. Three processes watch each other: the shell waits for ssh, `listen` reads stdin, `watch` counts the
  * lease with a sleep that each beat starts anew. Whichever of them is killed, ssh ends.
  *
+ * What was forked a moment ago has its parent's traps until it puts its own in their place, and loses a signal that comes before. So
+ * ssh is not only told to end but killed a second later, whatever the shell waits for meanwhile; and the shell has a trap for beats
+ * only for `watch` not to die of one that comes too early.
+ *
  * The forwarded agent's socket is found by the pid of our sshd, as an rc file may have put another agent's into
  * SSH_AUTH_SOCK, and is removed as soon as nothing is to be signed any more, with its folder where that is empty (from OpenSSH
  * 10.1 on it is ~/.ssh/agent): only sshd's own, never somebody else's.
@@ -59,8 +63,15 @@ after 60 kill -TERM $$ </dev/null >/dev/null 2>&1 & k=$!;
 IFS= read -r line; kill $k;
 case $line in "ssh "*) eval "\${line#ssh }" ;; *) forget_agent; say end; exit 0 ;; esac;
 exec 3<&0 4>&2 </dev/null 2>/dev/null;
-S=$$; c=; end=;
-trap 'end=stop; kill -TERM $c' TERM HUP INT; trap 'end=lease; kill -TERM $c' ALRM;
+S=$$; c=; end=; k=;
+finish() {
+  end=$1;
+  if [ -n "$c" ]; then
+    kill -TERM $c;
+    if [ -z "$k" ]; then after 1 kill -KILL $c >/dev/null & k=$!; fi;
+  fi;
+};
+trap 'finish stop' TERM HUP INT; trap 'finish lease' ALRM;
 watch() {
   trap beat=1 USR1; trap 'kill $s; exit' TERM HUP INT;
   while :; do
@@ -87,16 +98,16 @@ sweep() {
   done;
 };
 "$ssh" "$@" 2>&4 3<&- 4>&- & c=$!;
+trap : USR1;
 watch 3<&- 4>&- & w=$!;
 listen <&3 3<&- 4>&- & r=$!;
 exec 3<&- 4>&-;
 say "started $c";
-if [ -n "$end" ]; then kill -TERM $c; fi;
+if [ -n "$end" ]; then finish $end; fi;
 wait $c; status=$?;
 if [ -z "$end" ]; then say "exit $status"; fi;
 trap : TERM HUP INT ALRM;
-kill $w $r; kill -TERM $c;
-after 1 kill -KILL $c & k=$!; wait $c;
+kill $w $r; finish $end; wait $c;
 kill -KILL $k $w $r; wait $k $w $r;
 swept=; sweep TERM;
 n=0; while [ -n "$swept" ] && [ $n -lt 10 ]; do sleep 0.1 || sleep 1; n=$((n + 1)); swept=; sweep CONT; done;
