@@ -19,6 +19,7 @@ import {
 import { CodedError, type HostLook, type InstalledConfig, type SessionEvent } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
 import type { AgentArguments, AgentSubcommand } from "../commands/agent.ts";
+import type { Answer } from "../output/answer.ts";
 import { times } from "../output/describe-event.ts";
 import type { PeopleReporter } from "../output/people-reporter.ts";
 import type { AgentLogin } from "./agent-login.ts";
@@ -43,8 +44,7 @@ export interface AgentRun {
   /** `-f`. */
   readonly file: ForwardsText | undefined;
   readonly content: ForwardsFileContent | undefined;
-  /** A line of the answer, on stdout. */
-  readonly print: (line: string) => void;
+  readonly answer: Answer;
 }
 
 const APPLY_GRACE_MS = 10_000;
@@ -62,7 +62,7 @@ export const agentCommands: Readonly<Record<AgentSubcommand, (run: AgentRun) => 
 };
 
 async function install(run: AgentRun): Promise<number> {
-  const { argv, people, server, store, name, host, login, file, print, context } = run;
+  const { argv, people, server, store, name, host, login, file, answer, context } = run;
   const { signal } = context.interrupts;
   const config = await compile(run);
   let look = await server.look(name);
@@ -85,23 +85,21 @@ async function install(run: AgentRun): Promise<number> {
   for (const warning of warnings) people.warn(warning);
   const isOpen = await lendUntilOpen(run, { config, control });
   if (argv.json === true) {
-    print(
-      JSON.stringify({
-        agent: name,
-        host,
-        installed: true,
-        supervisor,
-        digest,
-        lingering: look.isLingering,
-        forwards: isOpen.forwards,
-      }),
-    );
+    answer.json({
+      agent: name,
+      host,
+      installed: true,
+      supervisor,
+      digest,
+      lingering: look.isLingering,
+      forwards: isOpen.forwards,
+    });
   } else {
     const keeper = supervisor === "systemd" ? "by systemd" : "by a supervisor of its own";
-    print(`agent ${name} on ${host}: installed, kept running ${keeper}`);
+    answer.line(`agent ${name} on ${host}: installed, kept running ${keeper}`);
     // Where it is off, a warning has said so.
-    if (supervisor === "systemd" && look.isLingering) print(`  ${lingeringLine(look)}`);
-    for (const line of forwardLines(isOpen)) print(line);
+    if (supervisor === "systemd" && look.isLingering) answer.line(`  ${lingeringLine(look)}`);
+    for (const line of forwardLines(isOpen)) answer.line(line);
   }
   return 0;
 }
@@ -112,23 +110,22 @@ async function apply(run: AgentRun): Promise<number> {
 }
 
 async function applyTo(run: AgentRun, look: HostLook, config: InstalledConfig): Promise<number> {
-  const { argv, server, store, name, host, login, file, print, people, context } = run;
+  const { argv, server, store, name, host, login, file, answer, people, context } = run;
   const { signal } = context.interrupts;
   const installation = findInstallation(look, name, host);
   const control = controlOf(installation, host);
   await using agent = await server.attach(control);
   const difference = await differenceTo(agent, config, signal);
   const isDry = argv["dry-run"] === true;
-  if (argv.json === true && isDry)
-    print(JSON.stringify({ agent: name, host, applied: false, ...difference }));
-  if (argv.json !== true) for (const line of changeLines(difference)) print(line);
+  if (argv.json === true && isDry) answer.json({ agent: name, host, applied: false, ...difference });
+  if (argv.json !== true) for (const line of changeLines(difference)) answer.line(line);
   if (isDry) return 0;
   await store.write({
     ...{ version: 1, name, jump: argv.host, host, login: recordedLogin(login), run: installation.run },
     forwards: file?.text ?? "",
   });
   if (difference.isEmpty) {
-    if (argv.json === true) print(JSON.stringify({ agent: name, host, applied: true, changes: [] }));
+    if (argv.json === true) answer.json({ agent: name, host, applied: true, changes: [] });
     return 0;
   }
   if (difference.metricsPort !== "unchanged" && !agent.hello.capabilities.includes("metrics"))
@@ -145,13 +142,11 @@ async function applyTo(run: AgentRun, look: HostLook, config: InstalledConfig): 
     people.warn(`the port for metrics is not open yet, and tried again: ${metricsError.message}`);
   const description = await lendUntilOpen(run, { config, control });
   if (argv.json === true)
-    print(
-      JSON.stringify({
-        ...{ agent: name, host, applied: true, changes, forwards: description.forwards },
-        ...(description.metrics && { metrics: description.metrics }),
-      }),
-    );
-  else for (const line of forwardLines(description)) print(line);
+    answer.json({
+      ...{ agent: name, host, applied: true, changes, forwards: description.forwards },
+      ...(description.metrics && { metrics: description.metrics }),
+    });
+  else for (const line of forwardLines(description)) answer.line(line);
   return 0;
 }
 
@@ -186,7 +181,7 @@ async function upgradeTo(
   look: HostLook,
   config: InstalledConfig | undefined,
 ): Promise<number> {
-  const { argv, server, name, host, people, print, context, login } = run;
+  const { argv, server, name, host, people, answer, context, login } = run;
   const installation = findInstallation(look, name, host);
   const needed = attachedHops(installation.config ?? { forwards: [] }).length;
   if (config === undefined && needed > 0)
@@ -208,20 +203,20 @@ async function upgradeTo(
   if (argv.json === true) {
     const now =
       result.outcome === "upgraded" ? { pid: result.pid, forwards: result.description.forwards } : {};
-    print(JSON.stringify({ agent: name, host, upgraded: outcome === "upgraded", digest, ...now }));
+    answer.json({ agent: name, host, upgraded: outcome === "upgraded", digest, ...now });
     return 0;
   }
-  print(
+  answer.line(
     outcome === "current"
       ? `agent ${name} on ${host}: is of this version already`
       : `agent ${name} on ${host}: upgraded, no connection was refused`,
   );
-  if (result.outcome === "upgraded") for (const line of forwardLines(result.description)) print(line);
+  if (result.outcome === "upgraded") for (const line of forwardLines(result.description)) answer.line(line);
   return 0;
 }
 
 async function uninstall(run: AgentRun): Promise<number> {
-  const { argv, server, store, name, host, login, people, print, context } = run;
+  const { argv, server, store, name, host, login, people, answer, context } = run;
   const { installed } = await server.look(name);
   const installation = installed.find((each) => each.name === name);
   // Whether it was ever there decides between idempotent and mistaken.
@@ -232,7 +227,7 @@ async function uninstall(run: AgentRun): Promise<number> {
   const { signal } = context.interrupts;
   const hop = login.chain.last;
   const receipt = await uninstallAgent({ server, hop, installation, name, store, signal });
-  if (argv.json === true) print(JSON.stringify({ ...receipt, agent: name }));
+  if (argv.json === true) answer.json({ ...receipt, agent: name });
   people.event({ event: "receipt", at: new Date().toISOString(), ...receipt });
   return receipt.clean ? 0 : LEFTOVERS_EXIT_CODE;
 }

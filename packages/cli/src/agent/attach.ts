@@ -38,12 +38,12 @@ export async function lendUntilOpen(run: AgentRun, attachment: Attachment): Prom
 
 /** `attach`: until Ctrl-C, or with `--once` until every hop is logged in to. */
 export async function attachUntilEnd(run: AgentRun, attachment: Attachment): Promise<number> {
-  const { argv, context, people, name, host, print } = run;
+  const { argv, context, people, name, host, answer } = run;
   const { interrupts } = context;
   if (argv.once === true) {
     const { forwards } = await lendUntilOpen(run, attachment);
     const waiting = forwards.filter(({ state: { phase } }) => phase !== "open");
-    if (argv.json === true) print(JSON.stringify({ agent: name, host, attached: false, forwards }));
+    if (argv.json === true) answer.json({ agent: name, host, attached: false, forwards });
     for (const { id, state } of waiting)
       people.warn(`${id} is not open: ${state.lastError?.message ?? state.waitsFor ?? state.phase}`);
     if (waiting.length === 0) return 0;
@@ -68,7 +68,7 @@ export async function attachUntilEnd(run: AgentRun, attachment: Attachment): Pro
         `attached to the agent ${name} on ${host}: hops that need a signature get it, until Ctrl-C`,
       );
       if (argv.json === true)
-        print(JSON.stringify({ agent: name, host, attached: true, waitingHops: loan.waitingHops }));
+        answer.json({ agent: name, host, attached: true, waitingHops: loan.waitingHops });
       const aborted = new Promise((resolve) =>
         interrupts.signal.addEventListener("abort", resolve, { once: true }),
       );

@@ -16,9 +16,11 @@ export function installationLines({ name, supervisor, state, digest }: Installat
 
 /** Whether what systemd keeps running outlives the user's last login, and what to do where it does not. */
 export function lingeringLine({ isLingering, user }: Pick<HostLook, "isLingering" | "user">): string {
-  return isLingering
-    ? `lingering is on for ${user}: it goes on without a login, and comes up with the host`
-    : `lingering is off for ${user}: it ends with that user's last login. Turn it on there, as root: loginctl enable-linger ${user}`;
+  if (isLingering)
+    return `lingering is on for ${user}: it goes on without a login, and comes up with the host`;
+  // The host says what it is, and root may paste it into a shell.
+  const pasted = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(user) ? user : "USER";
+  return `lingering is off for ${user}: it ends with that user's last login. Turn it on there, as root: loginctl enable-linger ${pasted}`;
 }
 
 /** Its forwards, a line each, and where it answers for its metrics. */

@@ -3,7 +3,7 @@ import { toCodedError } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
 import type { AgentArguments, AgentSubcommand } from "../commands/agent.ts";
 import { exitCodeOf } from "../exit-code.ts";
-import { LineSink } from "../output/line-sink.ts";
+import { Answer } from "../output/answer.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
 import { usageError } from "../usage-error.ts";
 import { type AgentRun, agentCommands } from "./agent-commands.ts";
@@ -19,7 +19,7 @@ export async function runAgent(
 ): Promise<number> {
   const { interrupts, stdout, env } = context;
   const people = peopleReporter(argv, context);
-  const answer = new LineSink(stdout);
+  const answer = new Answer(stdout);
   try {
     // What can be known to be wrong before anybody is asked for a PIN.
     const file = argv.f === undefined ? undefined : await readForwardsText(argv.f);
@@ -52,7 +52,7 @@ export async function runAgent(
     const run: AgentRun = {
       ...{ argv, context, people, login, server, name, host, file, content },
       store: new AgentStore(host, name, stateFolder(env)),
-      print: (line) => answer.write(line),
+      answer,
     };
     return await agentCommands[subcommand](run);
   } catch (error) {

@@ -13,11 +13,11 @@ import { forwardLines, installationLines, lingeringLine } from "./describe-agent
 
 /** `farside agent status`: the agents of a host, or the one that was named, and what each does. */
 export async function showStatus(run: AgentRun): Promise<number> {
-  const { argv, server, name, host, print, context } = run;
+  const { argv, server, name, host, answer, context } = run;
   const look = await server.look(name);
   const { installed, isLingering } = look;
   const wanted = argv.name === undefined ? installed : [findInstallation({ installed }, name, host)];
-  if (wanted.length === 0 && argv.json !== true) print(`no agent on ${host}`);
+  if (wanted.length === 0 && argv.json !== true) answer.line(`no agent on ${host}`);
   for (const installation of wanted) {
     let description: Parameters<typeof forwardLines>[0] | undefined;
     if (installation.isRunning) {
@@ -29,12 +29,12 @@ export async function showStatus(run: AgentRun): Promise<number> {
     const { config: _, ...facts } = installation;
     if (argv.json === true) {
       const { config: __, ...now } = description ?? {};
-      print(JSON.stringify({ agent: facts.name, host, ...facts, lingering: isLingering, ...now }));
+      answer.json({ agent: facts.name, host, ...facts, lingering: isLingering, ...now });
       continue;
     }
-    for (const line of installationLines(installation, host)) print(line);
-    if (installation.supervisor === "systemd") print(`  ${lingeringLine(look)}`);
-    if (description !== undefined) for (const line of forwardLines(description)) print(line);
+    for (const line of installationLines(installation, host)) answer.line(line);
+    if (installation.supervisor === "systemd") answer.line(`  ${lingeringLine(look)}`);
+    if (description !== undefined) for (const line of forwardLines(description)) answer.line(line);
   }
   return 0;
 }

@@ -1,5 +1,6 @@
 import {
   CodedError,
+  harmless,
   hopConnected,
   hopLost,
   type InstalledConfig,
@@ -70,15 +71,15 @@ export async function lend(options: LendOptions): Promise<Loan> {
     events: [
       on(hopConnected, ({ hopId, hostKey }) => {
         const hop = byId.get(hopId);
-        // One that this workstation does not know is none of its business.
-        if (hop === undefined) return;
+        // One that this workstation does not know is none of its business, nor a key that it would not sign for.
+        if (hop === undefined || !isKnownKey(hop, hostKey)) return;
         const { user, host, port } = hop;
         emit({ event: "hop.connected", leg: "hop", user, host, port, hostKey: fingerprint(hostKey) });
       }),
       on(hopLost, ({ hopId, error }) => {
         const hop = byId.get(hopId);
         if (hop !== undefined)
-          emit({ event: "warning", message: `${formatHop(hop)}: ${error.message}`, leg: "hop" });
+          emit({ event: "warning", message: `${formatHop(hop)}: ${harmless(error.message)}`, leg: "hop" });
       }),
     ],
   });
@@ -99,6 +100,12 @@ function declare(
     ...{ hopId, user, host, port, publicKeys },
     hostKeys: hostKeys.map((key) => Buffer.from(key, "base64")),
   };
+}
+
+function isKnownKey({ hostKeys, fingerprints }: InstalledHop, hostKey: Uint8Array): boolean {
+  return (
+    hostKeys.includes(Buffer.from(hostKey).toString("base64")) || fingerprints.includes(fingerprint(hostKey))
+  );
 }
 
 /** A host key of which the file has the fingerprint only is known once the host has shown it; the guard then wants its signature. */
