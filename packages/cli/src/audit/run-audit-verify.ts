@@ -1,11 +1,10 @@
 import { knownHostPlaces, stateFolder } from "@farside/orchestrator";
-import { CodedError, harmless, toCodedError } from "@farside/protocol";
+import { CodedError, toCodedError } from "@farside/protocol";
 import { type AuditReport, type ChainHead, verifyAudit } from "@farside/protocol/audit";
 import type { CommandContext } from "../command-context.ts";
 import type { AuditArguments } from "../commands/audit.ts";
 import { exitCodeOf } from "../exit-code.ts";
-import { jsonLine } from "../output/json-line.ts";
-import { LineSink } from "../output/line-sink.ts";
+import { Answer } from "../output/answer.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
 import { describeReport } from "./describe-report.ts";
 import { verifyAgentAudit } from "./verify-agent-audit.ts";
@@ -14,14 +13,14 @@ import { verifyAgentAudit } from "./verify-agent-audit.ts";
 export async function runAuditVerify(argv: AuditArguments, context: CommandContext): Promise<number> {
   const { agent, folder } = argv;
   const people = peopleReporter(argv, context);
-  const answer = new LineSink(context.stdout);
+  const answer = new Answer(context.stdout);
   try {
     const isOnHost = agent !== undefined && folder === undefined;
     const report = isOnHost
       ? await verifyAgentAudit(argv, agent, context, people)
       : await verifyHere(argv, context);
-    if (argv.json === true) answer.write(jsonLine({ ok: report.findings.length === 0, ...report }));
-    else for (const line of describeReport(report)) answer.write(harmless(line, 4096));
+    if (argv.json === true) answer.json({ ok: report.findings.length === 0, ...report });
+    else for (const line of describeReport(report)) answer.line(line);
     const [first] = report.findings;
     if (first !== undefined)
       throw broken(first.says, isOnHost ? `${agent.agent} on ${agent.host}` : report.files[0]);
