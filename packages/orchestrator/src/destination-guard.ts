@@ -25,6 +25,8 @@ export interface DeclaredHop {
   readonly port: number;
   /** Host keys that known_hosts or a pinned fingerprint has for it. */
   readonly hostKeys: readonly Uint8Array[];
+  /** Pinned ones: a key with one of them is declared once it is reported. */
+  readonly fingerprints?: readonly string[] | undefined;
   /** Our keys that may log in there. */
   readonly publicKeys: readonly PublicKey[];
 }

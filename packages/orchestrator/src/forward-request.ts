@@ -32,9 +32,10 @@ export function forwardParams(forward: ForwardRequest): OpenForwardParams {
 
 /** `route` as the agent is told it. */
 export function declarations(route: readonly DeclaredHop[]): OpenForwardParams["route"] {
-  return route.map(({ hopId, user, host, port, hostKeys, publicKeys }) => ({
+  return route.map(({ hopId, user, host, port, hostKeys, fingerprints = [], publicKeys }) => ({
     ...{ hopId, user, host, port },
     hostKeys: [...hostKeys],
+    ...(fingerprints.length > 0 && { fingerprints: [...fingerprints] }),
     publicKeys: publicKeys.map(({ blob }) => blob),
   }));
 }

@@ -4,8 +4,17 @@ import type { DeclaredHop } from "./destination-guard.ts";
 /** Host keys that may be learned while one route is opened: one for each hop, and one more for a host that changes its mind. */
 const MAX_REPORTED_KEYS = 9;
 
+/** Of more kinds, none can be read. */
+const MAX_KEYS_OF_A_HOST = 8;
+
 /** Resolves where a host key that the jump host reports for a hop may be declared too; rejects with why not. */
-export type JudgeHostKey = (hop: DeclaredHop, blob: Uint8Array, signal: AbortSignal) => Promise<void>;
+export type JudgeHostKey = (
+  hop: DeclaredHop,
+  blob: Uint8Array,
+  signal: AbortSignal,
+  /** All that the host has, where it was asked for each; hostile as the blob. */
+  all?: readonly Uint8Array[],
+) => Promise<void>;
 
 /** A route whose host keys may become known while it is used: what the jump host reports is judged, and declared if it may be. */
 export class LearnedRoute {
@@ -39,7 +48,7 @@ export class LearnedRoute {
     const reported = reportedKey(error, this.#hops);
     this.#learned += 1;
     if (reported === undefined || this.#learned > MAX_REPORTED_KEYS) throw error;
-    await this.#judge(reported.hop, reported.blob, this.#signal);
+    await this.#judge(reported.hop, reported.blob, this.#signal, reported.all);
     const declared = { ...reported.hop, hostKeys: [...reported.hop.hostKeys, reported.blob] };
     this.#hops = this.#hops.map((hop) => (hop === reported.hop ? declared : hop));
   }
@@ -48,7 +57,7 @@ export class LearnedRoute {
 /** The key that a failed open reports for a hop of the route, which is known by its address. */
 function reportedKey(error: unknown, route: readonly DeclaredHop[]) {
   if (!isCodedError(error) || !error.code.startsWith("host-key.")) return undefined;
-  const { hostKey, host, port } = error.data ?? {};
+  const { hostKey, hostKeys = "", host, port } = error.data ?? {};
   if (typeof hostKey !== "string") return undefined;
   const blob = Buffer.from(hostKey, "base64");
   const hop = route.find(
@@ -57,5 +66,6 @@ function reportedKey(error: unknown, route: readonly DeclaredHop[]) {
       candidate.port === port &&
       !candidate.hostKeys.some((key) => blob.equals(key)),
   );
-  return hop === undefined ? undefined : { hop, blob };
+  const all = String(hostKeys).split(",", MAX_KEYS_OF_A_HOST).filter(Boolean);
+  return hop === undefined ? undefined : { hop, blob, all: all.map((key) => Buffer.from(key, "base64")) };
 }

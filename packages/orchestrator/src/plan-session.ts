@@ -122,10 +122,10 @@ export async function planSession(
         const { pinned: pins, authorities } = viaOf(via, hopId);
         return { pins, authorities };
       },
-      judgeHostKey: (hop, blob, judgeSignal) =>
+      judgeHostKey: (hop, blob, judgeSignal, all) =>
         judgeReportedKey({
           via: viaOf(via, hop.hopId),
-          blob,
+          ...{ blob, all },
           reportedBy: host,
           hostKeys,
           signal: judgeSignal,

@@ -8,6 +8,8 @@ export interface JudgeOptions {
   readonly via: ViaHop;
   /** The key's blob, as the jump host reports it; hostile. */
   readonly blob: Uint8Array;
+  /** All keys of the host, where it was asked for each; as hostile. */
+  readonly all?: readonly Uint8Array[] | undefined;
   /** `user@host` of the jump host. */
   readonly reportedBy: string;
   readonly hostKeys: HostKeyOptions;
@@ -21,7 +23,7 @@ export interface JudgeOptions {
  * the jump host may have led us to another host.
  */
 export async function judgeReportedKey(options: JudgeOptions): Promise<void> {
-  const { via, blob, reportedBy, hostKeys, signal } = options;
+  const { via, blob, all = [], reportedBy, hostKeys, signal } = options;
   const { hop, config, knownHosts, check, pinned } = via;
   const place = placeOf(config);
   const shown = fingerprint(blob);
@@ -38,7 +40,11 @@ export async function judgeReportedKey(options: JudgeOptions): Promise<void> {
   const fault = await faultOf(() => knownHosts.verify(blob, place));
   if (pinned.length > 0 && fault?.code !== "host-key.revoked") {
     if (pinned.includes(shown)) return;
-    const what = `${reportedBy} reports the host key ${type} ${shown}, which is not the one of --via-host-key`;
+    const named = all.flatMap((key) => keyType(key)?.concat(" ", fingerprint(key)) ?? []);
+    const what =
+      named.length > 1
+        ? `${reportedBy} reports the host keys ${named.join(", ")}, of which none is given with --via-host-key`
+        : `${reportedBy} reports the host key ${type} ${shown}, which is not given with --via-host-key`;
     throw refuse("host-key.changed", what, "Compare the fingerprint with the host's administrator.");
   }
   if (fault === undefined) return;

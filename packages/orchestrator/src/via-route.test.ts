@@ -1,4 +1,5 @@
 import { appendFile, readFile, writeFile } from "node:fs/promises";
+import { fingerprint } from "@farside/ssh";
 import { makeKeyPair, type Sshd, startSshd } from "@farside/ssh/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { deployAndForward, startSession } from "./deploy-and-forward.ts";
@@ -40,7 +41,6 @@ const viaTarget = (more: Partial<ForwardOptions> = {}) =>
 
 const knownHosts = () => readFile(jump.sshd.folder.file("known_hosts"), "utf8");
 const fingerprintOf = async (sshd: Sshd) => {
-  const { fingerprint } = await import("@farside/ssh");
   return fingerprint(sshd.hostKeys[0]?.publicKey.blob ?? new Uint8Array());
 };
 
@@ -118,6 +118,32 @@ describe("a hop of --via", () => {
     await jump.know(target);
     const other = [`127.0.0.1=${await fingerprintOf(jump.sshd)}`];
     expect((await failureOf(viaTarget({ viaHostKeys: other })))?.code).toBe("host-key.changed");
+  });
+
+  it("with several keys is known by the fingerprint of any of them, and the refusal names all", async () => {
+    const kinds = ["ed25519", "ecdsa-256", "rsa-2048"] as const;
+    await using many = await startSshd({ authorizedKeys: [jump.sshd.userKey.line], hostKeys: kinds });
+    const prints = many.hostKeys.map(({ publicKey }) => fingerprint(publicKey.blob));
+    const via = `${many.user}@127.0.0.1:${many.port}`;
+    const stranger = await fingerprintOf(target);
+    const pinned = (list: readonly string[]) => ({ via, viaHostKeys: list.map((one) => `127.0.0.1=${one}`) });
+    const [ed25519 = "", ecdsa = "", rsa = ""] = prints;
+    const logIn = async (given: readonly string[], expected: string) => {
+      const options = viaTarget(pinned(given));
+      await using _session = await deployAndForward(options);
+      expect(eventsNamed(options.events, "hop.connected").at(-1)).toMatchObject({ hostKey: expected });
+      expect(eventsNamed(options.events, "sign")).toHaveLength(1);
+    };
+    await Promise.all([
+      ...prints.map((one) => logIn([one], one)),
+      logIn([rsa, ecdsa], ecdsa),
+      logIn([stranger, rsa], rsa),
+    ]);
+    const failure = await failureOf(viaTarget(pinned([stranger])));
+    expect(failure?.code).toBe("host-key.changed");
+    expect(failure?.message).toContain(
+      `the host keys ssh-ed25519 ${ed25519}, ecdsa-sha2-nistp256 ${ecdsa}, ssh-rsa ${rsa}, of which none is given`,
+    );
   });
 
   it("is asked about, saying that the jump host reports the key, and remembered", async () => {

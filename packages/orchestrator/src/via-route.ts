@@ -57,6 +57,7 @@ export async function resolveViaRoute(options: ViaRouteOptions, jump: HostConfig
           ...{ user: config.user, host: config.hostName, port: config.port },
           // A pinned fingerprint is all that is accepted, whatever known_hosts has besides.
           hostKeys: pins.length === 0 ? known : known.filter((key) => pins.includes(fingerprint(key))),
+          fingerprints: pins,
           publicKeys: [],
         },
         ...{ config, knownHosts, check: checkOf(config, hostKeys) },

@@ -14,6 +14,11 @@ export const bytes = (max: number) =>
     v.check((value) => value.length <= max, `more than ${max} bytes`),
   );
 export const publicKeyBlob = bytes(8192);
+/** `SHA256:…` of keys, as `ssh-keygen -l` prints them. */
+export const fingerprints = v.pipe(
+  v.array(v.pipe(v.string(), v.regex(/^SHA256:[A-Za-z0-9+/]{43}$/))),
+  v.maxLength(64),
+);
 
 /** Where the agent accepts. For `loopback` it binds 127.0.0.1 and, where the host has IPv6, ::1: both or an error. Port 0 takes a free one. */
 export const bindAddress = v.variant("kind", [
@@ -40,6 +45,8 @@ export const hopDeclaration = v.object({
   port,
   /** Public key blobs (RFC 4253, 6.6) that this host may show. None: the key is reported in the failure's `data.hostKey` (base64), and refused. */
   hostKeys: v.pipe(v.array(publicKeyBlob), v.maxLength(64)),
+  /** Of keys that the host may have: of several, one of these is reported. None of them is accepted for that. */
+  fingerprints: v.optional(fingerprints),
   /** Blobs of the identity's keys, offered in this order. */
   publicKeys: v.pipe(v.array(publicKeyBlob), v.minLength(1), v.maxLength(16)),
   connectTimeoutMs: v.optional(v.pipe(count, v.minValue(1))),

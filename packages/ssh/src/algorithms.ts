@@ -51,6 +51,11 @@ export function signatureAlgorithmsOf(keyType: string): readonly string[] {
   return (hostKeyTypes as readonly string[]).includes(keyType) ? [keyType] : [];
 }
 
+/** The types of host keys that sign with one of `algorithms` (of a server's offer), ours first to last. */
+export function hostKeyTypesOf(algorithms: readonly string[]): string[] {
+  return hostKeyTypes.filter((type) => signatureAlgorithmsOf(type).some((name) => algorithms.includes(name)));
+}
+
 /** ssh2's names for its `algorithms` option. */
 export interface OfferedAlgorithms {
   readonly kex: string[];

@@ -215,9 +215,14 @@ export function changedMidway(shown: Buffer, where: string, leg: "jump" | "hop")
   );
 }
 
-/** Verifiers don't know which leg they work for. */
-export function withLeg(error: unknown, leg: "jump" | "hop"): unknown {
+/** A verifier's error with what it does not know: for which leg it worked, and with what the host can sign, in `data.offered`. */
+export function hostKeyFailure(
+  error: unknown,
+  leg: "jump" | "hop",
+  offer: Pick<ServerOffer, "hostKey"> | undefined,
+): unknown {
   if (!(error instanceof CodedError) || error.leg !== undefined) return error;
   const { code, message, hint, data } = error;
-  return new CodedError(code, message, { hint, leg, data, cause: error });
+  const offered = harmless((offer?.hostKey ?? []).join(","), 1000);
+  return new CodedError(code, message, { hint, leg, data: { ...data, offered }, cause: error });
 }

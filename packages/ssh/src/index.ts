@@ -1,5 +1,6 @@
 export type { AlgorithmLimits } from "./algorithms.ts";
 export { ChannelStream } from "./channel-stream.ts";
+export { connectByFingerprint } from "./connect-by-fingerprint.ts";
 export {
   type ChannelOpenOptions,
   type ChannelTarget,

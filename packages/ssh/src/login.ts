@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import { CodedError } from "@farside/protocol";
 import { Client } from "ssh2";
 import { offeredAlgorithms } from "./algorithms.ts";
-import { changedMidway, connectionFailure, type Phase, withLeg } from "./errors-of-ssh2.ts";
+import { changedMidway, connectionFailure, hostKeyFailure, type Phase } from "./errors-of-ssh2.ts";
 import { harmlessLines } from "./harmless-lines.ts";
 import type { HopOptions } from "./hop-options.ts";
 import type { HostKeyPlace } from "./host-key.ts";
@@ -148,7 +148,7 @@ class LoginAttempt {
         this.#serverHostKey = Buffer.from(shown);
         answer(true);
       },
-      (error: unknown) => this.#fail(withLeg(error, leg)),
+      (error: unknown) => this.#fail(hostKeyFailure(error, leg, this.#tap.offer)),
     );
   }
 

@@ -1,5 +1,5 @@
 import { CodedError, type HopDeclaration, isCodedError, type Peer } from "@farside/protocol";
-import { Hop, type Identity, PinnedHostKeys } from "@farside/ssh";
+import { connectByFingerprint, type Hop, type HopOptions, type Identity, PinnedHostKeys } from "@farside/ssh";
 import { delegatedIdentity } from "./delegated-identity.ts";
 import type { ConnectHop } from "./shared-hop.ts";
 
@@ -12,6 +12,8 @@ export interface ConnectHopAsOptions {
   /** Borrowed. */
   readonly identity: Identity;
   readonly hostKeys: PinnedHostKeys;
+  /** Of keys that the host may have: it is asked for each of its keys until there is one of them. Default: none. */
+  readonly fingerprints?: readonly string[] | undefined;
   readonly signal: AbortSignal;
 }
 
@@ -19,20 +21,14 @@ export interface ConnectHopAsOptions {
 export async function connectHopAs(options: ConnectHopAsOptions): Promise<Hop> {
   const { hop, previous, identity, hostKeys, signal } = options;
   const { user, host, port, connectTimeoutMs } = hop;
-  return Hop.connect({
-    user,
-    host,
-    port,
-    leg: "hop",
-    identity,
-    hostKeys,
+  const hopOptions: HopOptions = {
+    ...{ user, host, port, leg: "hop", identity, hostKeys, connectTimeoutMs, signal },
     requireSignature: true,
     dataPath: true,
     authenticationTimeoutMs: AUTHENTICATION_TIMEOUT_MS,
-    connectTimeoutMs,
-    signal,
     ...(previous === undefined ? {} : { dial: (dialSignal) => dialFrom(previous, host, port, dialSignal) }),
-  });
+  };
+  return connectByFingerprint(hopOptions, options.fingerprints);
 }
 
 /**
@@ -61,7 +57,8 @@ export function connectHopThrough(peer: Pick<Peer, "request">): ConnectHop {
     dialled.add(hop);
     const hostKeys = new PinnedHostKeys(hop.hostKeys);
     const identity = delegatedIdentity(hop, peer, onSigning);
-    return connectHopWhenReady({ hop, previous, identity, hostKeys, signal }, { isFirst });
+    const { fingerprints } = hop;
+    return connectHopWhenReady({ hop, previous, identity, hostKeys, fingerprints, signal }, { isFirst });
   };
 }
 

@@ -38,11 +38,12 @@ export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKept
     const hop = find(declaration.hopId);
     if (hop === undefined)
       throw new CodedError("hop.lost", `${declaration.host} is no hop any more`, { leg: "hop" });
-    const hostKeys = new PinnedHostKeys(declaration.hostKeys, hop.fingerprints);
+    const { fingerprints } = hop;
+    const hostKeys = new PinnedHostKeys(declaration.hostKeys, fingerprints);
     const { identity } = hop;
     if (identity.kind !== "attached") {
       return withOwnIdentity(identity, { home, environment: process.env }, (own) =>
-        connectHopAs({ hop: declaration, previous, identity: own, hostKeys, signal }),
+        connectHopAs({ hop: declaration, previous, identity: own, hostKeys, fingerprints, signal }),
       );
     }
     const { peer, publicKeys } = await lent.for(hop.hopId, {
@@ -53,7 +54,7 @@ export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKept
       },
     });
     const delegated = delegatedIdentity({ ...declaration, publicKeys: [...publicKeys] }, peer, onSigning);
-    const options = { hop: declaration, previous, identity: delegated, hostKeys, signal };
+    const options = { hop: declaration, previous, identity: delegated, hostKeys, fingerprints, signal };
     return connectHopWhenReady(options, { isFirst: false });
   };
 }

@@ -4,6 +4,7 @@ import type { AgentBundle } from "../deploy.ts";
 import type { DeclaredHop } from "../destination-guard.ts";
 import { DEFAULTS, type ForwardOptions } from "../forward-options.ts";
 import type { ForwardSpec } from "../forward-spec.ts";
+import type { JudgeHostKey } from "../learned-route.ts";
 import type { RuntimeChoice } from "../runtime/runtime-choice.ts";
 import type { SessionPlan } from "../session-plan.ts";
 import type { SessionFolder } from "../session-store.ts";
@@ -46,7 +47,7 @@ export interface EngineParts {
   readonly takeOver: AgentEngineOptions["forwarding"]["takeOver"];
   /** What is accepted as a hop's host key besides its declared ones. */
   readonly trustOf: (hop: DeclaredHop) => HopTrust;
-  readonly judgeHostKey: (hop: DeclaredHop, blob: Uint8Array, signal: AbortSignal) => Promise<void>;
+  readonly judgeHostKey: JudgeHostKey;
 }
 
 /** The engine that the options ask for. */

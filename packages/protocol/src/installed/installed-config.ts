@@ -1,6 +1,15 @@
 import * as v from "valibot";
 import { MAX_FORWARDS, MAX_HOP_CONNECTIONS, MAX_HOPS } from "../limits.ts";
-import { admission, bindAddress, bindPort, count, name, port, targetAddress } from "../message-parts.ts";
+import {
+  admission,
+  bindAddress,
+  bindPort,
+  count,
+  fingerprints,
+  name,
+  port,
+  targetAddress,
+} from "../message-parts.ts";
 
 /** On the build server, where `~/` is the login's home. */
 const path = v.pipe(v.string(), v.maxLength(4096), v.regex(/^(?:~\/|\/)[^\p{Cc}]*$/u));
@@ -39,7 +48,7 @@ export const installedHop = v.object({
     v.maxLength(64),
   ),
   /** `SHA256:…` of keys that were given by fingerprint. */
-  fingerprints: v.pipe(v.array(v.pipe(v.string(), v.regex(/^SHA256:[A-Za-z0-9+/]{43}$/))), v.maxLength(64)),
+  fingerprints,
 });
 export type InstalledHop = v.InferOutput<typeof installedHop>;
 

@@ -117,7 +117,10 @@ function destination({ user, host, port }: DeclaredHop): string[] {
 function hostKeyAlgorithms({ hostKeys, pins, authorities }: SshHop): string[] {
   if (authorities !== undefined) return [];
   const types = hostKeys.map((blob) => parsePublicKey(blob).type);
-  const known = KEY_ALGORITHMS.filter(([type]) => pins.length > 0 || types.includes(type));
+  const isKnown = ([type]: (typeof KEY_ALGORITHMS)[number]) => types.includes(type);
+  // Of which type a pinned key is, nobody knows.
+  const others = pins.length === 0 ? [] : KEY_ALGORITHMS.filter((entry) => !isKnown(entry));
+  const known = [...KEY_ALGORITHMS.filter(isKnown), ...others];
   return [`HostKeyAlgorithms=${known.map(([, algorithms]) => algorithms).join(",")}`];
 }
 
