@@ -159,6 +159,28 @@ describeLab("nothing is left on the jump host", () => {
     await expectNothingLeft(lab.jump, 1_000);
   });
 
+  test("`farside teardown` says how long it may take, and whoever does not wait for it leaves it going; once more, it ends at once", async () => {
+    await using farside = await start("--grace", "60", "--name", "slow");
+    const client = await holdConnection(lab.jump, 4444);
+    const started = performance.now();
+    const waiting = lab.workstation.spawn(["node", cliPath, "teardown", "slow"]);
+    await waitFor(() => waiting.stderr.includes("its open connections have up to 60 s"), {
+      ...{ what: "the grace", detail: () => waiting.stderr },
+    });
+    await waiting.signal("SIGINT");
+    expect((await waiting.exit).code).toBe(130);
+    expect(waiting.stderr).toMatch(
+      /error\[canceled\]: tearing down slow: .*it goes on.*60 s\nhint: .*once more/,
+    );
+    expect([farside.process.hasEnded, client.hasEnded]).toEqual([false, false]);
+    const again = await lab.workstation.exec(["node", cliPath, "teardown", "--json", "slow"]);
+    expect([again.code, JSON.parse(again.stdout)]).toEqual([0, expect.objectContaining({ clean: true })]);
+    expect(performance.now() - started).toBeLessThan(20_000);
+    expect((await farside.exit).code, farside.transcript).toBe(0);
+    await client.exit;
+    await expectNothingLeft(lab.jump, 1_000);
+  });
+
   test("no process of the login creates a file or opens one for writing", async () => {
     const trace = await Trace.ofLoginsTo(lab, lab.jump);
     const farside = runFarside(lab, mainJob());

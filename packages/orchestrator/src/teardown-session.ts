@@ -15,6 +15,8 @@ import { tracesOf } from "./traces.ts";
 /** Beyond the session's grace, how long its orchestrator may take to tear down. */
 const TEARDOWN_MARGIN_MS = 15_000;
 const POLL_INTERVAL_MS = 50;
+/** An end without open relays is over by then. */
+const TELL_GRACE_AFTER_MS = 1_000;
 
 export interface TeardownOptions {
   /** Default `stateFolder()`. */
@@ -23,13 +25,15 @@ export interface TeardownOptions {
   readonly timeoutMs?: number | undefined;
   /** Logs in to the jump host of a session whose orchestrator is dead, to look and to end what is left. Without it, nobody looks. */
   readonly connect?: ((session: StoredSession, signal: AbortSignal) => Promise<JumpChain>) | undefined;
+  /** Hears, where the end takes longer than a moment, how long the session's open relays have. */
+  readonly onGrace?: ((graceMs: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
  * Ends a session of this workstation and says what is left of it. A live orchestrator gets SIGTERM and tears down itself; for a dead
  * one, its jump host is looked at where that is possible, and an agent that goes on there is ended, its open relays within the session's grace. Idempotent while something is left; once nothing is, the
- * session is gone. Rejects with `session.not-found` or `timeout`.
+ * session is gone. Rejects with `session.not-found`, `timeout`, or, where `signal` ends the wait for a live orchestrator, `canceled`: that one goes on with it.
  */
 export async function teardownSession(name: string, options: TeardownOptions = {}): Promise<Receipt> {
   const root = options.stateFolder ?? stateFolder();
@@ -58,14 +62,23 @@ async function stopLive({ record }: StoredSession, root: string, options: Teardo
     },
   );
   const limit = deadline(timeoutMs, () => late, { signal: options.signal });
+  const telling = setTimeout(() => options.onGrace?.(graceMs), TELL_GRACE_AFTER_MS);
   try {
     process.kill(pid, "SIGTERM");
     while (await isRunning(record)) await wait(POLL_INTERVAL_MS, undefined, { signal: limit.signal });
   } catch (error) {
+    if (options.signal?.aborted === true) {
+      throw new CodedError(
+        "canceled",
+        `tearing down ${name}: nobody waits for it any more, and it goes on: its open connections have ${graceMs / 1000} s`,
+        { hint: `farside teardown ${name} once more ends them at once.`, cause: error },
+      );
+    }
     limit.signal.throwIfAborted();
     // It ended by itself in between.
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   } finally {
+    clearTimeout(telling);
     limit.release();
   }
   const after = await readSession(root, name);

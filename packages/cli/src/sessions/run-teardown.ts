@@ -73,8 +73,10 @@ async function endOne(
   people: PeopleReporter,
   { interrupts }: CommandContext,
 ): Promise<number> {
+  const onGrace = (graceMs: number) =>
+    people.step(`ending ${name}: its open connections have up to ${graceMs / 1000} s`);
   try {
-    const receipt = await teardownSession(name, options);
+    const receipt = await teardownSession(name, { ...options, onGrace });
     tell(receipt);
     return receipt.clean ? 0 : LEFTOVERS_EXIT_CODE;
   } catch (error) {
