@@ -15,6 +15,10 @@ describe("offeredAlgorithms", () => {
     expect(names.filter((name) => /sha1|md5|cbc|zlib|arcfour|dss|^ssh-rsa$/iu.test(name))).toEqual([]);
   });
 
+  test("offers no key exchange whose prime the server chooses: testing it would stop everything for a minute", () => {
+    expect(offeredAlgorithms([]).kex.filter((name) => /group-exchange/u.test(name))).toEqual([]);
+  });
+
   test("keeps our order within what configuration allows", () => {
     const { cipher } = offeredAlgorithms([], {
       ciphers: ["aes256-ctr", "aes256-gcm@openssh.com", "3des-cbc"],

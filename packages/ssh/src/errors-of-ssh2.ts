@@ -88,6 +88,10 @@ function isMarker(name: string): boolean {
   return /^(?:ext-info-|kex-strict-)/u.test(name);
 }
 
+function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
 function negotiationFailure(
   error: unknown,
   where: string,
@@ -99,13 +103,15 @@ function negotiationFailure(
   const [, what, list] = row;
   const names = (offer?.[list] ?? []).filter((name) => !isMarker(name));
   const isPostQuantumOnly = list === "kex" && names.length > 0 && names.every(isPostQuantum);
+  // The jump host's own ssh speaks what this one does not.
+  const instead = list === "kex" && leg === "hop" ? "use --engine openssh, or " : "";
   return new CodedError(
     "hop.handshake-failed",
     `connecting to ${where}: no common ${what}; the host offers ${harmless(names.join(", "), 400) || "none"}`,
     {
       hint: isPostQuantumOnly
-        ? `The host allows post-quantum key exchange only; ${leg === "hop" ? "use --engine openssh, or " : ""}add curve25519-sha256 to KexAlgorithms in its sshd_config.`
-        : `Allow a modern ${what} in the host's sshd_config.`,
+        ? `The host allows post-quantum key exchange only; ${instead}add curve25519-sha256 to KexAlgorithms in its sshd_config.`
+        : capital(`${instead}allow a modern ${what} in the host's sshd_config.`),
       leg,
       data: { offered: names.join(",").slice(0, 1000) },
       cause: error,

@@ -7,7 +7,7 @@ const maxGreetingBytes = 16 * 1024;
 const maxPacketBytes = 35_000;
 const maxPackets = 64;
 
-const message = { kexInit: 20, newKeys: 21, kexReply: 31, groupExchangeReply: 33 } as const;
+const message = { kexInit: 20, newKeys: 21, kexReply: 31 } as const;
 
 /** The algorithms that the server named in its KEXINIT (RFC 4253, 7.1). */
 export interface ServerOffer {
@@ -86,7 +86,6 @@ export class KexTap {
         this.offer ??= parseOffer(payload);
         return;
       case message.kexReply:
-      case message.groupExchangeReply:
         this.proof = parseReply(payload) ?? this.proof;
     }
   }
@@ -102,7 +101,7 @@ export class KexTap {
   }
 }
 
-/** K_S, the server's ephemeral key and its signature; undefined for 31 of a group exchange, which is two numbers. */
+/** K_S, the server's ephemeral key and its signature; undefined for what is something else. */
 function parseReply(payload: Buffer): KeyExchangeProof | undefined {
   try {
     const reader = new WireReader(payload.subarray(1));
