@@ -5,6 +5,7 @@ export {
   type ChannelOpenOptions,
   type ChannelTarget,
   DataPath,
+  EarlyRead,
   type FastChannel,
   type FastRelay,
   isReset,

@@ -21,8 +21,9 @@ async function exchange(target: Target, question: string | Buffer): Promise<Buff
   await using front = await serveTcp((socket) => socket.pause());
   const client = await connect({ host: "127.0.0.1", port: front.port });
   const accepted = await front.first;
-  const relay = (await target.dial(never)).join(accepted);
+  // As a forward does: what is said before the target is connected goes along.
   client.end(question);
+  const relay = (await target.dial(never, accepted)).join(accepted);
   const answer = await readAll(client);
   expect(await relay.closed).toEqual({ reason: "end" });
   return answer;
