@@ -71,6 +71,23 @@ describe("a session's folder", () => {
     await folder.finish({}, true);
   });
 
+  it("asks for what changes often when it is written, at the end too", async () => {
+    const folder = await create("a", { intervalMs: 10 });
+    let totalRelays = 0;
+    let asked = 0;
+    const count = () => {
+      asked += 1;
+      return { totalRelays };
+    };
+    for (totalRelays = 1; totalRelays < 50; totalRelays += 1) folder.updateLate(count);
+    await expect.poll(async () => (await readSession(root, "a"))?.record.totalRelays).toBe(50);
+    expect(asked).toBe(1);
+    totalRelays = 51;
+    folder.updateLate(count);
+    await folder.finish({ phase: "closed" }, false);
+    expect((await readSession(root, "a"))?.record.totalRelays).toBe(51);
+  });
+
   it("stays with its receipt where something is left", async () => {
     const folder = await create("a");
     const receipt = { session: "a", host: "h", processes: ["p"], listeners: [], files: [], clean: false };

@@ -84,6 +84,8 @@ export interface StoredSession {
 export class SessionFolder {
   readonly path: string;
   #record: SessionRecord;
+  /** What is put into the record when it is next written. */
+  #late: (() => Partial<SessionRecord>) | undefined;
   #undo: UndoEntry[] = [];
   #writing: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -154,6 +156,17 @@ export class SessionFolder {
   update(changes: Partial<SessionRecord>): void {
     if (this.#isFinished) return;
     this.#record = { ...this.#record, ...changes };
+    this.#saveSoon();
+  }
+
+  /** As `update`, for what changes thousands of times a second: `changes` is called when the record is written. */
+  updateLate(changes: () => Partial<SessionRecord>): void {
+    if (this.#isFinished) return;
+    this.#late = changes;
+    this.#saveSoon();
+  }
+
+  #saveSoon(): void {
     this.#timer ??= setTimeout(() => this.#save(), this.#intervalMs);
   }
 
@@ -171,6 +184,7 @@ export class SessionFolder {
     this.#isFinished = true;
     clearTimeout(this.#timer);
     await this.#writing;
+    this.#takeLate();
     this.#record = { ...this.#record, ...changes };
     try {
       if (isClean) await rm(this.path, { recursive: true, force: true });
@@ -192,7 +206,13 @@ export class SessionFolder {
     });
   }
 
+  #takeLate(): void {
+    if (this.#late !== undefined) this.#record = { ...this.#record, ...this.#late() };
+    this.#late = undefined;
+  }
+
   async #write(): Promise<void> {
+    this.#takeLate();
     const file = join(this.path, "session.json");
     await writeFile(`${file}.new`, `${JSON.stringify(this.#record, undefined, 2)}\n`, { mode: 0o600 });
     await rename(`${file}.new`, file);

@@ -287,8 +287,11 @@ export class Session implements AsyncDisposable {
 
   readonly #emit = (event: SessionEventDraft): void => {
     this.#log.emit(event);
-    if (!event.event.startsWith("relay.")) return;
+    if (event.event.startsWith("relay.")) this.#plan.folder.updateLate(this.#recordedCounters);
+  };
+
+  readonly #recordedCounters = () => {
     const { refusedRelays: _, ...counters } = this.counters;
-    this.#plan.folder.update(counters);
+    return counters;
   };
 }

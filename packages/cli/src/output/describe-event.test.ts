@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { describeEvent, describeReceipt } from "./describe-event.ts";
+import { describeEvent, describeReceipt, isDetail } from "./describe-event.ts";
 
 const at = "2026-01-01T00:00:00.000Z";
 const receipt = {
@@ -76,6 +76,8 @@ describe("describeEvent", () => {
       durationMs: 120,
     } as const;
     expect(describeEvent({ ...close, reason: "end" })?.level).toBe("debug");
+    expect(isDetail({ ...close, reason: "end" })).toBe(true);
+    expect(isDetail({ ...close, reason: "error" })).toBe(false);
     const failed = describeEvent({
       ...close,
       reason: "error",

@@ -22,6 +22,11 @@ const warning = (text: string, hint?: string): Description => ({
   hint,
 });
 
+/** Whether `event` is told at debug level alone. There may be thousands a second, and most are not put into words. */
+export function isDetail(event: SessionEvent): boolean {
+  return event.event === "relay.open" || (event.event === "relay.close" && event.reason !== "error");
+}
+
 /** What people read for `event`; `undefined` for what another line says already. */
 export function describeEvent(event: SessionEvent): Description | undefined {
   switch (event.event) {

@@ -1,7 +1,7 @@
 import { type CodedError, harmless, type SessionEvent } from "@farside/protocol";
 import { hintFor } from "@farside/protocol/remedies";
 import picocolors from "picocolors";
-import { type Description, describeEvent, type LogLevel } from "./describe-event.ts";
+import { type Description, describeEvent, isDetail, type LogLevel } from "./describe-event.ts";
 import type { LineSink } from "./line-sink.ts";
 import { LiveLine, type LiveTerminal } from "./live-line.ts";
 import { emptyTally, tallyAfter, tallyText } from "./relay-tally.ts";
@@ -44,7 +44,7 @@ export class PeopleReporter implements Reporter {
   }
 
   event(event: SessionEvent): void {
-    const description = describeEvent(event);
+    const description = isDetail(event) && !this.#shows("debug") ? undefined : describeEvent(event);
     if (event.event === "ready") this.#isReady = true;
     // What was being done is done.
     if (["ready", "receipt", "error"].includes(event.event)) this.#live?.rest();

@@ -2,7 +2,6 @@ import { mkdir } from "node:fs/promises";
 import { appendLines, type TimedEntry } from "./append-lines.ts";
 import { AuditFiles } from "./audit-files.ts";
 import { type AuditEntry, type ChainHead, MAX_LINE_BYTES } from "./audit-line.ts";
-import { canonicalJson } from "./canonical-json.ts";
 import { withFileLock } from "./file-lock.ts";
 
 const MAX_FILE_BYTES = 16 * 1024 * 1024;
@@ -138,7 +137,8 @@ export class AuditTrail implements AsyncDisposable {
 
 /** Nothing of a host may make a line that nobody can read any more. */
 function bounded(entry: AuditEntry): AuditEntry {
-  return canonicalJson(entry).length <= MAX_ENTRY_CHARACTERS
+  // As long as its canonical form, and much sooner had.
+  return JSON.stringify(entry).length <= MAX_ENTRY_CHARACTERS
     ? entry
     : { event: entry.event, omitted: "it was too long" };
 }
