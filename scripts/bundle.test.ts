@@ -116,6 +116,17 @@ describe("the agent's bundle", () => {
     for (const [, { bytesInOutput }] of found) expect(bytesInOutput).toBeLessThan(250);
   });
 
+  test("has nothing of ssh2 that reads private keys or needs a native module; one with key files has", async () => {
+    const has = async (name: string) => {
+      const text = await readFile(`${folder}${name}.cjs`, "utf8");
+      return ["BEGIN OPENSSH PRIVATE KEY", "AESGCMCipherBinding=class", "AESGCMCipherNative=class"].map(
+        (each) => text.includes(each),
+      );
+    };
+    expect(await has("agent")).toEqual([false, false, true]);
+    expect(await has("installed-agent")).toEqual([true, true, true]);
+  });
+
   test("can be read where a stack points to", async () => {
     const lines = (await readFile(`${folder}agent.cjs`, "utf8")).split("\n");
     const long = lines.filter((line) => line.length > MAX_LINE);

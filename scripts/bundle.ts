@@ -10,7 +10,12 @@ import { brotliCompressSync, constants } from "node:zlib";
 import { type BundleManifest, type BundleName, bundleNames } from "@farside/agent/bundle";
 import { build, type Metafile } from "esbuild";
 import { bundleCommandLine } from "./bundle-cli.ts";
-import { LEFT_OUT, withoutNativeModules, withoutUnusedModules } from "./left-out-modules.ts";
+import {
+  LEFT_OUT,
+  withoutNativeModules,
+  withoutUnusedModules,
+  withoutUnusedParts,
+} from "./left-out-modules.ts";
 
 /** Oldest Node.js that runs the agent. */
 const AGENT_TARGET = "node18.18";
@@ -72,7 +77,12 @@ export async function bundleAgent(
     legalComments: "none",
     banner: { js: BANNER },
     define: { "import.meta.url": "farsideModuleUrl", FARSIDE_VERSION: JSON.stringify(version) },
-    plugins: [withoutNativeModules, withoutUnusedModules(LEFT_OUT)],
+    plugins: [
+      withoutNativeModules,
+      withoutUnusedModules(LEFT_OUT),
+      // An installed one may have a key file.
+      ...(name === "installed-agent" ? [] : [withoutUnusedParts]),
+    ],
     logLevel: "silent",
   });
   const file = Buffer.from(outputFiles[0]?.contents ?? []);

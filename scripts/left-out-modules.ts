@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import type { Plugin } from "esbuild";
 
 /**
@@ -30,6 +31,60 @@ export function withoutUnusedModules(leftOut: Readonly<Record<string, string>>):
       });
     },
   };
+}
+
+/** A part of a module that the agent never runs: from a text of it that is there once up to the next `to`. */
+interface Cut {
+  readonly from: string;
+  readonly to: string;
+  readonly instead?: string;
+}
+
+const classOf = (name: string): Cut => ({ from: `class ${name} {`, to: "\nclass " });
+
+/** Of ssh2: how it reads and writes private keys, and its ciphers for a native module that is not there. */
+const CUTS: Readonly<Record<string, readonly Cut[]>> = {
+  "ssh2/lib/protocol/keyParser.js": [
+    { from: "const genOpenSSLRSAPriv = ", to: "\nfunction genOpenSSLDSAPub(" },
+    { from: "function genOpenSSLDSAPriv(", to: "\nfunction " },
+    { from: "function genOpenSSLEdPriv(", to: "\nfunction " },
+    { from: "function genOpenSSLECDSAPriv(", to: "\nconst BaseKey = " },
+    {
+      from: "function OpenSSH_Private(",
+      to: "\nfunction OpenSSH_Public(",
+      instead:
+        "const OpenSSH_Private = { parse: () => null }, OpenSSH_Old_Private = OpenSSH_Private, PPK_Private = OpenSSH_Private;",
+    },
+  ],
+  "ssh2/lib/protocol/crypto.js": [
+    ...["ChaChaPolyCipherBinding", "AESGCMCipherBinding", "GenericCipherBinding"].map(classOf),
+    ...["ChaChaPolyDecipherBinding", "AESGCMDecipherBinding"].map(classOf),
+    { from: "class GenericDecipherBinding {", to: "\nfunction ivIncrement(" },
+  ],
+};
+
+/** Cuts the parts of ssh2 out of a bundle that no agent without a key of its own runs; fails where ssh2 has changed. */
+export const withoutUnusedParts: Plugin = {
+  name: "without-unused-parts",
+  setup(setup) {
+    for (const [file, cuts] of Object.entries(CUTS)) {
+      const filter = new RegExp(
+        `[\\\\/]node_modules[\\\\/]${file.replaceAll("/", "[\\\\/]").replaceAll(".", "\\.")}$`,
+      );
+      setup.onLoad({ filter }, async ({ path }) => ({
+        contents: cuts.reduce(cutOut, await readFile(path, "utf8")),
+        loader: "js",
+      }));
+    }
+  },
+};
+
+function cutOut(source: string, { from, to, instead = "" }: Cut): string {
+  const start = source.indexOf(from);
+  const end = source.indexOf(to, start);
+  const isOnce = start >= 0 && end >= 0 && !source.includes(from, start + 1);
+  if (!isOnce) throw new Error(`ssh2 has changed: from "${from}" to "${to}" is not to be found`);
+  return source.slice(0, start) + instead + source.slice(end);
 }
 
 /**
