@@ -4,13 +4,17 @@ import ClosingLineReporter from "./closing-line-reporter.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
-const moduleOf = (states: readonly string[], errors: readonly unknown[] = [], flaky = false) =>
+const moduleOf = (states: readonly string[], errors: readonly unknown[] = [], flaky = false, note?: string) =>
   ({
     relativeModuleId: "a.test.ts",
     errors: () => errors,
     children: {
       allTests: () =>
-        states.map((state) => ({ fullName: "b", result: () => ({ state }), diagnostic: () => ({ flaky }) })),
+        states.map((state) => ({
+          fullName: "b",
+          result: () => ({ state, note }),
+          diagnostic: () => ({ flaky }),
+        })),
     },
   }) as unknown as TestModule;
 
@@ -40,5 +44,11 @@ test("a file that can't be loaded and an error outside of every test are failure
 test("a test that passed at its second try only is named before it", () => {
   expect(closingLine([moduleOf(["passed"], [], true)])).toBe(
     "flaky, passed at the second try: a.test.ts > b\n1 passed, 0 failed, 0 skipped\n",
+  );
+});
+
+test("a test that was skipped for a reason is named with it", () => {
+  expect(closingLine([moduleOf(["skipped"], [], false, "nobody to ask"), moduleOf(["skipped"])])).toBe(
+    "skipped: a.test.ts > b: nobody to ask\n0 passed, 0 failed, 2 skipped\n",
   );
 });
