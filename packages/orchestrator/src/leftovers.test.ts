@@ -10,7 +10,14 @@ import { CodedError } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newNonce, RUN_VARIABLE } from "./bootstrap.ts";
-import { type LookMode, lookForLeftovers, parseLook, type Traces } from "./leftovers.ts";
+import {
+  EVERY_RUN,
+  EVERY_SESSION,
+  type LookMode,
+  lookForLeftovers,
+  parseLook,
+  type Traces,
+} from "./leftovers.ts";
 import { LOOK_TIMEOUT_MS, makeReceipt } from "./receipt.ts";
 
 let home: string;
@@ -82,6 +89,19 @@ async function connectMany(port: number, count: number): Promise<Socket[]> {
   }
   return clients;
 }
+
+it("has the mark of no agent in its own command line, or a look for all would end itself", async () => {
+  let asked = "";
+  const exec = async (command: string) => {
+    asked = command;
+    throw new Error("enough");
+  };
+  const traces = { nonce: EVERY_RUN, ports: [1], sockets: ["/x"], controls: [EVERY_SESSION] };
+  const look = lookForLeftovers({ exec }, traces, "kill", AbortSignal.timeout(1_000));
+  await expect(look).rejects.toThrow("enough");
+  expect(asked).toContain("farside-look:");
+  expect(asked).not.toContain(EVERY_RUN);
+});
 
 describe("the look at a host", () => {
   it.each(["/bin/sh", "/bin/bash", "/usr/bin/zsh", "/usr/bin/fish", "/usr/bin/tcsh", "/usr/bin/ksh"])(

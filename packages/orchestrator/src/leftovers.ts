@@ -46,14 +46,14 @@ export type LookMode = "look" | "end" | "kill";
  * `$1$2` marks the processes, `$3$4` this script's output, `$5` has the ports in hex, as alternatives, `$6` the mode, `$7` how many
  * paths there are (those come on stdin, where any character may stand), `$8` whether a runtime is looked for, `$9` the sessions whose control
  * sockets are, or all. Then agents that are installed are let be: their marks stand in their records. Processes are recognised by command line or environment, and only the login's own count:
- * a command line can be read and imitated by everybody. grep gets the mark on stdin, else it would find itself. It also
+ * a command line can be read and imitated by everybody. No mark stands in this script as it is looked for, and grep gets it on stdin, else it would find itself. It also
  * reads the tables of connections: a shell that does (bash) goes back for each line of thousands, which takes it minutes.
  * A port or socket that another agent holds (`others`) is that one's: it may have taken it over.
  */
 const SCRIPT = onOneLine(`
 PATH=\${PATH:+$PATH:}/usr/bin:/bin; run=$1$2; mark=$3$4; ports=$5; mode=$6; me=$(id -u); seen=" ";
 others() {
-  for e in $(grep -lsF ${RUN_VARIABLE}= /proc/[0-9]*/environ); do
+  for e in $(grep -ls "${RUN_VARIABLE}[=]" /proc/[0-9]*/environ); do
     d=\${e%/environ};
     case $seen in *" \${d#/proc/} "*) continue ;; esac;
     if [ -O "$d" ] && ls -l "$d/fd" 2>/dev/null | grep -qF "socket:[$1]"; then return 0; fi;
