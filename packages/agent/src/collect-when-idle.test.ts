@@ -58,5 +58,5 @@ test("V8 collects", async () => {
   registry.register({}, undefined);
   using garbage = new CollectWhenIdle({ quietMs: 1 });
   burst(garbage, 300);
-  await vi.waitFor(() => expect(isGone).toBe(true));
+  await expect.poll(() => isGone).toBe(true);
 });

@@ -117,16 +117,14 @@ test("an agent whose lease expires ends the SSH login that it runs in", async ()
     ...login,
     `exec ${command.map(quoted).join(" ")}`,
   ];
-  await using agent = await AgentProcess.start({ bundle: shared.bundle, wrap, hello: { leaseMs: 1000 } });
+  await using agent = await AgentProcess.start({ bundle: shared.bundle, wrap, hello: { leaseMs: 2500 } });
   const parent = Number(
     /^PPid:\s+(\d+)/m.exec(await readFile(`/proc/${agent.hello.pid}/status`, "utf8"))?.[1],
   );
   expect(await readFile(`/proc/${parent}/cmdline`, "utf8")).toMatch(/^sshd(-session)?: /);
   // 69 would be the agent's own exit code: that the login was cut is what 255 says.
   expect(await agent.exit()).toEqual([255, null]);
-  await expect
-    .poll(() => [isRunning(parent), isRunning(agent.hello.pid)], { timeout: 5000 })
-    .toEqual([false, false]);
+  await expect.poll(() => [isRunning(parent), isRunning(agent.hello.pid)]).toEqual([false, false]);
 });
 
 /** A process that has ended may still wait for its parent. */

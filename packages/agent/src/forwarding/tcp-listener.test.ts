@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import net from "node:net";
+import { freePort } from "@farside/ssh/testing";
 import { describe, expect, test } from "vitest";
 import { hasOtherUsers, NOBODY, runAs } from "../testing/other-user.ts";
 import { connect, serveTcp } from "../testing/tcp.ts";
@@ -11,11 +12,6 @@ const loopback = (port: number) => ({ kind: "loopback", port }) as const;
 
 function endpoints(bound: readonly object[]): [string, number][] {
   return (bound as readonly { address: string; port: number }[]).map(({ address, port }) => [address, port]);
-}
-
-async function freePort(): Promise<number> {
-  await using server = await serveTcp();
-  return server.port;
 }
 
 describe("a listener on localhost", () => {

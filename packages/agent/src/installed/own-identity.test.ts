@@ -1,10 +1,17 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { describeInstalled, type InstalledForward } from "@farside/protocol";
-import { makeKeyPair, type Sshd, startSshAgent, startSshd, temporaryFolder } from "@farside/ssh/testing";
+import {
+  freePort,
+  makeKeyPair,
+  type Sshd,
+  startSshAgent,
+  startSshd,
+  temporaryFolder,
+} from "@farside/ssh/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type BuiltBundle, buildBundle } from "../testing/build-bundle.ts";
-import { freePort, InstalledUnderTest, keptConfig, keptForward } from "../testing/installed-process.ts";
+import { InstalledUnderTest, keptConfig, keptForward } from "../testing/installed-process.ts";
 import { connect, readAll, serveTcp, type TestServer } from "../testing/tcp.ts";
 import { withOwnIdentity } from "./own-identity.ts";
 
@@ -17,7 +24,7 @@ beforeAll(async () => {
     serveTcp((socket) => socket.pipe(socket)),
     startSshd(),
   ]);
-}, 60_000);
+});
 afterAll(async () => {
   for (const each of [bundle, echo, sshd]) await each[Symbol.asyncDispose]();
 });
@@ -58,7 +65,7 @@ describe("an installed agent whose hop is logged in to with the host's own ssh-a
     };
     const fails = (code: string, says: RegExp) =>
       expect
-        .poll(state, { timeout: 20_000 })
+        .poll(state)
         .toMatchObject({ lastError: { code, leg: "hop", message: expect.stringMatching(says) } });
 
     const first = await startSshAgent(socketPath);
@@ -77,7 +84,7 @@ describe("an installed agent whose hop is logged in to with the host's own ssh-a
     await using second = await startSshAgent(socketPath);
     await second.add(sshd.userKey.path);
     // Nobody has to come for that.
-    await expect.poll(state, { timeout: 20_000 }).toMatchObject({ phase: "open" });
+    await expect.poll(state).toMatchObject({ phase: "open" });
     expect(await answer(port)).toBe("hello");
 
     await second.add("-D");
@@ -86,7 +93,7 @@ describe("an installed agent whose hop is logged in to with the host's own ssh-a
     await second.add((await makeKeyPair(folder.file("other"))).path);
     await fails("hop.auth-refused", /keys offered: ssh-ed25519 SHA256:/);
     await second.add(sshd.userKey.path);
-    await expect.poll(() => answer(port), { timeout: 20_000 }).toBe("hello");
+    await expect.poll(() => answer(port)).toBe("hello");
     await expect.poll(state).toMatchObject({ phase: "open" });
   }, 90_000);
 });

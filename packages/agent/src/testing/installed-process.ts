@@ -144,13 +144,3 @@ export function keptForward(
 export function keptConfig(...forwards: InstalledForward[]): InstalledConfig {
   return { version: 1, name: "agent", forwards };
 }
-
-/** A port that nothing listens on, for a moment at least. */
-export async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as net.AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}

@@ -1,7 +1,7 @@
 import { abortable, deadline } from "@farside/protocol";
 
 /** Longest wait for anything in these tests. */
-const WAIT_MS = 10_000;
+const WAIT_MS = 20_000;
 
 /** `promise`, or a failure that says what was missing. */
 export async function within<T>(promise: Promise<T>, missing: () => string, ms = WAIT_MS): Promise<T> {

@@ -1,6 +1,7 @@
 export { type BlackHole, blackHole } from "./black-hole.ts";
 export { describeIdentity, type IdentityUnderTest } from "./describe-identity.ts";
 export { failureOf } from "./failure-of.ts";
+export { freePort } from "./free-port.ts";
 export { fuzzTargets } from "./fuzz-targets.ts";
 export { hopOptionsFor } from "./hop-options-for.ts";
 export { hostCertificate } from "./host-certificate.ts";
