@@ -3,7 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 export interface WaitOptions {
   /** Named in the error when the deadline passes. */
   readonly what: string;
-  /** 10,000 where left out. */
+  /** 20,000 where left out. */
   readonly withinMs?: number;
   /** 20 where left out. Only for state that gives no event. */
   readonly everyMs?: number;
@@ -16,7 +16,7 @@ export async function waitFor<T>(
   probe: () => Promise<T | undefined | null | false> | T | undefined | null | false,
   options: WaitOptions,
 ): Promise<T> {
-  const { what, withinMs = 10_000, everyMs = 20, detail } = options;
+  const { what, withinMs = 20_000, everyMs = 20, detail } = options;
   const deadline = performance.now() + withinMs;
   for (;;) {
     const answer = await probe();
