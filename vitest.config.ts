@@ -11,6 +11,14 @@ const fromSource = {
 /** A race is a bug, and the report names each; but one must not hide what else a run in CI has to say. */
 const retry = process.env["CI"] === undefined ? 0 : 1;
 
+/** Deadlines only tell what hangs: each leaves room for processes that start on a busy machine. A poll's own would be a second. */
+const common = {
+  retry,
+  expect: { requireAssertions: true, poll: { timeout: 20_000, interval: 20 } },
+  testTimeout: 60_000,
+  hookTimeout: 120_000,
+};
+
 export default defineConfig({
   test: {
     // Most tests wait for other processes: more workers than cores keep the cores busy.
@@ -21,25 +29,18 @@ export default defineConfig({
       {
         ...fromSource,
         test: {
+          ...common,
           name: "unit",
           include: ["packages/*/src/**/*.test.ts", "scripts/**/*.test.ts", "bench/src/**/*.test.ts"],
-          retry,
-          expect: { requireAssertions: true },
-          testTimeout: 20_000,
-          // Many make a bundle or keys first, and on a busy machine that takes its time.
-          hookTimeout: 60_000,
         },
       },
       {
         ...fromSource,
         test: {
+          ...common,
           name: "e2e",
           include: ["test/**/*.e2e.test.ts"],
-          retry,
-          expect: { requireAssertions: true },
           globalSetup: ["test/support/global-setup.ts"],
-          testTimeout: 60_000,
-          hookTimeout: 60_000,
         },
       },
     ],

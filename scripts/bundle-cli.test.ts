@@ -27,7 +27,7 @@ beforeAll(async () => {
   await symlink(`${root}node_modules`, `${base}/node_modules`);
   await bundleAgents(folder);
   metafile = await bundleCommandLine({ agentFolder: folder, folder });
-}, 60_000);
+});
 afterAll(() => rm(base, { recursive: true, force: true }));
 
 const farside = (...args: string[]) => run(process.execPath, [`${folder}${BUNDLE_FILE}`, ...args]);

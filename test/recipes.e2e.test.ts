@@ -87,7 +87,7 @@ describe("docs/recipes.md", () => {
       said,
     ).toEqual(results.map(() => 0));
     expect(said).toMatch(/^signed$/m);
-    await expectNothingLeft(lab.jump, 5_000);
+    await expectNothingLeft(lab.jump);
   });
 
   test.each(Object.keys(commands))(
@@ -97,7 +97,7 @@ describe("docs/recipes.md", () => {
       const results = await runAll(commands[heading] ?? []);
       expect(results.some(({ code }) => code !== 0)).toBe(true);
       if (always.includes(heading)) expect(results.at(-1)?.code).toBe(0);
-      await expectNothingLeft(lab.jump, 5_000);
+      await expectNothingLeft(lab.jump);
     },
   );
 
@@ -128,6 +128,6 @@ describe("docs/recipes.md", () => {
       last.map(() => [0, ""]),
     );
     await lab.jump.exec(["pkill", "-f", "^sleep 300"]);
-    await expectNothingLeft(lab.jump, 8_000);
+    await expectNothingLeft(lab.jump);
   });
 });

@@ -28,7 +28,7 @@ describe("a forward until Ctrl-C", () => {
     expect(await roundTrip(portOf(ready), "hello")).toBe("hello");
     await eventOf(run, "relay.close");
     run.process.kill("SIGINT");
-    const { code, stdout, stderr } = await within(run.result, 15_000, "the end");
+    const { code, stdout, stderr } = await within(run.result, 30_000, "the end");
     const events = eventsOf(stdout);
     expect(events.map(({ event: name }) => name)).toEqual([
       ...["hop.connected", "agent.ready", "forward.open", "ready", "relay.open", "relay.close", "receipt"],
@@ -47,11 +47,11 @@ describe("a forward until Ctrl-C", () => {
     await using run = loopback.start();
     await waitFor(() => run.stderr.includes("ready: session"), {
       what: "ready",
-      withinMs: 20_000,
+      withinMs: 30_000,
       detail: () => run.stderr,
     });
     run.process.kill("SIGTERM");
-    const { code, stdout, stderr } = await within(run.result, 15_000, "the end");
+    const { code, stdout, stderr } = await within(run.result, 30_000, "the end");
     expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
     expect(stderr).toContain(`nothing left on ${loopback.host}: 0 processes, 0 listeners, 0 files\n`);
     expect(stderr).not.toContain("\u001b");
@@ -61,7 +61,7 @@ describe("a forward until Ctrl-C", () => {
     await using run = loopback.start("--json");
     await eventOf(run, "ready");
     run.process.kill("SIGHUP");
-    const { code, stdout } = await within(run.result, 15_000, "the end");
+    const { code, stdout } = await within(run.result, 30_000, "the end");
     expect(code).toBe(0);
     expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
   });
@@ -76,9 +76,9 @@ describe("a forward until Ctrl-C", () => {
     run.process.kill("SIGINT");
     // Still served in its grace.
     socket.write("b");
-    expect(String((await within(once(socket, "data"), 5000, "the echo"))[0])).toBe("b");
+    expect(String((await within(once(socket, "data"), 30_000, "the echo"))[0])).toBe("b");
     socket.end();
-    const { code, stdout } = await within(run.result, 15_000, "the end");
+    const { code, stdout } = await within(run.result, 30_000, "the end");
     expect(code).toBe(0);
     expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
     expect(eventsOf(stdout).find((one) => one.event === "relay.close")).toMatchObject({ reason: "end" });
@@ -92,7 +92,7 @@ describe("a forward until Ctrl-C", () => {
     run.process.kill("SIGINT");
     await new Promise((resolve) => setTimeout(resolve, 1100));
     run.process.kill("SIGINT");
-    const { code, stdout } = await within(run.result, 10_000, "the end");
+    const { code, stdout } = await within(run.result, 30_000, "the end");
     expect(code).toBe(0);
     expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
   });
@@ -102,7 +102,7 @@ describe("a forward until Ctrl-C", () => {
     await eventOf(run, "ready");
     run.process.stdout?.destroy();
     run.process.kill("SIGINT");
-    expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+    expect((await within(run.result, 30_000, "the end")).code).toBe(0);
     expect(await storedSessions(loopback)).toEqual([]);
   });
 
@@ -116,7 +116,7 @@ describe("a forward until Ctrl-C", () => {
     child.stdout.setEncoding("utf8").on("data", (chunk: string) => {
       text += chunk;
     });
-    await waitFor(() => text.includes('"event":"ready"'), { what: "ready", withinMs: 20_000 });
+    await waitFor(() => text.includes('"event":"ready"'), { what: "ready", withinMs: 30_000 });
     const ready = eventsOf(text).find((one) => one.event === "ready");
     const port = ready?.event === "ready" ? portOf(ready) : 0;
     child.stdout.pause();
@@ -127,7 +127,7 @@ describe("a forward until Ctrl-C", () => {
     }
     const closed = once(child, "exit");
     child.kill("SIGINT");
-    expect(await within(closed, 15_000, "the end")).toEqual([0, null]);
+    expect(await within(closed, 30_000, "the end")).toEqual([0, null]);
     child.stdout.destroy();
   });
 
@@ -142,7 +142,7 @@ describe("a forward until Ctrl-C", () => {
     });
     await eventOf(run, "ready");
     run.process.kill("SIGUSR2");
-    const { code, stdout, stderr } = await within(run.result, 15_000, "the end");
+    const { code, stdout, stderr } = await within(run.result, 30_000, "the end");
     expect(code).toBe(70);
     expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
     expect(stderr).toMatch(
@@ -168,12 +168,12 @@ describe("a forward until Ctrl-C", () => {
     });
     await waitFor(() => text.includes('"event":"ready"'), {
       what: "ready",
-      withinMs: 20_000,
+      withinMs: 30_000,
       detail: () => run.stderr,
     });
     expect(JSON.parse(await readFile(readyFile, "utf8"))).toMatchObject({ forwards: [{ id: "1" }] });
     child.kill("SIGINT");
-    const { code, stdout } = await within(run.result, 15_000, "the end");
+    const { code, stdout } = await within(run.result, 30_000, "the end");
     expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
     expect(eventsOf(text).at(-1)?.event).toBe("receipt");
     await expect(access(readyFile)).rejects.toThrow(/ENOENT/);
@@ -208,9 +208,9 @@ describe("a forward that does not come about", () => {
       ],
       { env: loopback.environment },
     );
-    await within(accepted, 10_000, "the connection");
+    await within(accepted, 30_000, "the connection");
     run.process.kill(signal);
-    const result = await within(run.result, 10_000, "the end");
+    const result = await within(run.result, 30_000, "the end");
     silent.close();
     expect(result.code).toBe(code);
     expect(eventsOf(result.stdout).at(-1)).toMatchObject({ event: "error", code: "canceled" });
@@ -221,7 +221,7 @@ describe("a forward that does not come about", () => {
     await using run = loopback.start("--json");
     await eventOf(run, "hop.connected");
     run.process.kill("SIGINT");
-    const { code, stdout } = await within(run.result, 15_000, "the end");
+    const { code, stdout } = await within(run.result, 30_000, "the end");
     expect(code).toBe(130);
     const events = eventsOf(stdout);
     expect(events.some(({ event }) => event === "ready")).toBe(false);

@@ -67,7 +67,7 @@ export async function eventOf<Name extends SessionEventName>(
 ): Promise<SessionEventOf<Name>> {
   return waitFor(() => eventsOf(run.stdout).find((one): one is SessionEventOf<Name> => one.event === name), {
     what: `event ${name}`,
-    withinMs: 20_000,
+    withinMs: 30_000,
     detail: () => `${run.stdout}\n${run.stderr}`,
   });
 }

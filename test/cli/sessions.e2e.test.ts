@@ -35,14 +35,14 @@ describe("farside status", () => {
     const table = await cli("status");
     expect(table.stdout).toMatch(/^SESSION +STATE +HOST.*\nfirst +ready +\S+@127\.0\.0\.1 /);
     run.process.kill("SIGINT");
-    await within(run.result, 15_000, "the end");
+    await within(run.result, 30_000, "the end");
     expect(await cli("status")).toMatchObject({ code: 0, stdout: "no sessions\n" });
   });
 });
 
 test("farside status --watch says what changes, and ends with exit code 0", async () => {
   await using watch = startCli(["status", "--watch"], { env: loopback.environment });
-  await waitFor(() => watch.stdout === "no sessions\n", { what: "the first look", withinMs: 10_000 });
+  await waitFor(() => watch.stdout === "no sessions\n", { what: "the first look", withinMs: 30_000 });
   await using run = loopback.start("--json", "--name", "watched");
   await eventOf(run, "ready");
   await waitFor(() => /\nwatched +ready /.test(watch.stdout), {
@@ -50,9 +50,9 @@ test("farside status --watch says what changes, and ends with exit code 0", asyn
     detail: () => watch.stdout,
   });
   watch.process.kill("SIGINT");
-  expect((await within(watch.result, 5_000, "its end")).code).toBe(0);
+  expect((await within(watch.result, 30_000, "its end")).code).toBe(0);
   run.process.kill("SIGINT");
-  expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+  expect((await within(run.result, 30_000, "the end")).code).toBe(0);
 });
 
 describe("farside teardown", () => {
@@ -62,7 +62,7 @@ describe("farside teardown", () => {
     const first = await cli("teardown", "second", "--json");
     expect(first.code).toBe(0);
     expect(JSON.parse(first.stdout)).toMatchObject({ session: "second", clean: true, processes: [] });
-    const { code, stdout } = await within(run.result, 15_000, "the end");
+    const { code, stdout } = await within(run.result, 30_000, "the end");
     expect(code).toBe(0);
     expect(eventsOf(stdout).at(-1)).toMatchObject({ event: "receipt", clean: true });
     const again = await cli("teardown", "second");
@@ -108,5 +108,5 @@ test("a name is taken while its session lives", async () => {
   expect(code).toBe(64);
   expect(stderr).toContain("error[session.name-in-use]");
   run.process.kill("SIGTERM");
-  expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+  expect((await within(run.result, 30_000, "the end")).code).toBe(0);
 });

@@ -35,16 +35,16 @@ describe("hops on the way to the jump host", () => {
       { leg: "jump", port: loopback.sshd.port },
     ]);
     run.process.kill("SIGINT");
-    expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+    expect((await within(run.result, 30_000, "the end")).code).toBe(0);
   });
 
   test("have their banners shown, without control characters", async () => {
     await using run = loopback.start(...viaBastion());
-    await waitFor(() => /ready: session/.test(run.stderr), { what: "ready", withinMs: 20_000 });
+    await waitFor(() => /ready: session/.test(run.stderr), { what: "ready", withinMs: 30_000 });
     expect(run.stderr).toContain("banner: Authorized use only");
     expect(run.stderr).not.toContain("\u001b");
     run.process.kill("SIGINT");
-    expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+    expect((await within(run.result, 30_000, "the end")).code).toBe(0);
   });
 
   test("are gone through again by teardown, which needs no option of the session's", async () => {
@@ -70,7 +70,7 @@ describe("ssh_config", () => {
     expect(warnings.join("\n")).toMatch(/ControlMaster/);
     expect(warnings.join("\n")).toMatch(/Compression/);
     run.process.kill("SIGINT");
-    expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+    expect((await within(run.result, 30_000, "the end")).code).toBe(0);
   });
 
   test("with BatchMode asks nobody, not even in a terminal: an unknown host key is an error", async () => {
@@ -105,7 +105,7 @@ test("--via-host-key stands for a line of known_hosts, and for no other key", as
   await using run = startCli(job(fingerprint(key.publicKey.blob)), { env: loopback.environment });
   await eventOf(run, "ready");
   run.process.kill("SIGINT");
-  expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+  expect((await within(run.result, 30_000, "the end")).code).toBe(0);
   const refused = await runCli(job(`SHA256:${"A".repeat(43)}`), { env: loopback.environment });
   expect(refused.code).toBe(77);
   expect(eventsOf(refused.stdout).at(-1)).toMatchObject({
@@ -126,7 +126,7 @@ test("one login and one command start the agent; the receipt's look comes over t
   const atReady = await counts();
   expect(atReady).toEqual({ logins: before.logins + 1, commands: before.commands + 1 });
   run.process.kill("SIGINT");
-  expect((await within(run.result, 15_000, "the end")).code).toBe(0);
+  expect((await within(run.result, 30_000, "the end")).code).toBe(0);
   const after = await counts();
   expect(after.logins).toBe(atReady.logins);
   expect(after.commands).toBeGreaterThan(atReady.commands);

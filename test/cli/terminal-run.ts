@@ -45,7 +45,7 @@ export class TerminalRun implements AsyncDisposable {
 
   async shows(pattern: RegExp): Promise<void> {
     const detail = () => JSON.stringify(this.run.stdout.slice(-4000));
-    await waitFor(() => pattern.test(this.text), { what: String(pattern), withinMs: 20_000, detail });
+    await waitFor(() => pattern.test(this.text), { what: String(pattern), withinMs: 30_000, detail });
   }
 
   type(text: string): void {

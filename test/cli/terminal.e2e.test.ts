@@ -45,7 +45,7 @@ test("a terminal that is closed ends the session in order: nothing is left, and 
       () => false,
       () => true,
     );
-  await waitFor(() => isGone(`/proc/${pid}`), { what: "the end of farside", withinMs: 10_000 });
+  await waitFor(() => isGone(`/proc/${pid}`), { what: "the end of farside", withinMs: 30_000 });
   // A record that stays is a receipt that was not clean.
   expect(await isGone(record)).toBe(true);
   expect(await isGone(`/proc/${agentPid}`)).toBe(true);
@@ -113,5 +113,5 @@ test("an unknown host key is asked about, with its fingerprint; no is no", async
   const text = await terminal.end();
   expect(text).toContain("error[host-key.declined]");
   expect(text).toContain("exit 77");
-  expect(await within(terminal.run.result, 5_000, "the end")).toMatchObject({ code: 0 });
+  expect(await within(terminal.run.result, 30_000, "the end")).toMatchObject({ code: 0 });
 });

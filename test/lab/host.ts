@@ -23,7 +23,7 @@ export interface HostOptions extends HostInitFacts {
   readonly user: string;
 }
 
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 30_000;
 /** systemd takes some 8 s to come up on a busy machine. */
 const BOOT_TIMEOUT_MS = 45_000;
 const NAMESPACES = ["--mount", "--pid", "--uts", "--ipc", "--net", "--fork", "--kill-child"];

@@ -19,7 +19,7 @@ beforeAll(async () => {
   const authorizedKeys = ours.map(({ line }) => line);
   await writeFile(other.folder.file("authorized_keys"), authorizedKeys.join("\n"));
   target = await startSshd({ hostKeys: hostKinds, authorizedKeys });
-}, 60_000);
+});
 afterAll(async () => {
   await identity.close();
   await target[Symbol.asyncDispose]();

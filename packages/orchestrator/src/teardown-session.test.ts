@@ -17,7 +17,7 @@ let host: JumpHost;
 let children: ChildProcess[];
 beforeAll(async () => {
   agent = await buildAgent();
-}, 60_000);
+});
 afterAll(() => agent[Symbol.asyncDispose]());
 beforeEach(async () => {
   host = await startJumpHost(agent.bundle);

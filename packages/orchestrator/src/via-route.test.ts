@@ -17,7 +17,7 @@ let target: Sshd;
 beforeAll(async () => {
   agent = await buildAgent();
   echo = await startEchoServer();
-}, 60_000);
+});
 afterAll(async () => {
   await echo[Symbol.asyncDispose]();
   await agent[Symbol.asyncDispose]();

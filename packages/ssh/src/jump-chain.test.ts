@@ -108,7 +108,7 @@ describe("a ProxyCommand", () => {
     await new Promise((resolve) => stream.once("data", resolve));
     const pid = Number(await readFile(pidFile, "utf8"));
     stream.destroy();
-    await expect.poll(() => isRunning(pid), { timeout: 5000 }).toBe(false);
+    await expect.poll(() => isRunning(pid)).toBe(false);
   });
 });
 

@@ -23,7 +23,7 @@ export interface CardProcessOptions {
   readonly slots: readonly SlotName[];
 }
 
-const START_TIMEOUT_MS = 10_000;
+const START_TIMEOUT_MS = 25_000;
 const TOKEN_TIMEOUT_MS = 30_000;
 const TRIES_BEFORE_RESEAT = 6;
 

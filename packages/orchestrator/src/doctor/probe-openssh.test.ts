@@ -14,7 +14,7 @@ beforeAll(async () => {
   host = await startJumpHost(undefined);
   target = await startSshd({ authorizedKeys: [host.sshd.userKey.line] });
   await host.know(target);
-}, 60_000);
+});
 afterAll(async () => {
   for (const one of [host, target]) await one?.[Symbol.asyncDispose]();
 });

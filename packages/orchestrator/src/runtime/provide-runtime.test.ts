@@ -18,7 +18,7 @@ beforeAll(async () => {
   // One for all tests: packing takes seconds.
   cacheHome = await mkdtemp(join(tmpdir(), "farside-cache-"));
   process.env["XDG_CACHE_HOME"] = cacheHome;
-}, 60_000);
+});
 afterAll(async () => {
   if (cacheBefore === undefined) delete process.env["XDG_CACHE_HOME"];
   else process.env["XDG_CACHE_HOME"] = cacheBefore;

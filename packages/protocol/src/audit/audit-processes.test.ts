@@ -45,7 +45,7 @@ test("processes that write to one log at full speed make one chain, also where o
     await Promise.all(writers.map((writer) => ended(writer.process)));
     await rm(folder, { recursive: true, force: true });
   }
-}, 60_000);
+});
 
 async function ended(process: ChildProcess): Promise<void> {
   if (process.exitCode === null && process.signalCode === null) await once(process, "exit");

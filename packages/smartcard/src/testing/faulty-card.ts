@@ -48,7 +48,7 @@ export async function startFaultyCard(): Promise<FaultyCard> {
   };
 }
 
-const CALL_TIMEOUT_MS = 5_000;
+const CALL_TIMEOUT_MS = 20_000;
 
 async function remove(hsm: SoftHsm, folder: string): Promise<void> {
   await hsm[Symbol.asyncDispose]();

@@ -26,7 +26,7 @@ beforeAll(async () => {
     makeKeyPair(host.sshd.folder.file("authority")),
     makeKeyPair(host.sshd.folder.file("stranger")),
   ]);
-}, 60_000);
+});
 afterAll(() => host?.[Symbol.asyncDispose]());
 
 const clean = { processes: [], listeners: [], files: [], clean: true };

@@ -28,4 +28,4 @@ test("coverage leads the fuzzer to what chance does not find, and a seed leads i
   expect(fuzz(target, options).failure?.input).toBe(guided.failure?.input);
   const blind = fuzz(target, { ...options, executions: 2 * guided.executions, isGuided: false });
   expect(blind.failure).toBeUndefined();
-}, 60_000);
+});
