@@ -49,6 +49,7 @@ export async function runCycle(
     wentOn = await goesOn(context.farside, faultLab, phase, fault);
     // It may have been about to end.
     wentOn &&= await isUsable(farside, faultLab);
+    if (fault.cutsRelays) problems.push(...(await areTold(clients)));
     if (wentOn) await farside.signal("SIGINT");
     const exit = await within(farside.exit, fault.endsWithinMs ?? END_MS, "the end of farside");
     problems.push(...judgeEnd(farside, fault, { wentOn, phase }));
@@ -59,11 +60,8 @@ export async function runCycle(
   }
   await fault.heal?.(context).catch(() => {});
   await farside.process.kill();
-  for (const client of clients) {
-    const ended = await within(client.exit, CLIENT_MS, "the end of a client").catch(() => undefined);
-    if (ended === undefined) problems.push("a client hangs");
-    await client.kill();
-  }
+  problems.push(...(await areTold(clients)));
+  await Promise.all(clients.map((client) => client.kill()));
   problems.push(...(await leftOn(faultLab, [lab.jump, lab.target])));
   if ((await faultLab.sessionsLeft()).length > 0) {
     const { code, said } = await faultLab.teardownAll();
@@ -73,6 +71,14 @@ export async function runCycle(
   }
   problems.push(...(await leftOn(faultLab, [lab.workstation])));
   return { phase, fault: fault.name, outcome, problems };
+}
+
+/** Whoever has a connection learns that it is over. */
+async function areTold(clients: readonly LabProcess[]): Promise<string[]> {
+  const told = clients.map((client) => within(client.exit, CLIENT_MS, "the end of a client"));
+  return (await Promise.allSettled(told)).flatMap(({ status }) =>
+    status === "rejected" ? ["a client hangs"] : [],
+  );
 }
 
 /** A process that has just ended by itself can't be hit any more. */

@@ -1,3 +1,4 @@
+import { blackhole, endBlackhole } from "../lab/network.ts";
 import type { FarsideRun } from "../support/farside.ts";
 import { type FaultLab, LEASE_S } from "./fault-lab.ts";
 import { isBeforeReady, type Phase } from "./phases.ts";
@@ -28,6 +29,8 @@ export interface Fault {
   readonly killsOrchestrator?: true;
   /** Nobody hears what is said on stdout. */
   readonly closesStdout?: true;
+  /** What goes through an open connection is lost: its client is told, also where the session goes on. */
+  readonly cutsRelays?: true;
   /** Needs a clock that can be moved. */
   readonly movesClock?: true;
 }
@@ -35,6 +38,8 @@ export interface Fault {
 const LONG_MS = (LEASE_S + 2) * 1000;
 const SHORT_MS = 800;
 const CARD_OUT_MS = 1_500;
+/** A signature has a minute. */
+const HUNG_MS = 80_000;
 
 const signer = ["workstation", "node .*signer-main"] as const;
 const agent = ["jump", "^farside-agent"] as const;
@@ -105,6 +110,17 @@ const hangingModule = (where: string): Fault => ({
   },
 });
 
+/** A module that never comes back, and nobody who calls it off: its own deadline ends it. */
+const hungModule = (where: string, at: readonly Phase[]): Fault => ({
+  name: `card's module: ${where} hang, until it counts as hung`,
+  lastsMs: HUNG_MS,
+  endsWithinMs: HUNG_MS,
+  outcome: "ends",
+  applies: (phase) => at.includes(phase),
+  inject: ({ faultLab }) => faultLab.failModule(`${where} hang`),
+  heal: ({ faultLab }) => faultLab.failModule(""),
+});
+
 /** Every fault, on either side, that a cycle may inject. */
 export const faults: readonly Fault[] = [
   ...(["SIGINT", "SIGTERM"] as const).map(
@@ -129,12 +145,9 @@ export const faults: readonly Fault[] = [
     name: "laptop asleep for longer than the lease",
     lastsMs: LONG_MS,
     outcome: "ends",
-    inject: async (context) => {
-      await context.farside.signal("SIGSTOP");
-      await signalAll(signer, "STOP")(context);
-    },
+    inject: ({ faultLab }) => faultLab.lab.sleepWorkstation(),
     heal: async (context) => {
-      await signalAll(signer, "CONT")(context);
+      await context.faultLab.lab.wakeWorkstation();
       await goOn(context);
     },
   },
@@ -154,9 +167,9 @@ export const faults: readonly Fault[] = [
   killed("jump host's sshd", jumpLogin, "KILL", "ends"),
   stopped("jump host's sshd", jumpLogin, SHORT_MS, "goes-on"),
   stopped("jump host's sshd", jumpLogin, LONG_MS, "ends"),
-  killed("target's sshd", targetLogin, "INT", "either"),
-  killed("target's sshd", targetLogin, "TERM", "either"),
-  killed("target's sshd", targetLogin, "KILL", "either"),
+  ...(["INT", "TERM", "KILL"] as const).map(
+    (signal): Fault => ({ ...killed("target's sshd", targetLogin, signal, "either"), cutsRelays: true }),
+  ),
   stopped("target's sshd", targetLogin, SHORT_MS, "goes-on"),
   stopped("target's sshd", targetLogin, LONG_MS, "either"),
   {
@@ -186,6 +199,20 @@ export const faults: readonly Fault[] = [
     outcome: "ends",
     // The kernel ends them and tells the other side.
     inject: ({ faultLab: { lab } }) => lab.jump.exec(["ss", "-K", "dst", lab.workstation.address]),
+  },
+  {
+    name: "target's connections: reset",
+    lastsMs: 0,
+    outcome: "either",
+    cutsRelays: true,
+    inject: ({ faultLab: { lab } }) => lab.target.exec(["ss", "-K", "dst", lab.jump.address]),
+  },
+  {
+    name: "target's network: packets dropped for longer than the lease",
+    lastsMs: LONG_MS,
+    outcome: "either",
+    inject: ({ faultLab }) => blackhole(faultLab.lab.target, "to-jump"),
+    heal: ({ faultLab }) => endBlackhole(faultLab.lab.target),
   },
   {
     name: "target's cable: out for longer than the lease",
@@ -228,4 +255,7 @@ export const faults: readonly Fault[] = [
   ...["C_Sign crash", "C_Sign exit", "C_Login crash", "C_Login exit"].map(module),
   hangingModule("C_Sign"),
   hangingModule("C_Login"),
+  // By themselves: C_Login has 20 s, C_Sign a minute. Only where the call is still to come, for sure.
+  hungModule("C_Sign", ["connecting", "deploying"]),
+  hungModule("C_Login", ["connecting"]),
 ];

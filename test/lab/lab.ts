@@ -112,6 +112,17 @@ export class Lab {
     return endBlackhole(this.workstation);
   }
 
+  /** Stops every process of the workstation, the card and pcscd, as a machine that sleeps does. */
+  async sleepWorkstation(): Promise<void> {
+    // All but whoever says it, and the host's first process.
+    await this.workstation.run(["sh", "-c", "kill -STOP -1"]);
+    this.#card?.freeze();
+  }
+  async wakeWorkstation(): Promise<void> {
+    this.#card?.thaw();
+    await this.workstation.run(["sh", "-c", "kill -CONT -1"]);
+  }
+
   /** From now on the jump host answers for the target's address itself: what listens there is what "the target" is. */
   async impersonateTarget(): Promise<void> {
     await this.jump.run(["ip", "addr", "add", `${TARGET}/32`, "dev", "lo"]);

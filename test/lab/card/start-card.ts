@@ -37,8 +37,14 @@ export interface VirtualCard extends AsyncDisposable {
   /** How long each signature takes (a touch key). */
   setDelay(ms: number): Promise<void>;
   resetCounters(): Promise<void>;
+  /** Stops the card and pcscd with it, as a machine that sleeps does, until they are thawed. */
+  freeze(): void;
+  thaw(): void;
   close(): Promise<void>;
 }
+
+/** One that another process started, and stops. */
+export type AttachedCard = Omit<VirtualCard, "freeze" | "thaw">;
 
 const START_TIMEOUT_MS = 40_000;
 const CLOSE_TIMEOUT_MS = 3_000;
@@ -79,11 +85,16 @@ export async function startCard(options: StartCardOptions): Promise<VirtualCard>
     await ended;
     clearTimeout(timer);
   };
-  return { ...makeCommands(control, dir, slotNames, pin), close, [Symbol.asyncDispose]: close };
+  // Its process group: the namespaces' first process, the card and pcscd.
+  const signal = (name: NodeJS.Signals) => () => void process.kill(-(child.pid ?? 0), name);
+  return {
+    ...makeCommands(control, dir, slotNames, pin),
+    ...{ freeze: signal("SIGSTOP"), thaw: signal("SIGCONT"), close, [Symbol.asyncDispose]: close },
+  };
 }
 
 /** The same commands to a card that another process has started with `dir`. Closing it leaves the card alone. */
-export async function attachCard(dir: string, pin = "123456"): Promise<VirtualCard> {
+export async function attachCard(dir: string, pin = "123456"): Promise<AttachedCard> {
   const socket = connect(join(dir, "card.sock"));
   await once(socket, "connect");
   const control = new CardControl(socket, socket);

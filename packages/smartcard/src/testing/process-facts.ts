@@ -16,7 +16,8 @@ export async function processFacts(pid: number) {
     session: Number(session),
     /** Kinds of memory that a core dump would hold, as a hexadecimal mask. */
     coreDumpMemory: dumped?.trim(),
-    coreDumpBytes: /Max core file size\s+(\S+)/.exec(limits ?? "")?.[1],
+    /** The limit as it is, and the one up to which the process may raise it. */
+    coreDumpBytes: /Max core file size\s+(\S+)\s+(\S+)/.exec(limits ?? "")?.slice(1, 3),
   };
 }
 
