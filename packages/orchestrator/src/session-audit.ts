@@ -1,7 +1,7 @@
 import { harmless, type SessionEvent } from "@farside/protocol";
 import type { AuditEntry, AuditTrail } from "@farside/protocol/audit";
 
-/** Of what is left on a host, what a line of the log holds. */
+/** What a line of the log holds of a list (of what is left on a host), and of a text. */
 const MAX_ITEMS = 20;
 const MAX_TEXT = 500;
 
@@ -26,7 +26,7 @@ export function auditEvent(
     event.event === "dropped" ||
     (event.event === "hop.connected" && event.leg === "hop") ||
     (event.event === "sign" && event.decision === "refused");
-  trail.append({ ...entry, session: session.name, host: session.host }, { mayDrop });
+  trail.append({ ...bounded(entry), session: session.name, host: session.host }, { mayDrop });
 }
 
 /** What is told of every session whose agent is about to be sent. */
@@ -39,44 +39,44 @@ function entryOf(event: SessionEvent): AuditEntry | undefined {
     case "card.login":
       return {
         event: "card-login",
-        ...texts({ token: event.token, key: event.key }),
+        token: event.token,
+        key: event.key,
         pinEntries: event.pinEntries,
       };
     case "hop.connected": {
       const { leg, user, host, port, hostKey } = event;
-      return { event: "login", leg, ...texts({ user, to: host }), port, hostKey };
+      return { event: "login", leg, user, to: host, port, hostKey };
     }
     case "agent.ready": {
       const { pid, node, agentVersion, digest } = event;
-      return { event: "agent", pid, ...texts({ node, agentVersion }), digest };
+      return { event: "agent", pid, node, agentVersion, digest };
     }
     case "runtime.upload": {
       const { runtime, digest, folder, kept } = event;
-      return { event: "runtime", ...texts({ runtime, digest, folder }), kept };
+      return { event: "runtime", runtime, digest, folder, kept };
     }
     case "engine.ready":
-      return { event: "engine", engine: event.engine, version: text(event.version) };
+      return { event: "engine", engine: event.engine, version: event.version };
     case "forward.open": {
       const { id, bind, target, via } = event;
-      return { event: "bind", forward: id, bind: bind.map(text), target: text(target), via: via.map(text) };
+      return { event: "bind", forward: id, bind, target, via };
     }
     case "metrics.open":
-      return { event: "metrics", bind: event.bind.map(text) };
+      return { event: "metrics", bind: event.bind };
     case "forward.taken-over": {
-      const { forward, address, pid, reason } = event;
-      const from = event.session === undefined ? undefined : text(event.session);
-      return { event: "taken-over", forward, address: text(address), from, pid, reason };
+      const { forward, address, session: from, pid, reason } = event;
+      return { event: "taken-over", forward, address, from, pid, reason };
     }
     case "relay.close": {
       const { forward, relay, peer, uid, bytesIn, bytesOut, durationMs, reason, code } = event;
       const ended = { bytesIn, bytesOut, durationMs, reason, code };
-      return { event: "relay", forward, relay, peer: text(peer), uid, ...ended };
+      return { event: "relay", forward, relay, peer, uid, ...ended };
     }
     case "relay.refused":
-      return { event: "refused", forward: event.forward, peer: text(event.peer), uid: event.uid };
+      return { event: "refused", forward: event.forward, peer: event.peer, uid: event.uid };
     case "sign": {
       const { hop, algorithm, decision, reason } = event;
-      return { event: "sign", ...texts({ hop, algorithm }), decision, reason };
+      return { event: "sign", hop, algorithm, decision, reason };
     }
     case "reattached":
       return { event: "reattached" };
@@ -85,28 +85,27 @@ function entryOf(event: SessionEvent): AuditEntry | undefined {
     case "dropped":
       return { event: "events-dropped", count: event.count };
     case "error":
-      return { event: "failure", code: event.code, message: text(event.message), leg: event.leg };
+      return { event: "failure", code: event.code, message: event.message, leg: event.leg };
     case "receipt": {
       const { clean, processes, listeners, files } = event;
-      const left = { processes: some(processes), listeners: some(listeners), files: some(files) };
-      return { event: "teardown", clean, ...left };
+      return { event: "teardown", clean, processes, listeners, files };
     }
     default:
       return undefined;
   }
 }
 
-function text(value: string): string {
-  return harmless(value, MAX_TEXT);
+/** Whatever a host said in it can't act on who reads the log, nor fill it. */
+function bounded(entry: AuditEntry): AuditEntry {
+  const fields = Object.entries(entry).map(([field, value]) => [field, boundedValue(value)]);
+  return Object.fromEntries(fields) as AuditEntry;
 }
 
-function texts<K extends string>(values: Readonly<Record<K, string>>): Readonly<Record<K, string>> {
-  return Object.fromEntries(
-    Object.entries<string>(values).map(([key, value]) => [key, text(value)]),
-  ) as Record<K, string>;
-}
+type Value = AuditEntry[string];
 
-function some(items: readonly string[]): string[] {
-  const shown = items.slice(0, MAX_ITEMS).map(text);
-  return items.length > MAX_ITEMS ? [...shown, `and ${items.length - MAX_ITEMS} more`] : shown;
+function boundedValue(value: Value): Value {
+  if (typeof value === "string") return harmless(value, MAX_TEXT);
+  if (!Array.isArray(value)) return value;
+  const shown = value.slice(0, MAX_ITEMS).map((item) => boundedValue(item) ?? "");
+  return value.length > MAX_ITEMS ? [...shown, `and ${value.length - MAX_ITEMS} more`] : shown;
 }

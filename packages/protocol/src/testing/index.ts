@@ -1,6 +1,7 @@
 export * from "./arbitrary.ts";
 export * from "./chunked.ts";
 export * from "./describe-message-stream.ts";
+export { filledWith } from "./filled-with.ts";
 export { frozenMessages } from "./frames-v1/messages.ts";
 export * from "./fuzz/index.ts";
 export { fuzzTargets } from "./fuzz-targets.ts";
