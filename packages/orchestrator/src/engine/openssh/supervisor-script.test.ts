@@ -7,11 +7,15 @@ import { newNonce } from "../../bootstrap.ts";
 import { quoted, sshLine, supervisorStart } from "./supervisor-script.ts";
 
 /** What /bin/sh is on the hosts of this world. */
-const shells = [["/bin/dash"], ["/bin/bash"], ["/bin/busybox", "sh"]];
+const shells = [["/bin/dash"], ["/bin/bash"], ["/bin/busybox", "sh"], ["/bin/ksh93"], ["/bin/mksh"]];
 const present = shells.filter(([path = ""]) => existsSync(path));
 
-/** The supervisor in that shell, with a sleep for its ssh, and what is written right `behind` its words; its pid, and what it has said. */
-async function supervise(shell: readonly string[], leaseS: number, behind = "") {
+/** The supervisor in that shell, as `change` makes it, with a sleep for its ssh; its pid, and what it has said. */
+async function supervise(
+  shell: readonly string[],
+  leaseS: number,
+  change: (script: string) => string = (script) => script,
+) {
   const nonce = newNonce();
   const { command, input } = supervisorStart(nonce);
   const child = spawn("/bin/sh", ["-c", command.replaceAll("/bin/sh", shell.join(" "))], { stdio: "pipe" });
@@ -23,12 +27,12 @@ async function supervise(shell: readonly string[], leaseS: number, behind = "") 
     while (!said.includes(`:${word}`)) await once(child.stdout, "data");
     return new RegExp(`:${word} ?(.*)`).exec(said)?.[1] ?? "";
   };
-  child.stdin.write(input);
+  child.stdin.write(change(input));
   await hears("facts");
   const line = sshLine({
     ...{ words: ["600"], environment: { PLACE: "it's \\ $here" }, sockets: [], leaseS },
   });
-  child.stdin.write(line.replace("ssh unlink", "ssh ssh=sleep; unlink") + behind);
+  child.stdin.write(line.replace("ssh unlink", "ssh ssh=sleep; unlink"));
   const pid = Number(await hears("started"));
   const closed = once(child, "close");
   return { child, pid, closed, said: () => said };
@@ -61,7 +65,8 @@ describe.each(present)("the supervisor in %s", { concurrent: true }, (...shell) 
     expect,
   }) => {
     const leaseS = 3;
-    const { child, pid, closed } = await supervise(shell, leaseS, "beat\n".repeat(5));
+    const { child, pid, closed } = await supervise(shell, leaseS);
+    child.stdin.write("beat\n".repeat(5));
     const until = performance.now() + leaseS * 1500;
     while (performance.now() < until) {
       child.stdin.write("beat\n");
@@ -69,6 +74,17 @@ describe.each(present)("the supervisor in %s", { concurrent: true }, (...shell) 
     }
     expect(await isGone(pid)).toBe(false);
     await closed;
+    expect(await isGone(pid)).toBe(true);
+  });
+
+  it("has not started before it can hear a beat, however slow it is: the lease is counted all the same", async ({
+    expect,
+  }) => {
+    const slow = (script: string) => script.replace("trap beat=1 USR1;", "sleep 0.5; trap beat=1 USR1;");
+    const { child, pid, closed, said } = await supervise(shell, 1, slow);
+    child.stdin.write("beat\n");
+    await closed;
+    expect(said()).toMatch(/:end\n$/);
     expect(await isGone(pid)).toBe(true);
   });
 });

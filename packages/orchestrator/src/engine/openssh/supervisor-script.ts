@@ -20,7 +20,8 @@ eval "$script"
  * POSIX sh. First it tells what is there; then it gets one line, which sets the words of ssh(1) and is evaluated; then ssh
  * runs until it ends by itself, stdin ends or says anything but "beat" or "kill SIGNAL GROUP", a signal comes, or no "beat" has come for
  * `$lease` seconds. Three processes watch each other: the shell waits for ssh, `listen` reads stdin, `watch` counts the
- * lease with a sleep that each beat starts anew. Whichever of them is killed, ssh ends.
+ * lease with a sleep that each beat starts anew. Whichever of them is killed, ssh ends. `watch` itself says "started": a beat before it
+ * hears them would kill it.
  *
  * What was forked a moment ago has its parent's traps until it puts its own in their place, and loses a signal that comes before. So
  * ssh is not only told to end but killed a second later, whatever the shell waits for meanwhile; and the shell has a trap for beats
@@ -74,6 +75,7 @@ finish() {
 trap 'finish stop' TERM HUP INT; trap 'finish lease' ALRM;
 watch() {
   trap beat=1 USR1; trap 'kill $s; exit' TERM HUP INT;
+  say "started $c";
   while :; do
     beat=; sleep "$lease" & s=$!; wait $s;
     if [ -z "$beat" ]; then break; fi;
@@ -102,7 +104,6 @@ trap : USR1;
 watch 3<&- 4>&- & w=$!;
 listen <&3 3<&- 4>&- & r=$!;
 exec 3<&- 4>&-;
-say "started $c";
 if [ -n "$end" ]; then finish $end; fi;
 wait $c; status=$?;
 if [ -z "$end" ]; then say "exit $status"; fi;

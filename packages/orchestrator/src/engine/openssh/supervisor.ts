@@ -51,6 +51,7 @@ export class Supervisor {
   readonly taken: Promise<string>;
   readonly #channel: ExecStream;
   readonly #stderr: KeptText;
+  readonly #started: Promise<void>;
   readonly #ended: Promise<void>;
   #heartbeat: NodeJS.Timeout | undefined;
   #closing: Promise<void> | undefined;
@@ -94,6 +95,7 @@ export class Supervisor {
           if (line === word || line.startsWith(`${word} `)) resolve(line.slice(word.length + 1));
         };
       });
+    this.#started = saying("started").then(() => {});
     this.listening = saying("listening").then(() => {});
     this.taken = saying("taken");
     const status = saying("exit").then((text) => ({
@@ -110,14 +112,18 @@ export class Supervisor {
     return this.#stderr.text;
   }
 
-  /** Starts ssh. Once. */
+  /** Starts ssh, and beats for it as soon as that is heard. Once. */
   begin(start: SshStart): void {
     // What stands there so far is of the login's rc files.
     this.#stderr.clear();
     this.#channel.write(sshLine(start));
     const beat = () => this.#channel.write("beat\n");
-    this.#heartbeat = setInterval(beat, (start.leaseS * 1000) / HEARTBEATS_PER_LEASE);
-    void this.#ended.then(() => clearInterval(this.#heartbeat));
+    void this.#started.then(() => {
+      if (this.#closing !== undefined) return;
+      beat();
+      this.#heartbeat = setInterval(beat, (start.leaseS * 1000) / HEARTBEATS_PER_LEASE);
+      void this.#ended.then(() => clearInterval(this.#heartbeat));
+    });
   }
 
   /** Sends a signal (`TERM`) to a process group of the session. */
