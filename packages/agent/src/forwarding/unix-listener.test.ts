@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { lstat, mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
+import { lstat, mkdir, mkdtemp, readdir, rename, rm, symlink, writeFile } from "node:fs/promises";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -128,6 +128,30 @@ describe("a listener on a unix socket", () => {
     await using _theirs = await openUnixListener(bind(), unwatched);
     await listener.close();
     expect(existsSync(file)).toBe(true);
+  });
+
+  test.each(["close", "release"] as const)(
+    "that was opened to be handed on has nothing elsewhere unlinked at its %s, where somebody has put a link in the detour's place",
+    async (end) => {
+      const listener = await openUnixListener(bind(), { ...unwatched, isHandedOn: true });
+      const elsewhere = path.join(folder, "elsewhere", "inner");
+      await mkdir(elsewhere, { recursive: true });
+      const namesake = path.join(folder, "elsewhere", path.basename(file));
+      await writeFile(namesake, "of another service");
+      await symlink(elsewhere, path.join(folder, ".farside"));
+      await listener[end]();
+      expect(existsSync(namesake)).toBe(true);
+      expect(existsSync(file)).toBe(end === "release");
+      expect((await lstat(path.join(folder, ".farside"))).isSymbolicLink()).toBe(true);
+    },
+  );
+
+  test("that was opened to be handed on leaves nothing of its closing behind", async () => {
+    for (const end of ["close", "release"] as const) {
+      const listener = await openUnixListener(bind(), { ...unwatched, isHandedOn: true });
+      await listener[end]();
+      expect(await readdir(folder)).toEqual(end === "close" ? [] : ["service.sock"]);
+    }
   });
 
   test("whose path leaves no room for more, or whose folder has one of the detour's name, is handed on all the same", async () => {

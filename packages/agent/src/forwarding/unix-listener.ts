@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
+import { closeSync, lstatSync, mkdirSync, openSync, renameSync, rmdirSync, rmSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { type BindAddress, CodedError } from "@farside/protocol";
@@ -40,7 +40,7 @@ export async function openUnixListener(bind: UnixBind, options: ListenerOptions)
   } catch (error) {
     throw await unixBindFailure(bind.path, error as NodeJS.ErrnoException);
   }
-  return listenerOf(server, bind, { ...options, unlinks: detour === undefined });
+  return listenerOf(server, bind, { ...options, unlinks: detour === undefined ? "its path" : "a detour" });
 }
 
 /** Goes on with a socket that another process listens on; from then on it is this one that removes its path. */
@@ -58,14 +58,16 @@ export async function adoptUnixListener(
       resolve();
     });
   });
-  return listenerOf(server, bind, { ...options, unlinks: false });
+  return listenerOf(server, bind, { ...options, unlinks: "nothing" });
 }
 
-/** `unlinks`: Node.js knows the path, and unlinks it when the server closes, whoever's it is by then. */
+/** What Node.js unlinks when the server closes, whoever's it is by then: what it was bound to. */
+type Unlinks = "its path" | "a detour" | "nothing";
+
 function listenerOf(
   server: net.Server,
   bind: UnixBind,
-  { onError, unlinks }: Pick<ListenerOptions, "onError"> & { readonly unlinks: boolean },
+  { onError, unlinks }: Pick<ListenerOptions, "onError"> & { readonly unlinks: Unlinks },
 ): Listener {
   server.on("error", onError);
   const ours = fileIdOf(bind.path);
@@ -85,11 +87,31 @@ function listenerOf(
 }
 
 /** A path too long for a detour is another's for that moment: it would be unlinked. */
-async function releaseOurs(server: net.Server, file: string, unlinks: boolean): Promise<void> {
+async function releaseOurs(server: net.Server, file: string, unlinks: Unlinks): Promise<void> {
   const aside = `${file}.${process.pid}.farside`;
-  if (unlinks) renameSync(file, aside);
+  if (unlinks === "its path") renameSync(file, aside);
+  // Where it can't be closed, it goes on beside the other until this process ends.
+  if (unlinks === "a detour") closeBehindDetour(server, file);
+  else server.close();
+  if (unlinks === "its path") renameSync(aside, file);
+}
+
+/**
+ * Closes a server that was bound to a detour. In its folder's place stands a file meanwhile, through which no path leads: in a folder where
+ * others may write, a link of theirs would have Node.js unlink what has the socket's name elsewhere. False, and not closed, where something is there already.
+ */
+function closeBehindDetour(server: net.Server, file: string): boolean {
+  const folder = detourFolder(file);
+  let isBlocked = true;
+  try {
+    closeSync(openSync(folder, "wx", 0o600));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") return false;
+    isBlocked = false;
+  }
   server.close();
-  if (unlinks) renameSync(aside, file);
+  if (isBlocked) rmSync(folder, { force: true });
+  return true;
 }
 
 /**
@@ -149,22 +171,32 @@ function listenPrivately(server: net.Server, file: string): Promise<void> {
   });
 }
 
-/** Closing a listening pipe unlinks its path whoever made what is there now: then the descriptor stays until the process ends, cut off from the path. */
+/** What must not be unlinked keeps the descriptor until the process ends, cut off from the path. */
 async function closeOurs(
   server: net.Server,
   file: string,
-  { ours, unlinks }: { readonly ours: FileId | undefined; readonly unlinks: boolean },
+  { ours, unlinks }: { readonly ours: FileId | undefined; readonly unlinks: Unlinks },
 ): Promise<void> {
   const now = fileIdOf(file);
   const isReplaced = now !== undefined && (now.device !== ours?.device || now.inode !== ours.inode);
-  if (!isReplaced || !unlinks) {
-    server.close();
-    if (!isReplaced) rmSync(file, { force: true });
-    return;
+  if (!closeSafely(server, file, { isReplaced, unlinks })) {
+    server.removeAllListeners("connection");
+    server.on("connection", (socket) => socket.destroy());
+    server.unref();
   }
-  server.removeAllListeners("connection");
-  server.on("connection", (socket) => socket.destroy());
-  server.unref();
+  if (!isReplaced) rmSync(file, { force: true });
+}
+
+/** Unless something would be unlinked that is not ours. */
+function closeSafely(
+  server: net.Server,
+  file: string,
+  { isReplaced, unlinks }: { readonly isReplaced: boolean; readonly unlinks: Unlinks },
+): boolean {
+  if (unlinks === "a detour") return closeBehindDetour(server, file);
+  if (unlinks === "its path" && isReplaced) return false;
+  server.close();
+  return true;
 }
 
 function fileIdOf(file: string): FileId | undefined {
