@@ -1,12 +1,5 @@
-import { CodedError, harmless, isCodedError, MAX_SIGN_DATA_BYTES } from "@farside/protocol";
-import {
-  type Identity,
-  isSignatureAlgorithmOf,
-  type PublicKey,
-  type SignRequest,
-  signatureBlob,
-  verifySignature,
-} from "@farside/ssh";
+import { CodedError, harmless, isCodedError } from "@farside/protocol";
+import type { Identity, PublicKey, SignRequest } from "@farside/ssh";
 import type { CardEvents } from "./card-events.ts";
 import type { CardPresence } from "./card-presence.ts";
 import type { CardDeadlines } from "./deadlines.ts";
@@ -16,7 +9,7 @@ import { PinEntries } from "./pin-entries.ts";
 import { isAlreadyLoggedIn, isLoginLost, isSessionGone, toCardError } from "./pkcs11-error.ts";
 
 import { PresenceWatch } from "./presence-watch.ts";
-import { planSignature, toSshSignature } from "./signature.ts";
+import { checkWish, signOnCard } from "./sign-on-card.ts";
 import type { ObjectFacts } from "./signer-messages.ts";
 import type { TokenSession } from "./token-session.ts";
 import { Turnstile } from "./turnstile.ts";
@@ -195,37 +188,21 @@ export class CardIdentity implements Identity {
     }
   }
 
-  async #signOnce(
+  #signOnce(
     key: CardKey,
     algorithm: string,
     data: Uint8Array,
     given: string | undefined,
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array> {
-    const { mechanisms } = this.#session;
-    const { publicKey, id } = key;
-    const plan = planSignature(algorithm, data, { mechanisms, modulusBytes: publicKey.modulusBytes });
-    const { deadlines } = this.#parts;
-    const ask = async (contextPin: string | undefined): Promise<Uint8Array> => {
-      const raw = await this.#session.call(
-        "sign",
-        { ...plan, keyId: id, keyType: publicKey.keyType, contextPin },
-        {
-          deadlineMs: deadlines.signMs + (contextPin === "" ? deadlines.pinPadMs : 0),
-          onWaiting: () => this.#tellWaiting("sign"),
-        },
-      );
-      return toSshSignature(algorithm, raw, plan);
-    };
-    const signature = key.alwaysAuthenticate
-      ? await this.#watch.whileIn(signal, (stay) =>
-          this.#pinEntries.enter({ reason: "always-authenticate", use: ask, given, signal: stay }),
-        )
-      : await ask(undefined);
-    // A faulty RSA signature would give the private key away, and the server would only say "refused".
-    if (!verifySignature(publicKey.blob, data, signatureBlob(algorithm, signature)))
-      throw new CodedError("card.failed", `the card's signature with ${key.label} is wrong`, { leg: "card" });
-    return signature;
+    return signOnCard({
+      ...{ session: this.#session, key, algorithm, data, deadlines: this.#parts.deadlines },
+      onWaiting: () => this.#tellWaiting("sign"),
+      withPin: (use) =>
+        this.#watch.whileIn(signal, (stay) =>
+          this.#pinEntries.enter({ reason: "always-authenticate", use, given, signal: stay }),
+        ),
+    });
   }
 
   /** The PIN where one was entered just now; undefined where somebody was logged in already. */
@@ -310,12 +287,4 @@ export class CardIdentity implements Identity {
     if (needsLogin(this.#session.token) && !this.#session.isLoggedIn)
       this.#watch.note({ type: "login-lost" });
   }
-}
-
-function checkWish({ type }: PublicKey, algorithm: string, data: Uint8Array): void {
-  const refuse = (why: string): never => {
-    throw new CodedError("card.failed", why, { leg: "card" });
-  };
-  if (!isSignatureAlgorithmOf(type, algorithm)) refuse(`a card's ${type} key does not sign as ${algorithm}`);
-  if (data.length > MAX_SIGN_DATA_BYTES) refuse(`will not sign ${data.length} bytes`);
 }
