@@ -29,7 +29,7 @@ function namedPaths(text: string): { path: string; beside: string | undefined }[
         /^(?:\.ci|agent|bench|cli|docs|orchestrator|packages|protocol|scripts|smartcard|ssh|test)\//.test(
           path,
         );
-      if (isPath) beside = dirname(path);
+      if (isPath) beside = /\.\w+$/.test(path) ? dirname(path) : path;
       return isPath || /^[a-z0-9-]+\.(?:ts|md)$/.test(path) ? [{ path, beside }] : [];
     });
   });
@@ -38,8 +38,20 @@ function namedPaths(text: string): { path: string; beside: string | undefined }[
 /** A path counts from the root, a package's folder, or the folder that its line named before; a lone name from any folder. */
 function isThere(path: string, beside: string | undefined): boolean {
   if (!path.includes("/") && beside === undefined) return sourceNames.has(path);
-  return [path, join("packages", path), join(beside ?? "", path)].some((place) =>
+  const besides = join(beside ?? "", path);
+  return [path, join("packages", path), besides, join("packages", besides)].some((place) =>
     existsSync(join(root, place)),
+  );
+}
+
+/** As GitHub names them in links. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+      .trim()
+      .replaceAll(" ", "-"),
   );
 }
 
@@ -54,6 +66,17 @@ describe.each(documents)("%s", (document) => {
     const links = [...text.matchAll(/\]\(([^)#]+)(?:#[^)]*)?\)/g)].map(([, link = ""]) => link);
     const files = links.filter((link) => !/^https?:/.test(link));
     expect(files.filter((link) => !existsSync(join(root, dirname(document), link)))).toEqual([]);
+  });
+
+  test("has no link to a heading that is not there", () => {
+    const links = [...text.matchAll(/\]\(([^)#\s]*)#([^)]+)\)/g)].filter(
+      ([, file = ""]) => !/^https?:/.test(file),
+    );
+    const dead = links.filter(
+      ([, file = "", heading = ""]) =>
+        !headingsOf(file === "" ? text : read(join(dirname(document), file))).includes(heading),
+    );
+    expect(dead.map(([link]) => link)).toEqual([]);
   });
 
   test("names no command of npm that does not exist", () => {
@@ -93,4 +116,29 @@ test("docs/dependencies.md has a line for every dependency, and no other", () =>
     ?.split(/, | and /);
   const types = used.flatMap((name) => /^@types\/(.+)$/.exec(name)?.[1] ?? []);
   expect(typed?.sort()).toEqual([...new Set(types)].sort());
+});
+
+test("ARCHITECTURE.md's map has every folder of the packages, and no other", () => {
+  const there = readdirSync(join(root, "packages")).flatMap((name) => {
+    const folders = readdirSync(join(root, "packages", name, "src"), { withFileTypes: true });
+    return folders.flatMap((each) =>
+      each.isDirectory() && each.name !== "testing" ? [`${name}/src/${each.name}`] : [],
+    );
+  });
+  const rows = [...read("ARCHITECTURE.md").matchAll(/^\| (`[a-z]+\/src[`/][^|]*) \|/gm)].map(
+    ([, cell = ""]) => cell,
+  );
+  const named = rows.flatMap((cell) => {
+    const [first = "", ...others] = [...cell.matchAll(/`([^`]+)`/g)].map(([, folder = ""]) => folder);
+    return [first, ...others.map((other) => `${dirname(first)}/${other}`)];
+  });
+  const packages = readdirSync(join(root, "packages")).map((name) => `${name}/src`);
+  expect(named.sort()).toEqual([...there, ...packages].sort());
+});
+
+test("README leads to every page of docs", () => {
+  const linked = [...read("README.md").matchAll(/\]\((docs\/[\w-]+\.md)/g)].map(([, page]) => page);
+  const pages = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md"));
+  const others = pages.map((name) => `docs/${name}`).filter((page) => !linked.includes(page));
+  expect(others).toEqual([]);
 });
