@@ -1,4 +1,6 @@
+import net from "node:net";
 import type { Duplex } from "node:stream";
+import { isReset } from "@farside/ssh";
 import type { RelayEnd } from "./relay-end.ts";
 import { resetStream } from "./reset-socket.ts";
 
@@ -76,7 +78,10 @@ export class Relay {
   #copy(from: RelayEnd, to: Duplex, count: (bytes: number) => void): void {
     const source = from.stream;
     // `end` comes only after the last byte was written on: reading stops while a write waits.
-    source.once("end", () => to.end());
+    source.once("end", () => {
+      if (isResetTakenForEnd(source)) this.#broken(source, to, { reason: "reset" });
+      else to.end();
+    });
     to.once("finish", () => {
       this.#openDirections -= 1;
       if (this.#openDirections === 0) this.#finish({ reason: "end" });
@@ -106,4 +111,9 @@ export class Relay {
     if (letGo === undefined) this.#resolve(outcome);
     else void letGo.then(() => this.#resolve(outcome));
   }
+}
+
+/** libuv reports a reset right behind data as an end. Once this side has ended, too, an end looks the same to the kernel. */
+function isResetTakenForEnd(stream: Duplex): boolean {
+  return stream instanceof net.Socket && !stream.writableEnded && isReset(stream) === true;
 }

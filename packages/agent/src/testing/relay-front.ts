@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import net from "node:net";
+import type { Duplex } from "node:stream";
 import { startConnecting } from "../forwarding/connect-socket.ts";
 import { Relay, type RelayOutcome } from "../forwarding/relay.ts";
 import { type RelayEnd, relayEndOfAccepted } from "../forwarding/relay-end.ts";
@@ -7,6 +8,8 @@ import { type RelayEnd, relayEndOfAccepted } from "../forwarding/relay-end.ts";
 export interface RelayFront extends AsyncDisposable {
   readonly port: number;
   readonly relays: Relay[];
+  /** Their sides of the connections to the target. */
+  readonly targets: Duplex[];
   /** Resolves when the first relay has begun. */
   readonly begun: Promise<void>;
   /** How the first relay ended. */
@@ -19,6 +22,7 @@ export type RelayMode = "pooled" | "stream";
 /** A listener on 127.0.0.1 whose connections are relayed to `target`. */
 export async function relayTo(target: net.TcpNetConnectOpts, mode: RelayMode): Promise<RelayFront> {
   const relays: Relay[] = [];
+  const targets: Duplex[] = [];
   const server = net.createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true });
   let begin: () => void;
   const begun = new Promise<void>((resolve) => {
@@ -29,6 +33,7 @@ export async function relayTo(target: net.TcpNetConnectOpts, mode: RelayMode): P
       const end = mode === "pooled" ? await connectPooled(target) : await connectStream(target);
       const relay = new Relay(mode === "pooled" ? relayEndOfAccepted(socket) : { stream: socket }, end);
       relays.push(relay);
+      targets.push(end.stream);
       begin();
       resolve(await relay.closed);
     });
@@ -37,7 +42,7 @@ export async function relayTo(target: net.TcpNetConnectOpts, mode: RelayMode): P
   await once(server, "listening");
   return {
     port: (server.address() as net.AddressInfo).port,
-    relays,
+    ...{ relays, targets },
     begun,
     outcome,
     async [Symbol.asyncDispose]() {
