@@ -11,7 +11,7 @@ const MIB = 1024 * 1024;
 const MOST_MORE = 80 * MIB;
 const KEY = "/root/.ssh/id_ed25519";
 
-/** The rest of what a server can do wrong is tried on the SSH client alone: misbehaviour.test.ts of its data path. */
+/** The rest of what a server can do wrong is tried on the SSH client alone: violations.test.ts, refused-channel.test.ts and silent-server.test.ts of its data path. */
 describeLab("a target whose SSH server is hostile", () => {
   let lab: Lab;
   let program: readonly string[];
