@@ -1,10 +1,14 @@
+import type { Host } from "../lab/host.ts";
 import { type Lab, startLab } from "../lab/lab.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { Player } from "./player.ts";
 import { runScript, type Seen } from "./run-script.ts";
 import type { Script } from "./script.ts";
+import type { Size } from "./scripts.ts";
+import { scriptsForShape } from "./scripts-for-shape.ts";
+import type { Shape } from "./shape.ts";
 import { judge, type SeenByWay, type Verdict } from "./verdict.ts";
-import { openWay, prepareWays, type Way, type WayName, wayNames } from "./way.ts";
+import { openWay, prepareWays, type Way, type WayName, waysOf } from "./way.ts";
 
 /** One row of docs/relay-conformance.md. */
 export interface Row {
@@ -13,14 +17,44 @@ export interface Row {
   readonly verdicts: readonly Verdict[];
 }
 
-/** Plays every script over every way, the ways side by side. */
-export async function runConformance(scripts: readonly Script[], withinMs: number): Promise<Row[]> {
+/** One of its tables. */
+export interface Table {
+  readonly shape: Shape;
+  readonly rows: readonly Row[];
+}
+
+/** What is played of a table. */
+export interface Plan {
+  readonly shape: Shape;
+  readonly size: Size;
+  /** All that there are where left out; `ssh -L` is always among them. */
+  readonly ways?: readonly WayName[];
+}
+
+export interface ConformanceOptions {
+  /** Bounds one script. */
+  readonly withinMs: number;
+  readonly say?: (line: string) => void;
+}
+
+/** Plays every script over every way: plan after plan, the ways of one side by side. */
+export async function runConformance(plans: readonly Plan[], options: ConformanceOptions): Promise<Table[]> {
   await using lab = await startLab({ card: false });
   await prepareWays(lab);
+  const tables: Table[] = [];
+  for (const plan of plans) {
+    tables.push({ shape: plan.shape, rows: await runPlan(lab, plan, options.withinMs) });
+    options.say?.(`${plan.shape.name}: played`);
+  }
+  return tables;
+}
+
+async function runPlan(lab: Lab, { shape, size, ways }: Plan, withinMs: number): Promise<Row[]> {
+  const scripts = scriptsForShape(shape, size);
   const results = await Promise.all(
-    wayNames.map(async (name) => {
-      await using way = await openWay(lab, name);
-      return { name, ...(await playAll(lab, way, scripts, withinMs)) };
+    (ways ?? waysOf(shape)).map(async (name) => {
+      await using way = await openWay(lab, shape, name);
+      return { name, ...(await playAll(lab.jump, way, scripts, withinMs)) };
     }),
   );
   const rows = scripts.map((script): Row => {
@@ -40,9 +74,14 @@ interface WayResult {
   readonly left: number | undefined;
 }
 
-async function playAll(lab: Lab, way: Way, scripts: readonly Script[], withinMs: number): Promise<WayResult> {
-  await using client = await Player.start(lab.jump);
-  await using service = await Player.start(lab.target);
+async function playAll(
+  jump: Host,
+  way: Way,
+  scripts: readonly Script[],
+  withinMs: number,
+): Promise<WayResult> {
+  await using client = await Player.start(jump);
+  await using service = await Player.start(way.serviceHost);
   const seen = new Map<Script, Seen>();
   let before: number | undefined;
   for (const [index, script] of scripts.entries()) {
@@ -50,7 +89,7 @@ async function playAll(lab: Lab, way: Way, scripts: readonly Script[], withinMs:
     if (index === 1) before = await way.descriptors();
     // Without a forwarder, a client is not connected before the service is.
     if (script.isServiceSlow && before === undefined) continue;
-    seen.set(script, await runScript(script, way, { client, service, serviceHost: lab.target, withinMs }));
+    seen.set(script, await runScript(script, way, { client, service, withinMs }));
   }
   if (before === undefined) return { seen, left: undefined };
   let left = 0;

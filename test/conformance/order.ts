@@ -1,3 +1,4 @@
+import type { Address } from "./address.ts";
 import type { Sight, Step } from "./script.ts";
 
 /** What the controller tells a player program, one JSON line each. `run` is a number of the controller's. */
@@ -5,8 +6,7 @@ export type Order =
   | {
       readonly run: number;
       readonly play: "client";
-      readonly host: string;
-      readonly port: number;
+      readonly to: Address;
       readonly steps: readonly Step[];
       readonly connections: number;
       readonly atOnce: number;
@@ -14,7 +14,7 @@ export type Order =
   | {
       readonly run: number;
       readonly play: "service";
-      readonly port: number;
+      readonly at: Address;
       readonly steps: readonly Step[];
       readonly connections: number;
     }

@@ -62,7 +62,7 @@ class Player {
     socket.on("error", (error: NodeJS.ErrnoException) => this.#note(nameOf(error)));
     this.#ended = new Promise((resolve) => {
       socket.once("end", () => {
-        this.#note("end");
+        this.#note(isResetTakenForEnd(socket) ? "reset" : "end");
         resolve();
         if (this.#echoes) socket.end();
       });
@@ -154,6 +154,7 @@ class Player {
 
   /** What came before something happened belongs before it. */
   #note(what: string): void {
+    if (what === "reset" && this.#saw.at(-1) === "reset") return;
     const news = this.#received - this.#told;
     this.#told = this.#received;
     if (news > 0) this.#saw.push(`${news} bytes`);
@@ -212,6 +213,12 @@ class Player {
       this.#wake = resolve;
     });
   }
+}
+
+/** libuv reports a reset right behind data as an end. Once this end has ended, too, the kernel doesn't tell them apart either. */
+function isResetTakenForEnd(socket: Socket): boolean {
+  const handle = (socket as unknown as { _handle?: { getpeername?: (out: object) => number } })._handle;
+  return !socket.writableEnded && handle?.getpeername !== undefined && handle.getpeername({}) !== 0;
 }
 
 function nameOf(error: NodeJS.ErrnoException): string {

@@ -1,5 +1,6 @@
 import type { Host } from "../lab/host.ts";
 import { within } from "../support/wait-for.ts";
+import type { Address } from "./address.ts";
 import type { Word } from "./order.ts";
 import type { Player } from "./player.ts";
 import type { End, Script, Sight } from "./script.ts";
@@ -12,8 +13,6 @@ export type Seen = Readonly<Record<End, string>>;
 export interface Stage {
   readonly client: Player;
   readonly service: Player;
-  /** Where the service is, and where its packets can be held up. */
-  readonly serviceHost: Host;
   /** Bounds one script. */
   readonly withinMs: number;
 }
@@ -21,16 +20,19 @@ export interface Stage {
 /** After one end's last word, how long the other may take to notice. */
 const NOTICE_MS = 10_000;
 
+/** Its program may be just starting, beside many others. */
+const LISTEN_WITHIN_MS = 30_000;
+
 let lastRun = 0;
 
 /** Plays `script` over `way`, and tells what its ends saw. */
 export async function runScript(script: Script, way: Way, stage: Stage): Promise<Seen> {
   lastRun += 1;
   const run = lastRun;
-  const { client, service, serviceHost, withinMs } = stage;
+  const { client, service, withinMs } = stage;
   const { connections = 1, atOnce = 1, isServiceSlow = false } = script;
-  const { host, port, servicePort } = way;
-  const letThrough = isServiceSlow ? await dropPackets(serviceHost, servicePort) : async () => {};
+  const { clientTo, serviceAt, serviceHost } = way;
+  const letThrough = isServiceSlow ? await dropPackets(serviceHost, portOf(serviceAt)) : async () => {};
 
   const openGate = () => {
     for (const player of [client, service]) player.tell({ run, play: "on" });
@@ -53,15 +55,15 @@ export async function runScript(script: Script, way: Way, stage: Stage): Promise
   if (steps !== undefined) {
     const listening = new Promise<void>((resolve) => {
       serviceSights = new Promise((done) => {
-        const order = { run, play: "service", port: servicePort, steps, connections } as const;
+        const order = { run, play: "service", at: serviceAt, steps, connections } as const;
         service.tell(order, hear("service", done, resolve));
       });
     });
-    await within(listening, 5_000, "the service");
+    await within(listening, LISTEN_WITHIN_MS, "the service");
   }
   const clientSights = new Promise<readonly Sight[]>((done) => {
     client.tell(
-      { run, play: "client", host, port, steps: script.client, connections, atOnce },
+      { run, play: "client", to: clientTo, steps: script.client, connections, atOnce },
       hear("client", done),
     );
   });
@@ -104,6 +106,11 @@ class Gate {
     this.#waiting.clear();
     void this.#open();
   }
+}
+
+function portOf(address: Address): number {
+  if ("path" in address) throw new Error(`nothing holds up packets to the socket ${address.path}`);
+  return address.port;
 }
 
 /** Until the returned function is called, nobody gets an answer from `port` of `host`. */

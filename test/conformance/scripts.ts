@@ -3,6 +3,9 @@ import type { Script } from "./script.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+/** More than one read takes, and less than what a socket takes for somebody who does not read. */
+const UNREAD_BYTES = 100 * KIB;
+
 export interface Size {
   /** Bytes each way in the large transfer. */
   readonly largeBytes: number;
@@ -13,6 +16,8 @@ export interface Size {
 
 /** For ./scripts/test. */
 export const SAMPLE: Size = { largeBytes: 32 * MIB, rapidConnections: 1_000, silenceMs: 700 };
+/** For the sockets in ./scripts/test, where what a machine is busy with matters less. */
+export const SMALL_SAMPLE: Size = { largeBytes: 8 * MIB, rapidConnections: 100, silenceMs: 300 };
 /** For `npm run soak -- conformance`. */
 export const WHOLE: Size = { largeBytes: 1024 * MIB, rapidConnections: 1_000, silenceMs: 150_000 };
 
@@ -106,11 +111,12 @@ export function scriptsOf({ largeBytes, rapidConnections, silenceMs }: Size): re
         { do: "gate" },
         { do: "close" },
       ],
-      service: [{ do: "send", bytes: 300 * KIB }, { do: "gate" }, { do: "await-end" }, { do: "speak-on" }],
+      service: [{ do: "send", bytes: UNREAD_BYTES }, { do: "gate" }, { do: "await-end" }, { do: "speak-on" }],
+      better: [{ end: "service", sees: "connected, reset, closed", because: RESET_PASSED_ON }],
     },
     {
       name: "service goes away with a question unread",
-      client: [{ do: "send", bytes: 300 * KIB }, { do: "gate" }, { do: "await-end" }, { do: "speak-on" }],
+      client: [{ do: "send", bytes: UNREAD_BYTES }, { do: "gate" }, { do: "await-end" }, { do: "speak-on" }],
       service: [
         { do: "receive", bytes: 1 },
         { do: "pause" },
@@ -118,6 +124,7 @@ export function scriptsOf({ largeBytes, rapidConnections, silenceMs }: Size): re
         { do: "gate" },
         { do: "close" },
       ],
+      better: [{ end: "client", sees: "connected, reset, closed", because: RESET_PASSED_ON }],
     },
     {
       name: "connect refused",
@@ -139,6 +146,22 @@ export function scriptsOf({ largeBytes, rapidConnections, silenceMs }: Size): re
       name: "slow reader on the client's side",
       client: [{ do: "pause" }, { do: "gate" }, { do: "resume" }, { do: "await-end" }, { do: "end" }],
       service: [{ do: "fill" }, { do: "gate" }, { do: "end" }, { do: "await-close" }],
+    },
+    {
+      name: "client resets while it is held back",
+      client: [{ do: "fill" }, { do: "gate" }, { do: "reset" }, { do: "gate" }],
+      service: [
+        ...[{ do: "pause" } as const, { do: "gate" } as const, { do: "gate" } as const],
+        ...[{ do: "resume" } as const, { do: "await-end" } as const, { do: "end" } as const],
+      ],
+    },
+    {
+      name: "service resets while it is held back",
+      client: [
+        ...[{ do: "pause" } as const, { do: "gate" } as const, { do: "gate" } as const],
+        ...[{ do: "resume" } as const, { do: "await-end" } as const, { do: "end" } as const],
+      ],
+      service: [{ do: "fill" }, { do: "gate" }, { do: "reset" }, { do: "gate" }],
     },
     {
       name: "slow writer: each piece arrives before the next is sent",

@@ -30,13 +30,13 @@ function gateOf(run: number): () => Promise<void> {
     });
 }
 
-async function beClient({ run, host, port, steps, connections, atOnce }: Client): Promise<void> {
+async function beClient({ run, to, steps, connections, atOnce }: Client): Promise<void> {
   const sights: Sight[] = [];
   let started = 0;
   const one = async (): Promise<void> => {
     while (started < connections) {
       started += 1;
-      const socket = net.connect({ host, port, allowHalfOpen: true, noDelay: true });
+      const socket = net.connect({ ...to, allowHalfOpen: true, noDelay: true });
       const failure = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
         socket.once("connect", () => resolve(undefined)).once("error", resolve);
       });
@@ -55,7 +55,7 @@ function refusal({ code, message }: NodeJS.ErrnoException): string[] {
   return code === "ECONNRESET" ? ["connected", "reset", "closed"] : [code ?? message];
 }
 
-function beService({ run, port, steps, connections }: Service): void {
+function beService({ run, at, steps, connections }: Service): void {
   const sights: Sight[] = [];
   let seen = 0;
   const enough = enoughOf(run);
@@ -75,7 +75,7 @@ function beService({ run, port, steps, connections }: Service): void {
     // Who has come is heard to the end.
     if (seen === 0) done();
   });
-  server.listen(port, () => say({ run, is: "listening" }));
+  server.listen(at, () => say({ run, is: "listening" }));
 }
 
 createInterface({ input: process.stdin })

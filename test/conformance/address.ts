@@ -1,0 +1,2 @@
+/** Where an end listens, or connects to: TCP, or a unix socket. */
+export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
