@@ -6,8 +6,11 @@ import { parseTarget } from "../forward-spec.ts";
 import { parseHopList } from "../hop-spec.ts";
 import { bindOf } from "./bind-of.ts";
 import { type ForwardsFileContent, forwardsFile } from "./forwards-file.ts";
+import { yamlDepth } from "./yaml-depth.ts";
 
 const MAX_BYTES = 256 * 1024;
+/** Ours has 6. */
+const MAX_DEPTH = 32;
 /** Problems that one error tells. */
 const MAX_PROBLEMS = 5;
 
@@ -31,6 +34,8 @@ interface Place {
  */
 export function readForwardsFile(text: string, file: string): ForwardsFileContent {
   if (Buffer.byteLength(text) > MAX_BYTES) throw invalid(file, [{ text: "it is larger than 256 KiB" }]);
+  if (yamlDepth(text) > MAX_DEPTH)
+    throw invalid(file, [{ text: `its values are nested more than ${MAX_DEPTH} deep` }]);
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, version: "1.2" });
   const syntax = [...document.errors, ...document.warnings].map(({ message, pos }) => ({
