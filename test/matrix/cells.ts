@@ -92,6 +92,14 @@ const noisy: Row[] = [
   [works, { noise: noises.nodeOptions }],
   [works, { noise: noises.preload }],
   [works, { noise: noises.fewFiles }],
+  [works, { noise: noises.fewProcesses }],
+  [
+    // A shell that can start nothing can't look either.
+    { code: "agent.start-failed", leg: "jump", says: /threads.*ulimit -u/, isUnlookable: true },
+    { noise: noises.tooFewProcesses },
+  ],
+  [works, { noise: noises.clockBehind }],
+  [works, { noise: noises.clockAhead }],
   [{ code: "agent.start-failed", leg: "jump", says: /memory/i }, { noise: noises.littleMemory }],
   [works, { noise: noises.elsewhere }],
   [{ shows: /before/ }, { noise: noises.exitTrap }],

@@ -3,6 +3,15 @@ import type { Noise } from "./cell.ts";
 /** `text` in every language, for what they all spell alike. */
 const alike = (text: string): NonNullable<Noise["rc"]> => ({ posix: text, fish: text, csh: text });
 
+/** Time of day, for the login's programs alone; how time passes stays as it is. */
+const clock = (offset: string) => ({
+  env: {
+    LD_PRELOAD: "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    ...{ FAKETIME: offset, FAKETIME_DONT_FAKE_MONOTONIC: "1" },
+  },
+  leaves: /^\/dev\/shm\/(?:sem\.)?faketime/,
+});
+
 /** What rc files, banners and messages of the day do to a login that runs one command. */
 export const noises = {
   quiet: { name: "none" },
@@ -106,8 +115,12 @@ chmod 755 "$home/bin/node"`,
   preload: { name: "LD_PRELOAD of a missing library", env: { LD_PRELOAD: "/nonexistent/lib.so" } },
   umask: { name: "umask 0777", rc: { posix: "umask 0777", csh: "umask 777", fish: "umask 0777" } },
   fewFiles: { name: "ulimit -n 40", rc: { posix: "ulimit -n 40" } },
+  fewProcesses: { name: "ulimit -u 40", rc: { posix: "ulimit -u 40" } },
+  tooFewProcesses: { name: "ulimit -u 4", rc: { posix: "ulimit -u 4" } },
   smallFiles: { name: "ulimit -f 1 MiB", rc: { posix: "ulimit -f 2048" } },
   littleMemory: { name: "ulimit -v 500 MiB", rc: { posix: "ulimit -v 512000" } },
+  clockBehind: { name: "clock a year behind", ...clock("-365d") },
+  clockAhead: { name: "clock a year ahead", ...clock("+365d") },
   elsewhere: {
     name: "rc goes into a folder and removes it",
     rc: { posix: "mkdir -p /dev/shm/d-$USER; cd /dev/shm/d-$USER; rmdir /dev/shm/d-$USER" },

@@ -130,6 +130,34 @@ describe.runIf(existsSync("/usr/bin/perl"))("the socket that asks whose connecti
   });
 });
 
+describe("room for the threads of Node.js", () => {
+  // root may have any number.
+  const limited = (processes: number): Pick<Run, "shell" | "environment"> => ({
+    shell: join(home, "shell"),
+    environment: { LIMIT: String(processes) },
+  });
+  beforeEach(async () => {
+    await chmod(home, 0o777);
+    const drop = "setpriv --reuid=28571 --regid=28571 --clear-groups";
+    const script = `#!/bin/bash\nulimit -u $LIMIT\nexec ${drop} -- /bin/sh "$@"\n`;
+    await writeFile(join(home, "shell"), script, { mode: 0o755 });
+  });
+
+  it.runIf(process.getuid?.() === 0).each(["", "0f"])(
+    "is looked for where a login may have few: Node.js would hang without a word (argument %j)",
+    async (argument) => {
+      const result = await run({ ...limited(4), argument, remoteNode: process.execPath });
+      expect(result.preamble).toMatch(/^loader-failed:no room .*\(ulimit -u\)$/);
+      expect(result.status).toBe(70);
+    },
+  );
+
+  it.runIf(process.getuid?.() === 0)("is there where a login may have some more", async () => {
+    const result = await run({ ...limited(30), remoteNode: process.execPath });
+    expect([result.preamble, result.status]).toEqual(["agent", 0]);
+  });
+});
+
 describe("the shell mark", () => {
   it("is the first thing that the command prints, before anything is looked for", async () => {
     const result = await run({ remoteNode: "/nonexistent/node" });

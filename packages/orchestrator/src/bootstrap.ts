@@ -20,16 +20,22 @@ exec /bin/sh -c "$script" farside "$a" "$b" "$@"
 `);
 
 /**
- * Opens what Node can't, a socket that asks the kernel whose connections are (NETLINK_SOCK_DIAG, not blocking), leaves its
- * number in the environment, and becomes the command of its arguments; that too where there is no such socket. It stands
- * in double quotes: without a dollar.
+ * Where the login may have few processes (`ulimit -u`), tries whether there is room for Node's threads, which count as such: without,
+ * Node waits for them for ever, before it has run a line, and nothing that its stdin or this side says would end it. This and
+ * what follows stands in double quotes: without a dollar.
  */
-const SOCKET_FOR_AGENT = [
-  "socket(S,16,3|2048,4)&&bind(S,pack(q(SSLL),16,0,0,0))&&fcntl(S,2,0)&&(@ENV{FARSIDE_SOCK_DIAG}=fileno(S))",
-  "delete(@ENV{PERL_BADLANG})",
-  "exec(@ARGV)",
-  "exit(71)",
+const ROOM_FOR_THREADS = [
+  "sub room{1while(wait()>0);print(q(farside-preamble:),@ARGV[3],q(:loader-failed:no room for the threads of Node.js (ulimit -u)),chr(10));exit(70)}",
+  "open(L,q(/proc/self/limits))&&grep(/^Max processes +[0-9]{1,4} /,<L>)&&do{map{(fork()//room())||exit}(1..6);1while(wait()>0)}",
+  "close(L);",
 ].join(";");
+
+/** Opens what Node can't, a socket that asks the kernel whose connections are (NETLINK_SOCK_DIAG, not blocking), and leaves its number in the environment. */
+const SOCKET_FOR_AGENT =
+  "socket(S,16,3|2048,4)&&bind(S,pack(q(SSLL),16,0,0,0))&&fcntl(S,2,0)&&(@ENV{FARSIDE_SOCK_DIAG}=fileno(S));";
+
+/** Becomes the command of its arguments, whatever came of the others. */
+const BECOME = "delete(@ENV{PERL_BADLANG});exec(@ARGV);exit(71)";
 
 /**
  * Finds a Node.js and becomes it: `$1$2` is the nonce (in halves, so that a shell that echoes the command line prints
@@ -93,9 +99,10 @@ if [ -z "$best" ]; then
 fi;
 ulimit -S -c 0 2>/dev/null;
 perl=/usr/bin/perl;
-if [ -x $perl ] && [ -z "$PERL5OPT$7" ]; then
-  export PERL_BADLANG=0;
-  exec $perl -f -e "${SOCKET_FOR_AGENT}" "$best" -e "$5" "$nonce" "$3";
+if [ -x $perl ] && [ -z "$PERL5OPT" ]; then
+  export PERL_BADLANG=0; socket="${SOCKET_FOR_AGENT}";
+  if [ -n "$7" ]; then socket=; fi;
+  exec $perl -f -e "${ROOM_FOR_THREADS}\${socket}${BECOME}" "$best" -e "$5" "$nonce" "$3" \${7:+"$7"};
 fi;
 exec "$best" -e "$5" "$nonce" "$3" \${7:+"$7"};
 say loader-failed:exec 70
