@@ -1,25 +1,22 @@
 import type { ProcessUsage } from "../support/process-usage.ts";
 import { KEPT_TABLES, type SessionUsage } from "./measured-session.ts";
 
-/**
- * How much more resident memory than before counts as "back". The orchestrator's is what V8 has let lie of the events that it was told:
- * it collects them when it sees fit, not when relays end.
- */
-const TOLERANCE = { agent: 0.05, orchestrator: 0.25 } as const;
+/** How much more resident memory than before counts as "back". */
+const TOLERANCE = 0.05;
 
 /** What of both processes is not back at what it was: descriptors, and resident memory. */
 export function whatStays(before: SessionUsage, after: SessionUsage): string[] {
   return (["agent", "orchestrator"] as const).flatMap((process) =>
-    stays(before[process], after[process], TOLERANCE[process]).map((problem) => `${process}: ${problem}`),
+    stays(before[process], after[process]).map((problem) => `${process}: ${problem}`),
   );
 }
 
-function stays(before: ProcessUsage, after: ProcessUsage, tolerance: number): string[] {
+function stays(before: ProcessUsage, after: ProcessUsage): string[] {
   const more = after.rss / before.rss - 1;
   return [
     ...(after.descriptors > before.descriptors + KEPT_TABLES
       ? [`${after.descriptors} descriptors after ${before.descriptors}`]
       : []),
-    ...(more > tolerance ? [`resident memory is up ${(more * 100).toFixed(1)} %`] : []),
+    ...(more > TOLERANCE ? [`resident memory is up ${(more * 100).toFixed(1)} %`] : []),
   ];
 }

@@ -11,9 +11,9 @@ import {
   type RequestHandler,
   toWire,
 } from "@farside/protocol";
+import { CollectWhenIdle } from "@farside/protocol/collect-when-idle";
 import type { AgentEnd } from "./agent-end.ts";
 import { agentVersion } from "./agent-version.ts";
-import { CollectWhenIdle } from "./collect-when-idle.ts";
 import { RUN_VARIABLE } from "./command/command-table.ts";
 import type { AgentFacts } from "./control/answer-requests.ts";
 import { connectHopThrough } from "./forwarding/connect-hop.ts";

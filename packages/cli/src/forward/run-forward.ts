@@ -1,5 +1,6 @@
 import { DEFAULTS, type ForwardOptions, type Session, startSession } from "@farside/orchestrator";
 import { type CodedError, isCodedError, type SessionEvent, toCodedError } from "@farside/protocol";
+import { CollectWhenIdle } from "@farside/protocol/collect-when-idle";
 import { SpareSigner } from "@farside/smartcard";
 import type { CommandContext } from "../command-context.ts";
 import type { ForwardArguments } from "../commands/forward.ts";
@@ -93,6 +94,11 @@ export async function runForward(
       },
       onEvent: teller(reporter, argv),
       signal: interrupts.signal,
+    });
+    using garbage = new CollectWhenIdle();
+    session.subscribe(({ event }) => {
+      if (event === "relay.open" || event === "relay.close")
+        garbage.relaysChanged(session.counters.openRelays);
     });
     return await attend({ session, argv, context, people, reporter });
   } catch (error) {

@@ -11,8 +11,8 @@ const QUIET_MS = 30_000;
 const ROUNDS = 3;
 
 /**
- * Collects V8's garbage once a burst of relays is over. V8 does so when it is next asked for memory, and an agent without relays asks for
- * none: it would keep tens of megabytes for as long as it is idle. It takes some 10 ms in which nothing is relayed.
+ * Collects V8's garbage once a burst of relays is over. V8 does so when it is next asked for memory, and a process without relays asks for
+ * none: it would keep tens of megabytes for as long as it is idle. It takes some 10 ms in which nothing else is done.
  */
 export class CollectWhenIdle implements Disposable {
   readonly #collect: () => void;
