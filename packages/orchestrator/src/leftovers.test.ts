@@ -235,6 +235,18 @@ describe("the look at a host", () => {
     expect(await readdir(folder)).toEqual(["other.log"]);
   });
 
+  it("removes nothing through a link that somebody has put in the place of the folder of control sockets", async () => {
+    const precious = join(home, "precious");
+    await mkdir(precious);
+    for (const name of ["a.log", "a.log.1", "b.log"]) await writeFile(join(precious, name), "precious");
+    const folder = join(home, ".local/state/farside/run");
+    await mkdir(join(folder, ".."), { recursive: true });
+    await symlink(precious, folder);
+    for (const mode of ["look", "kill"] as const)
+      expect((await look({ controls: ["a", "b"] }, mode)).files).toEqual([]);
+    expect(await readdir(precious)).toEqual(["a.log", "a.log.1", "b.log"]);
+  });
+
   it("removes a socket that nobody listens on, and keeps one that somebody does", async () => {
     const dead = await start(process.execPath, [
       "-e",

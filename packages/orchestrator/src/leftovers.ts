@@ -99,7 +99,8 @@ if [ -n "$8" ]; then
 fi;
 for n in $9; do
   for d in "\${XDG_RUNTIME_DIR:-/run/user/$me}/farside" "/tmp/farside-$me" "$HOME/.local/state/farside/run"; do
-    if [ -d "$d" ] && [ -O "$d" ]; then :; else continue; fi;
+    k=$(cd -P "$d" 2>/dev/null && [ -O . ] && pwd -P) || continue;
+    case $k in */"\${d##*/}") d=$k ;; *) continue ;; esac;
     for f in "$d"/*.sock "$d"/*.log "$d"/*.log.1; do
       s=\${f%.sock}; s=\${s%.1}; s=\${s%.log};
       if [ "$n" = "${EVERY_SESSION}" ] || [ "$s" = "$d/$n" ]; then :; else continue; fi;

@@ -40,6 +40,13 @@ export const hostileFrames: readonly HostileFrame[] = [
   { name: "the length of 4 GiB", bytes: () => Buffer.from([0xff, 0xff, 0xff, 0xff]) },
   { name: "a frame of no bytes", bytes: () => Buffer.alloc(4) },
   { name: "the longest frame, full of nesting", bytes: () => framed(Buffer.alloc(MAX_FRAME_BYTES, 0x91)) },
+  {
+    name: "nesting of 20 levels",
+    bytes: withBytes(
+      event({ ...relay, more: "CUT" }),
+      Buffer.concat([Buffer.alloc(20, 0x91), Buffer.of(0xc0)]),
+    ),
+  },
   { name: "a map that says it has 2^32 - 1 keys", bytes: hex("dfffffffff") },
   { name: "an array that says it has 2^32 - 1 items", bytes: hex("ddffffffff") },
   { name: "a text that says it has 2^32 - 1 bytes", bytes: hex("dbffffffff") },
