@@ -12,6 +12,16 @@ async function main(words: readonly string[]): Promise<void> {
   const chosen = cells.filter(
     (cell) => words.length === 0 || words.some((word) => cell.id === word || nameOf(cell).includes(word)),
   );
+  const chosenTargets = targetCells.filter(
+    (cell) => words.length === 0 || words.some((word) => cell.id === word || targetName(cell).includes(word)),
+  );
+  if (chosen.length + chosenTargets.length === 0) {
+    console.error(
+      `no cell has the id, or a word of its name: ${words.join(", ")}; docs/jump-hosts.md lists them`,
+    );
+    process.exitCode = 64;
+    return;
+  }
   const startedAt = performance.now();
   const outcomes: Outcome[] = [];
   let bad = 0;
@@ -23,9 +33,6 @@ async function main(words: readonly string[]): Promise<void> {
     outcomes.push(...report.outcomes);
     bad += report.problems.length + report.outcomes.filter(({ problems }) => problems.length > 0).length;
   }
-  const chosenTargets = targetCells.filter(
-    (cell) => words.length === 0 || words.some((word) => cell.id === word || targetName(cell).includes(word)),
-  );
   const targets = await runTargets(chosenTargets, tellTarget);
   bad += targets.filter(({ problems }) => problems.length > 0).length;
   const seconds = Math.round((performance.now() - startedAt) / 1000);

@@ -2,8 +2,8 @@
  * `npm run soak -- [PART…] [--seed N] [--scale X]`: the long tests, all or those named, one after the other. Each prints its table,
  * and puts it where it belongs in docs/ when it passed at full scale. Exit 1 where one did not pass.
  */
-import { parseArgs } from "node:util";
 import { cardLagPart } from "./card-lag-part.ts";
+import { readCommandLine, type SoakOptions } from "./command-line.ts";
 import { conformancePart } from "./conformance-part.ts";
 import { faultsPart } from "./faults-part.ts";
 import { forgedPart } from "./forged-part.ts";
@@ -35,20 +35,16 @@ const parts: Readonly<Record<string, SoakPart>> = {
   relays: relaysPart,
 };
 
+const usage = `npm run soak -- [PART…] [--seed N] [--scale X]
+  PART     ${Object.keys(parts).join(", ")}; all where none is named
+  --seed   the run that had it is played again
+  --scale  how long: 0.1 is a tenth; docs/ is only written from 1`;
+
 async function main(): Promise<void> {
-  const { positionals, values } = parseArgs({
-    allowPositionals: true,
-    options: { seed: { type: "string" }, scale: { type: "string", default: "1" } },
-  });
-  const unknown = positionals.filter((name) => !Object.hasOwn(parts, name));
-  if (unknown.length > 0)
-    throw new Error(`no such part: ${unknown.join(", ")}; there are ${Object.keys(parts).join(", ")}`);
-  const chosen = positionals.length > 0 ? positionals : Object.keys(parts);
-  const seed = Number(values.seed ?? Date.now() % 1_000_000_000);
-  const scale = Number(values.scale);
-  if (!Number.isSafeInteger(seed) || !(scale > 0))
-    throw new Error("--seed is a whole number, --scale a positive one");
-  for (const name of chosen) {
+  const options = readOptions();
+  if (options === undefined) return;
+  const { seed, scale } = options;
+  for (const name of options.parts) {
     const part = parts[name] as SoakPart;
     const startedAt = performance.now();
     console.log(`${name}: starts, seed ${seed}`);
@@ -66,6 +62,19 @@ async function main(): Promise<void> {
     console.log(
       `${name}: ${problems.length === 0 ? "passed" : `${problems.length} problems`} in ${seconds} s, seed ${seed}`,
     );
+  }
+}
+
+/** Undefined where nothing is to run: usage was asked for, or the arguments are wrong (64, as the exit code then is). */
+function readOptions(): SoakOptions | undefined {
+  try {
+    const options = readCommandLine(process.argv.slice(2), Object.keys(parts));
+    if (options === undefined) console.log(usage);
+    return options;
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${usage}`);
+    process.exitCode = 64;
+    return undefined;
   }
 }
 
