@@ -111,6 +111,32 @@ describe("a host that wants a one-time password behind the key", () => {
   });
 });
 
+test.each([
+  ["a thousand questions at once", 1_000, 0],
+  ["questions again and again", 1, 10],
+])("a host that asks %s is given no more answers than a person would give", async (_, questions, asked) => {
+  await using server = await ssh2Server((connection) => {
+    connection.on("authentication", (context) => {
+      if (context.method === "publickey") {
+        if (context.signature === undefined) context.accept();
+        else context.reject(["keyboard-interactive"], true);
+      } else if (context.method === "keyboard-interactive") {
+        const prompts = Array.from({ length: questions }, () => ({ prompt: "Why?", echo: true }));
+        const again = () => context.prompt(prompts, "", "", again);
+        again();
+      } else context.reject();
+    });
+  });
+  let rounds = 0;
+  const keyboardInteractive = async () => {
+    rounds += 1;
+    return ["because"];
+  };
+  const options = await hopOptionsFor(sshd, { port: server.port, hostKeys: anyHostKey, keyboardInteractive });
+  expect(await failureOf(Hop.connect(options))).toMatchObject({ code: "hop.auth-refused" });
+  expect(rounds).toBe(asked);
+});
+
 test("a host that wants two keys gets two signatures", async () => {
   const second = await makeKeyPair(sshd.folder.file("second-factor"), "ecdsa-256");
   const first = sshd.userKey;
