@@ -1,23 +1,16 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { bootstrap, markCommand, newNonce, shellCommand, shellMark } from "./bootstrap.ts";
 import { LOADER } from "./loader.ts";
 
-import { compressed, digest, type Run, runIn } from "./testing/started-bootstrap.ts";
+import { compressed, digest, type Run, useLogin } from "./testing/started-bootstrap.ts";
 
-let home: string;
-beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), "farside-bootstrap-"));
-});
-afterEach(async () => {
-  await rm(home, { recursive: true, force: true });
-});
+const login = useLogin();
 
-const run = (options: Run = {}) => runIn(home, options);
+const { run } = login;
 
 describe("the command line", () => {
   const made = bootstrap({ compressed, digest });
@@ -92,8 +85,8 @@ const rcFiles: [shell: string, file: string, rc: string][] = [
 
 describe.each(rcFiles.filter(([shell]) => existsSync(shell)))("rc files of %s", (shell, file, rc) => {
   it("may print, read a line of stdin and set NODE_OPTIONS", async () => {
-    await mkdir(dirname(join(home, file)), { recursive: true });
-    await writeFile(join(home, file), `${rc}\n`);
+    await mkdir(dirname(join(login.home, file)), { recursive: true });
+    await writeFile(join(login.home, file), `${rc}\n`);
     const result = await run({ shell });
     expect(result.stdout).toMatch(/^Welcome/);
     expect(result.stdout).toContain(`no newline${shellMark(result.nonce)}`);
@@ -105,7 +98,7 @@ describe.each(rcFiles.filter(([shell]) => existsSync(shell)))("rc files of %s", 
 describe.runIf(existsSync("/usr/bin/perl"))("the socket that asks whose connections are", () => {
   /** A runtime that says what it was started with and goes on as Node.js. */
   const spy = async () => {
-    const path = join(home, "spy");
+    const path = join(login.home, "spy");
     const script = `case $1 in -v) ;; *)
       inode=$(readlink /proc/self/fd/$FARSIDE_SOCK_DIAG | tr -dc 0-9)
       echo "socket [$(awk -v i="$inode" '$10 == i { print $2 }' /proc/self/net/netlink)]"
@@ -133,14 +126,14 @@ describe.runIf(existsSync("/usr/bin/perl"))("the socket that asks whose connecti
 describe("room for the threads of Node.js", () => {
   // root may have any number.
   const limited = (processes: number): Pick<Run, "shell" | "environment"> => ({
-    shell: join(home, "shell"),
+    shell: join(login.home, "shell"),
     environment: { LIMIT: String(processes) },
   });
   beforeEach(async () => {
-    await chmod(home, 0o777);
+    await chmod(login.home, 0o777);
     const drop = "setpriv --reuid=28571 --regid=28571 --clear-groups";
     const script = `#!/bin/bash\nulimit -u $LIMIT\nexec ${drop} -- /bin/sh "$@"\n`;
-    await writeFile(join(home, "shell"), script, { mode: 0o755 });
+    await writeFile(join(login.home, "shell"), script, { mode: 0o755 });
   });
 
   it.runIf(process.getuid?.() === 0).each(["", "0f"])(

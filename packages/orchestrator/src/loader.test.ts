@@ -1,22 +1,14 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readdir } from "node:fs/promises";
 import { brotliCompressSync } from "node:zlib";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { bootstrap } from "./bootstrap.ts";
 
-import { compressed, digest, nodeFolder, type Run, runIn } from "./testing/started-bootstrap.ts";
+import { compressed, digest, nodeFolder, useLogin } from "./testing/started-bootstrap.ts";
 
-let home: string;
-beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), "farside-bootstrap-"));
-});
-afterEach(async () => {
-  await rm(home, { recursive: true, force: true });
-});
+const login = useLogin();
 
-const run = (options: Run = {}) => runIn(home, options);
+const { run } = login;
 
 describe("the loader", () => {
   it("does not run a bundle that was altered on the way", async () => {
@@ -61,7 +53,7 @@ describe("the loader", () => {
   it("leaves the agent what goes with its bundle", async () => {
     const made = bootstrap({ compressed, digest, opening: Buffer.from("opening ") });
     const child = spawn("/bin/sh", ["-c", made.command], {
-      env: { PATH: `${nodeFolder}:/usr/bin:/bin`, HOME: home },
+      env: { PATH: `${nodeFolder}:/usr/bin:/bin`, HOME: login.home },
     });
     child.stdin.end(Buffer.concat([made.upload, Buffer.from("frames")]));
     const chunks: Buffer[] = [];
@@ -71,6 +63,6 @@ describe("the loader", () => {
 
   it("writes nothing", async () => {
     expect((await run()).preamble).toBe("agent");
-    expect(await readdir(home)).toEqual([]);
+    expect(await readdir(login.home)).toEqual([]);
   });
 });

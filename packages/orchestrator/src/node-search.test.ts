@@ -1,60 +1,45 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { bootstrap } from "./bootstrap.ts";
 
-import {
-  compressed,
-  digest,
-  fakeNode,
-  nodeFolder,
-  noNode,
-  type Run,
-  runIn,
-} from "./testing/started-bootstrap.ts";
+import { compressed, digest, fakeNode, nodeFolder, noNode, useLogin } from "./testing/started-bootstrap.ts";
 
-let home: string;
-beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), "farside-bootstrap-"));
-});
-afterEach(async () => {
-  await rm(home, { recursive: true, force: true });
-});
+const login = useLogin();
 
-const run = (options: Run = {}) => runIn(home, options);
+const { run } = login;
 
 describe("the search for a node", () => {
   it("reads the version of a wrapper that prints before it, and runs no BASH_ENV", async () => {
-    await writeFile(join(home, "env.sh"), "echo from v8 BASH_ENV\n");
-    const wrapper = await fakeNode(join(home, "wrapper/node"), "");
+    await writeFile(join(login.home, "env.sh"), "echo from v8 BASH_ENV\n");
+    const wrapper = await fakeNode(join(login.home, "wrapper/node"), "");
     await writeFile(
       wrapper,
       `#!/bin/bash\n[ "$1" = -v ] && echo "now using v22"\nexec ${process.execPath} "$@"\n`,
     );
-    const result = await run({ remoteNode: wrapper, environment: { BASH_ENV: join(home, "env.sh") } });
+    const result = await run({ remoteNode: wrapper, environment: { BASH_ENV: join(login.home, "env.sh") } });
     expect(result.preamble).toBe("agent");
     expect(result.stdout).not.toContain("BASH_ENV");
   });
 
   it("marks every process of it with the nonce", async () => {
-    const teller = await fakeNode(join(home, "teller/node"), "");
+    const teller = await fakeNode(join(login.home, "teller/node"), "");
     await writeFile(
       teller,
-      `#!/bin/sh\n[ "$1" = -v ] && echo "$FARSIDE_RUN" > ${join(home, "told")}\necho v1.0.0\n`,
+      `#!/bin/sh\n[ "$1" = -v ] && echo "$FARSIDE_RUN" > ${join(login.home, "told")}\necho v1.0.0\n`,
     );
     const { nonce } = await run({ remoteNode: teller });
-    expect(await readFile(join(home, "told"), "utf8")).toBe(`${nonce}\n`);
+    expect(await readFile(join(login.home, "told"), "utf8")).toBe(`${nonce}\n`);
   });
 
   it("goes on where the login's folder is gone", async () => {
-    const gone = join(home, "gone");
+    const gone = join(login.home, "gone");
     await mkdir(gone);
     const made = bootstrap({ compressed, digest, remoteNode: process.execPath });
     const child = spawn("/bin/sh", ["-c", `cd ${gone} && rmdir ${gone} && ${made.command}`], {
-      env: { PATH: "/usr/bin:/bin", HOME: home },
+      env: { PATH: "/usr/bin:/bin", HOME: login.home },
     });
     child.stdin.end(made.upload);
     const chunks: Buffer[] = [];
@@ -63,8 +48,8 @@ describe("the search for a node", () => {
   });
 
   it("takes a node on PATH that is new enough, without asking the others", async () => {
-    const sentinel = join(home, "asked");
-    const other = await fakeNode(join(home, ".nvm/versions/node/v99.0.0/bin/node"), "v99.0.0");
+    const sentinel = join(login.home, "asked");
+    const other = await fakeNode(join(login.home, ".nvm/versions/node/v99.0.0/bin/node"), "v99.0.0");
     await writeFile(other, `#!/bin/sh\ntouch ${sentinel}\necho v99.0.0\n`);
     expect((await run()).preamble).toBe("agent");
     expect(existsSync(sentinel)).toBe(false);
@@ -80,7 +65,7 @@ describe("the search for a node", () => {
     ".local/bin/node",
   ])("finds a real node in ~/%s", async (path) => {
     // Claims to be newer than any that this machine may have in its usual folders.
-    const node = await fakeNode(join(home, path), "");
+    const node = await fakeNode(join(login.home, path), "");
     await writeFile(
       node,
       `#!/bin/sh\n[ "$1" = -v ] && { echo v999.9.0; exit; }\nexec ${process.execPath} "$@"\n`,
@@ -91,7 +76,7 @@ describe("the search for a node", () => {
 
   it("takes the newest by number, not by letter", async () => {
     for (const version of ["900.9.0", "1000.0.0", "900.10.1"]) {
-      const path = await fakeNode(join(home, `.nvm/versions/node/v${version}/bin/node`), "");
+      const path = await fakeNode(join(login.home, `.nvm/versions/node/v${version}/bin/node`), "");
       await writeFile(
         path,
         `#!/bin/sh\n[ "$1" = -v ] && { echo v${version}; exit; }\necho "became ${version}"\n`,
@@ -101,29 +86,31 @@ describe("the search for a node", () => {
   });
 
   it("passes over what is broken, a folder, or says no version", async () => {
-    await fakeNode(join(home, ".nvm/versions/node/v1/bin/node"), "hello");
-    await mkdir(join(home, ".nvm/versions/node/v2/bin/node"), { recursive: true });
-    await mkdir(join(home, ".nvm/versions/node/v3/bin"), { recursive: true });
-    await symlink("/nonexistent", join(home, ".nvm/versions/node/v3/bin/node"));
+    await fakeNode(join(login.home, ".nvm/versions/node/v1/bin/node"), "hello");
+    await mkdir(join(login.home, ".nvm/versions/node/v2/bin/node"), { recursive: true });
+    await mkdir(join(login.home, ".nvm/versions/node/v3/bin"), { recursive: true });
+    await symlink("/nonexistent", join(login.home, ".nvm/versions/node/v3/bin/node"));
     expect((await run({ environment: { PATH: `${nodeFolder}:/bin` } })).preamble).toBe("agent");
-    const chosen = await run({ remoteNode: join(home, ".nvm/versions/node/v1/bin/node") });
-    expect(chosen.preamble).toBe(`no-node:${join(home, ".nvm/versions/node/v1/bin/node")}`);
+    const chosen = await run({ remoteNode: join(login.home, ".nvm/versions/node/v1/bin/node") });
+    expect(chosen.preamble).toBe(`no-node:${join(login.home, ".nvm/versions/node/v1/bin/node")}`);
   });
 
   it("says which versions are too old, and where they are", async () => {
-    const old = await fakeNode(join(home, "old/node"), "v16.20.2");
+    const old = await fakeNode(join(login.home, "old/node"), "v16.20.2");
     const result = await run({ remoteNode: old });
     expect([result.preamble, result.status]).toEqual([`node-too-old:16.20.2=${old}`, 69]);
-    const nearly = await fakeNode(join(home, "nearly/node"), "v18.17.9");
+    const nearly = await fakeNode(join(login.home, "nearly/node"), "v18.17.9");
     expect((await run({ remoteNode: nearly })).preamble).toBe(`node-too-old:18.17.9=${nearly}`);
   });
 
   it("without one, reads away the bundle and what goes with it, byte by byte, and then does as it is ordered", async () => {
     // Were a byte of it left, it would stand before the order and be read as one.
-    const opening = Buffer.from(`\ntouch ${join(home, "read")}\n`.repeat(2_000));
+    const opening = Buffer.from(`\ntouch ${join(login.home, "read")}\n`.repeat(2_000));
     const options = { compressed, digest, remoteNode: "/nonexistent/node", opening };
     const made = bootstrap({ ...options, withoutNode: "wait" });
-    const child = spawn("/bin/sh", ["-c", made.command], { env: { PATH: "/usr/bin:/bin", HOME: home } });
+    const child = spawn("/bin/sh", ["-c", made.command], {
+      env: { PATH: "/usr/bin:/bin", HOME: login.home },
+    });
     const chunks: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
     child.stdin.write(made.upload);
@@ -132,12 +119,12 @@ describe("the search for a node", () => {
     expect(Buffer.concat(chunks).toString()).toMatch(
       new RegExp(`farside-preamble:${made.nonce}:waiting:no-node\nordered ${made.nonce}\n$`),
     );
-    expect([status, await readdir(home)]).toEqual([7, []]);
+    expect([status, await readdir(login.home)]).toEqual([7, []]);
   });
 
   it("takes a chosen node from a path, below the home folder, or by name", async () => {
-    await mkdir(join(home, "bin dir"));
-    await symlink(process.execPath, join(home, "bin dir/node"));
+    await mkdir(join(login.home, "bin dir"));
+    await symlink(process.execPath, join(login.home, "bin dir/node"));
     for (const remoteNode of [process.execPath, "~/bin dir/node", "node"]) {
       expect((await run({ remoteNode })).preamble).toBe("agent");
     }

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { chmod, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { brotliCompressSync } from "node:zlib";
+import { afterEach, beforeEach } from "vitest";
 import { bootstrap } from "../bootstrap.ts";
 
 /** Says what it was given and what is left of stdin, which ends it. */
@@ -27,8 +29,25 @@ export interface Run {
   frames?: string;
 }
 
+/** A home for each test of a file, removed behind it. */
+export function useLogin() {
+  let home = "";
+  beforeEach(async () => {
+    home = await mkdtemp(join(tmpdir(), "farside-bootstrap-"));
+  });
+  afterEach(async () => {
+    await rm(home, { recursive: true, force: true });
+  });
+  return {
+    get home() {
+      return home;
+    },
+    run: (options: Run = {}) => runIn(home, options),
+  };
+}
+
 /** Does what sshd does: `shell -c command`, with everything that follows written at once. */
-export async function runIn(home: string, options: Run = {}) {
+async function runIn(home: string, options: Run) {
   const { shell = "/bin/sh", environment = {}, upload = (bytes) => bytes, frames = "frames" } = options;
   const made = bootstrap({ compressed, digest, remoteNode: options.remoteNode, argument: options.argument });
   const path = `${nodeFolder}:/usr/bin:/bin`;
