@@ -48,6 +48,19 @@ describeLab("who may connect to the listener", () => {
     });
   }
 
+  test("not another user who goes through the host's sshd, which connects as that user", async () => {
+    await using farside = await start();
+    const script = [
+      "mkdir -p -m 700 ~/.ssh && ssh-keygen -q -t ed25519 -N '' -f ~/.ssh/id_ed25519",
+      "cp ~/.ssh/id_ed25519.pub ~/.ssh/authorized_keys",
+      "ssh -o BatchMode=yes -o StrictHostKeyChecking=no -W 127.0.0.1:4444 172.16.16.158 </dev/null 2>/dev/null || true",
+    ];
+    await lab.jump.run(["sh", "-c", script.join("; ")], { user: "intruder" });
+    expect((await farside.waitForEvent("relay.refused")).uid).toBe(1501);
+    expect(farside.of("relay.open")).toEqual([]);
+    await farside.end();
+  });
+
   test("not another user who writes and closes at once, whose row shows uid 0 by then", async () => {
     await using farside = await start();
     const script = `for (let i = 0; i < 50; i++) { const s = net.connect(4444, "127.0.0.1", () => { s.write("steal"); s.destroy(); }); s.on("error", () => {}); }`;

@@ -46,7 +46,7 @@ const BECOME = "delete(@ENV{PERL_BADLANG});exec(@ARGV);exit(71)";
  */
 const SCRIPT = onOneLine(`
 unset NODE_OPTIONS NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG BASH_ENV ENV;
-pwd -P >/dev/null 2>&1 || cd "$HOME" 2>/dev/null || cd /;
+[ -n "$(pwd -P 2>/dev/null)" ] || cd "$HOME" 2>/dev/null || cd /;
 nonce=$1$2; best=; top=0; old=; bad=;
 echo "${SHELL_MARK}$nonce";
 more=$6;

@@ -1,11 +1,21 @@
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { brotliCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { bootstrap } from "./bootstrap.ts";
 
-import { compressed, digest, fakeNode, nodeFolder, noNode, useLogin } from "./testing/started-bootstrap.ts";
+import {
+  compressed,
+  digest,
+  FAKE_AGENT,
+  fakeNode,
+  nodeFolder,
+  noNode,
+  useLogin,
+} from "./testing/started-bootstrap.ts";
 
 const login = useLogin();
 
@@ -37,7 +47,12 @@ describe("the search for a node", () => {
   it("goes on where the login's folder is gone", async () => {
     const gone = join(login.home, "gone");
     await mkdir(gone);
-    const made = bootstrap({ compressed, digest, remoteNode: process.execPath });
+    // Anything may ask where it is; dash says that all is well there, and nothing.
+    const asking = brotliCompressSync(`process.cwd(); ${FAKE_AGENT}`);
+    const made = bootstrap({
+      ...{ compressed: asking, digest: createHash("sha256").update(asking).digest("hex") },
+      remoteNode: process.execPath,
+    });
     const child = spawn("/bin/sh", ["-c", `cd ${gone} && rmdir ${gone} && ${made.command}`], {
       env: { PATH: "/usr/bin:/bin", HOME: login.home },
     });

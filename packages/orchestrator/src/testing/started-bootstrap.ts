@@ -8,7 +8,7 @@ import { afterEach, beforeEach } from "vitest";
 import { bootstrap } from "../bootstrap.ts";
 
 /** Says what it was given and what is left of stdin, which ends it. */
-const FAKE_AGENT = `
+export const FAKE_AGENT = `
 const boot = globalThis[Symbol.for("farside.boot")];
 process.stdout.write("farside-preamble:" + boot.nonce + ":agent\\n" + JSON.stringify({
   digest: boot.digest, argv: process.argv.length, run: process.env.FARSIDE_RUN, options: process.env.NODE_OPTIONS,
