@@ -3,18 +3,17 @@ import type { Hop } from "@farside/ssh";
 import { halves, newNonce, shellCommand } from "../bootstrap.ts";
 import { onOneLine } from "../loader.ts";
 import { markedLines, readMarked } from "../marked-output.ts";
-import { KEEP_FOLDERS, KEEP_PREFIX } from "./runtime-ladder.ts";
+import { KEEP_FOLDERS, OWN_FOLDER } from "./runtime-ladder.ts";
 
-/** `$1$2` marks the output, `$3` is what is done. Only what is the login's own is touched, and nothing behind a link. */
+/** `$1$2` marks the output, `$3` is what is done. Only what is the login's own is touched, where it is itself. */
 const SCRIPT = onOneLine(`
-mark=$1$2; me=$(id -u); seen=" ";
+${OWN_FOLDER}
+mark=$1$2; seen=" ";
 echo "farside-look:$mark:begin";
 for d in ${KEEP_FOLDERS}; do
-  w=$d/${KEEP_PREFIX}$me;
+  own "$d" || continue;
   case $seen in *" $w "*) continue ;; esac;
   seen="$seen$w ";
-  if [ -d "$w" ] && [ -O "$w" ]; then :; else continue; fi;
-  if [ -L "$w" ]; then continue; fi;
   for f in "$w"/node-* "$w"/new-*; do
     if [ -f "$f" ] || [ -L "$f" ]; then :; else continue; fi;
     if [ "$3" = remove ]; then rm -f -- "$f"; fi;

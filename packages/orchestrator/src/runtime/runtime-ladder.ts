@@ -18,3 +18,14 @@ export const KEEP_PREFIX = ".farside-runtime-";
 
 /** What a kept runtime is called until it is complete; the nonce of the deploy follows. */
 export const UNFINISHED_PREFIX = "new-";
+
+/**
+ * `own FOLDER`: whether there is a folder for kept runtimes that is this user's own, with its path in `$w`. In /var/tmp another user may
+ * have made it, as a link that leads to a folder of ours now and to one of theirs in the next moment: so it is gone into, and what it is called there counts.
+ */
+export const OWN_FOLDER = `
+own() {
+  w=$(cd -P "$1/${KEEP_PREFIX}$(id -u)" 2>/dev/null && [ -O . ] && pwd -P) || return 1;
+  case $w in */${KEEP_PREFIX}$(id -u)) ;; *) return 1 ;; esac;
+};
+`;

@@ -2,6 +2,7 @@ import { onOneLine } from "../loader.ts";
 import {
   KEEP_FOLDERS,
   KEEP_PREFIX,
+  OWN_FOLDER,
   SESSION_FOLDERS,
   SESSION_PREFIX,
   UNFINISHED_PREFIX,
@@ -20,17 +21,6 @@ sum() {
   elif command -v shasum >/dev/null 2>&1; then s=$(shasum -a 256 < "$1"); s=\${s%% *};
   else s=$("$1" -e 'const hash = require("crypto").createHash("sha256"); require("fs").createReadStream("/proc/self/exe").on("data", (data) => hash.update(data)).on("end", () => console.log(hash.digest("hex")))' </dev/null 2>/dev/null);
   fi;
-};
-`;
-
-/**
- * `own FOLDER`: whether there is a folder for kept runtimes that is this user's own, with its path in `$w`. In /var/tmp another user may
- * have made it, as a link that leads to a folder of ours now and to one of theirs in the next moment: so it is gone into, and what it is called there counts.
- */
-const OWN_FOLDER = `
-own() {
-  w=$(cd -P "$1/${KEEP_PREFIX}$(id -u)" 2>/dev/null && [ -O . ] && pwd -P) || return 1;
-  case $w in */${KEEP_PREFIX}$(id -u)) ;; *) return 1 ;; esac;
 };
 `;
 
