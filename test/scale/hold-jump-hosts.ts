@@ -16,6 +16,8 @@ const EXAMPLE = join(checkout, "packages/cli/examples/many-jump-hosts.ts");
 export interface JumpHostsReport {
   readonly hosts: number;
   readonly startSeconds: number;
+  /** Until all hops were there again after the target's sshd was restarted. */
+  readonly againSeconds: number;
   readonly endSeconds: number;
   readonly pinEntries: number;
   readonly signatures: number;
@@ -44,7 +46,7 @@ export async function holdJumpHosts(options: JumpHostsOptions): Promise<JumpHost
   const { lab, count, holdMs, signatureMs = 0, say = () => {} } = options;
   const jumps = await startJumpHosts(lab, count);
   await lab.target.sshd.stop();
-  await lab.target.sshd.start(["MaxStartups 10:100:10"], { without: /^MaxStartups/ });
+  await startStrictSshd(lab);
   await lab.jump.mark();
   await lab.card.resetCounters();
   await lab.card.setDelay(signatureMs);
@@ -77,6 +79,8 @@ export async function holdJumpHosts(options: JumpHostsOptions): Promise<JumpHost
   await wait(holdMs);
   const held = await usageOf(pid);
   const heldLag = await lagOf(program);
+  const againSeconds = await restartTarget(lab, count);
+  say(`all are there again after ${againSeconds.toFixed(1)} s`);
   const endsAt = performance.now();
   await program.signal("SIGINT");
   const { code } = await within(program.exit, 60_000 + count * 1_000, "the end of the program");
@@ -91,18 +95,35 @@ export async function holdJumpHosts(options: JumpHostsOptions): Promise<JumpHost
     ...(program.stdout.includes(`${count} of ${count} are clean`) ? [] : ["not all are clean"]),
     ...(code === 0 ? [] : [`it ended with ${code}`]),
     ...(verifies === 1 ? [] : [`${verifies} PIN entries`]),
-    ...(signatures === 2 * count ? [] : [`${signatures} signatures for ${2 * count} logins`]),
+    ...(signatures === 3 * count ? [] : [`${signatures} signatures for ${3 * count} logins`]),
     ...[...residue.processes, ...residue.listeners, ...residue.files].map(
       (left) => `left: ${JSON.stringify(left)}`,
     ),
     ...(/beginning MaxStartups/.test(await lab.target.sshd.log()) ? ["the target turned logins away"] : []),
   ];
   return {
-    ...{ hosts: count, startSeconds, endSeconds, pinEntries: verifies, signatures, problems },
+    ...{ hosts: count, startSeconds, againSeconds, endSeconds, pinEntries: verifies, signatures, problems },
     usage: { before, held },
     lag: { starting, held: heldLag, ending },
     queueLines: lines(/signatures? waits? for it/),
   };
+}
+
+/** An sshd that turns away more than ten logins at a time, each of them. */
+const startStrictSshd = (lab: Lab): Promise<void> =>
+  lab.target.sshd.start(["MaxStartups 10:100:10"], { without: /^MaxStartups/ });
+
+/** Restarts the target's sshd with all its logins, as an update does, and waits until `count` have logged in again; in seconds. */
+async function restartTarget(lab: Lab, count: number): Promise<number> {
+  const logins = async (): Promise<number> =>
+    Number((await lab.target.exec(["pgrep", "-c", "-u", "signer", "sshd"])).stdout);
+  await lab.target.sshd.stop();
+  await lab.target.exec(["pkill", "-u", "signer", "sshd"]);
+  await startStrictSshd(lab);
+  const restartedAt = performance.now();
+  const limits = { what: `${count} logins at the target`, withinMs: 30_000 + count * 3_000, everyMs: 100 };
+  await waitFor(async () => (await logins()) >= count, limits);
+  return (performance.now() - restartedAt) / 1000;
 }
 
 /** Runs it as Node does, without a loader for TypeScript that would weigh more than it. */

@@ -28,12 +28,23 @@ export const jumpHostsPart: SoakPart = async ({ scale, say }) => {
       last = line;
     },
   });
-  const { hosts, startSeconds, endSeconds, pinEntries, signatures, usage, lag, queueLines, problems } =
-    report;
+  const {
+    hosts,
+    startSeconds,
+    againSeconds,
+    endSeconds,
+    pinEntries,
+    signatures,
+    usage,
+    lag,
+    queueLines,
+    problems,
+  } = report;
   const perHost = (usage.held.own - usage.before.own) / hosts;
   const table = [
     `${hosts} jump hosts with an sshd and a host key each, one target behind all of them whose sshd turns away more than ten logins at a time, one virtual card`,
     `(RSA 2048, ${SIGNATURE_MS} ms and more for a signature). All were open after ${startSeconds.toFixed(0)} s and torn down ${endSeconds.toFixed(0)} s after SIGINT, each with a clean receipt: ${pinEntries} PIN entry, ${signatures} signatures.`,
+    `When the target's sshd was restarted, all hops were there again after ${againSeconds.toFixed(0)} s, and it turned none of their logins away.`,
     `That signatures wait for the card was told ${queueLines.length} times. Each session costs the program ${megabytes(perHost)} of its own.`,
     "",
     "| the program | resident | of its own | descriptors |",

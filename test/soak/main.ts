@@ -11,6 +11,7 @@ import { fuzzPart } from "./fuzz-part.ts";
 import { hostilePart } from "./hostile-part.ts";
 import { jumpHostsPart } from "./jump-hosts-part.ts";
 import { killedPart } from "./killed-part.ts";
+import { neighboursPart } from "./neighbours-part.ts";
 import { openClosePart } from "./open-close-part.ts";
 import type { SoakPart } from "./part.ts";
 import { penaltiesPart } from "./penalties-part.ts";
@@ -28,6 +29,7 @@ const parts: Readonly<Record<string, SoakPart>> = {
   hostile: hostilePart,
   "jump-hosts": jumpHostsPart,
   killed: killedPart,
+  neighbours: neighboursPart,
   "open-close": openClosePart,
   penalties: penaltiesPart,
   "pin-tries": pinTriesPart,

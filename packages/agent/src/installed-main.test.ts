@@ -111,8 +111,18 @@ describe("an installed agent", () => {
 
   test("keeps trying to open what it can't, and does not start with a file that is none", async () => {
     const taken = await serveTcp();
-    const agent = await installed.put(keptConfig(keptForward("a", taken.port, installed.echoPort)));
+    const metricsPort = await freePort();
+    const config = keptConfig(keptForward("a", taken.port, installed.echoPort));
+    const agent = await installed.put({ ...config, metricsPort });
     await agent.start();
+    const health = async () => {
+      const answered = await fetch(`http://127.0.0.1:${metricsPort}/healthz`);
+      return [answered.status, await answered.json()];
+    };
+    await expect
+      .poll(() => health().catch(() => undefined))
+      .toMatchObject([503, { forwards: [{ id: "a", state: "opening" }] }]);
+    expect(await metrics(metricsPort)).toContain('farside_forward_state{forward="a",state="opening"} 1');
     const control = await agent.control();
     const { forwards } = await control.peer.request(describeInstalled, {});
     expect(forwards).toMatchObject([
@@ -120,6 +130,7 @@ describe("an installed agent", () => {
     ]);
     await taken[Symbol.asyncDispose]();
     await expect.poll(() => answer(taken.port).catch(() => "")).toBe("hello");
+    expect(await health()).toMatchObject([200, { status: "ok", forwards: [{ id: "a", state: "open" }] }]);
 
     const broken = await installed.put(keptConfig(keptForward("a", 1, 1)));
     await writeFile(broken.places.config, "{}");

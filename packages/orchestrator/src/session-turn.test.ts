@@ -1,5 +1,5 @@
+import { Gate } from "@farside/protocol";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { Gate } from "./gate.ts";
 import { SessionTurn } from "./session-turn.ts";
 
 beforeEach(() => vi.useFakeTimers());

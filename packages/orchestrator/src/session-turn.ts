@@ -1,6 +1,5 @@
-import { abortable, CodedError, type SessionEvent } from "@farside/protocol";
+import { abortable, CodedError, type EnterOptions, Gate, type SessionEvent } from "@farside/protocol";
 import type { Identity } from "@farside/ssh";
-import { type EnterOptions, Gate } from "./gate.ts";
 
 /** How long a session keeps its place without getting any further, in ms. */
 const PATIENCE_MS = {

@@ -1,7 +1,6 @@
-import { CodedError } from "@farside/protocol";
+import { CodedError, Gate } from "@farside/protocol";
 import type { Identity, PublicKey, SignRequest } from "@farside/ssh";
 import { EventLog, type SessionEventDraft, type SessionEventListener } from "./event-log.ts";
-import { Gate } from "./gate.ts";
 import { SessionTurn } from "./session-turn.ts";
 
 /** sshd turns away more than ten connections that are not logged in yet (MaxStartups), and all sessions may go through one host. */

@@ -11,6 +11,7 @@ export * from "./errors.ts";
 // Carriers: how it is said
 export { decodeBody, encodeBody, encodeFrame, FrameDecoder } from "./frame.ts";
 export { FramedStream, type FramedStreamOptions } from "./framed-stream.ts";
+export * from "./gate.ts";
 // Peer: one side of it
 export { type EventHandler, handle, on, type RequestContext, type RequestHandler } from "./handlers.ts";
 // Strings from outside

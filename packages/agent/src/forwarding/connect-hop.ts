@@ -15,12 +15,15 @@ export interface ConnectHopAsOptions {
   /** Of keys that the host may have: it is asked for each of its keys until there is one of them. Default: none. */
   readonly fingerprints?: readonly string[] | undefined;
   readonly signal: AbortSignal;
+  /** Waited for before the host is dialled. */
+  readonly admit: () => Promise<void>;
 }
 
 /** Connects a hop as agents do; one that lets us in without a signature (it may be anybody's) is refused with `hop.no-signature`. */
 export async function connectHopAs(options: ConnectHopAsOptions): Promise<Hop> {
   const { hop, previous, identity, hostKeys, signal } = options;
   const { user, host, port, connectTimeoutMs } = hop;
+  await options.admit();
   const hopOptions: HopOptions = {
     ...{ user, host, port, leg: "hop", identity, hostKeys, connectTimeoutMs, signal },
     requireSignature: true,
@@ -52,13 +55,16 @@ export async function connectHopWhenReady(
 /** Connects hops as the agent of a session does: only a declared host key is accepted, every signature comes from the workstation. */
 export function connectHopThrough(peer: Pick<Peer, "request">): ConnectHop {
   const dialled = new WeakSet<HopDeclaration>();
-  return (hop, previous, signal, onSigning) => {
+  return (hop, previous, { signal, onSigning, admit }) => {
     const isFirst = !dialled.has(hop);
     dialled.add(hop);
     const hostKeys = new PinnedHostKeys(hop.hostKeys);
     const identity = delegatedIdentity(hop, peer, onSigning);
     const { fingerprints } = hop;
-    return connectHopWhenReady({ hop, previous, identity, hostKeys, fingerprints, signal }, { isFirst });
+    return connectHopWhenReady(
+      { hop, previous, identity, hostKeys, fingerprints, signal, admit },
+      { isFirst },
+    );
   };
 }
 

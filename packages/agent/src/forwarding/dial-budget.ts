@@ -16,15 +16,21 @@ const MAX_BEFORE_FURTHER = 5;
  */
 export class DialBudget {
   readonly #now: () => number;
+  readonly #random: () => number;
   /** The host's, which other hops may share. */
   readonly penalties: HostPenalties;
   #dials: number[] = [];
   #failures = 0;
   #pausedUntil = 0;
 
-  /** `now`: a monotonic clock in ms. */
-  constructor(now: () => number = () => performance.now(), penalties = new HostPenalties(now)) {
+  /** `now`: a monotonic clock in ms. `random`: from 0 to 1. */
+  constructor(
+    now: () => number = () => performance.now(),
+    penalties = new HostPenalties(now),
+    random: () => number = Math.random,
+  ) {
     this.#now = now;
+    this.#random = random;
     this.penalties = penalties;
   }
 
@@ -58,6 +64,7 @@ export class DialBudget {
     this.penalties.charge(error);
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
     this.#failures += 1;
-    this.#pausedUntil = this.#now() + pause;
+    // Of many that failed at the same moment, no two dial again at the same moment.
+    this.#pausedUntil = this.#now() + pause * (0.5 + this.#random() / 2);
   }
 }

@@ -6,7 +6,7 @@ import { type ConnectionLoad, spreadRelays } from "./spread-relays.ts";
 
 /** A further connection without a channel is closed after this time. */
 const IDLE_MS = 60_000;
-/** After a further connection could not be had, none is tried for this time: somebody may have said no. */
+/** After a further connection could not be had, none is tried for this time, and up to as long again: somebody may have said no. */
 const PAUSE_MS = 300_000;
 
 /** A place for one channel on one of the connections to a hop. */
@@ -130,7 +130,7 @@ export class HopSpread implements AsyncDisposable {
 
   #giveUpForNow(error: CodedError): void {
     if (this.#ending.signal.aborted) return;
-    this.#notBefore = this.#now() + PAUSE_MS;
+    this.#notBefore = this.#now() + PAUSE_MS * (1 + Math.random());
     if (this.#isFailureTold) return;
     this.#isFailureTold = true;
     this.#options.onWarning?.(

@@ -1,5 +1,8 @@
-import type { CodedError } from "@farside/protocol";
+import { type CodedError, Gate } from "@farside/protocol";
 import { attemptOutcome, charged, unspentBudget, waitMs } from "@farside/ssh";
+
+/** Should both be refused (5 s each), its sshd has charged less than its threshold of 15 s, with what `waitMs` lets stand. */
+const LOGINS_AT_A_TIME = 2;
 
 /**
  * What the sshd of one hop is taken to have charged this host for (PerSourcePenalties), over all logins to it, whoever they were for. Below its
@@ -7,6 +10,7 @@ import { attemptOutcome, charged, unspentBudget, waitMs } from "@farside/ssh";
  */
 export class HostPenalties {
   readonly #now: () => number;
+  readonly #gate = new Gate(LOGINS_AT_A_TIME);
   #budget = unspentBudget;
   #lastError: CodedError | undefined;
 
@@ -18,6 +22,11 @@ export class HostPenalties {
   /** How long to wait before the next login, in ms; 0: now. */
   get waitMs(): number {
     return waitMs(this.#budget, this.#now());
+  }
+
+  /** Waits for its turn to log in there, and resolves with what ends it; rejects with the signal's reason. */
+  enter(signal: AbortSignal): Promise<() => void> {
+    return this.#gate.enter({ signal });
   }
 
   /** Of the last login that was charged. */

@@ -1,4 +1,5 @@
 import { CodedError, type ErrorCode } from "@farside/protocol";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Redial } from "./redial.ts";
 
@@ -31,6 +32,46 @@ describe("dialling again", () => {
     expect(redial(0.25).redial.after(error("hop.lost"))).toBe(250);
     expect(redial(0).redial.after(error("hop.lost"))).toBe(0);
     expect(redial(0, 700).redial.after(error("hop.lost"))).toBe(700);
+    expect(redial(0.5, 700).redial.after(error("hop.lost"))).toBe(950);
+  });
+
+  test("never has two that failed together dialled together, whatever is allowed", () => {
+    const chance = fc.double({ min: 0, max: 1, noNaN: true });
+    fc.assert(
+      fc.property(
+        fc.nat({ max: 12 }),
+        fc.nat({ max: 600_000 }),
+        chance,
+        chance,
+        (tries, soonest, one, other) => {
+          const pauses = [one, other].map((random) => {
+            const made = redial(random, soonest).redial;
+            for (let before = 0; before < tries; before += 1) made.after(error("hop.lost"));
+            return made.after(error("hop.lost")) ?? -1;
+          }) as [number, number];
+          const longest = Math.min(60_000, 1_000 * 2 ** tries);
+          // A millisecond is what they are rounded to.
+          expect(Math.abs(pauses[0] - pauses[1])).toBeGreaterThanOrEqual(
+            (Math.abs(one - other) * longest) / 2 - 1,
+          );
+          expect(Math.min(...pauses)).toBeGreaterThanOrEqual(soonest);
+          expect(Math.max(...pauses)).toBeLessThanOrEqual(soonest + longest);
+        },
+      ),
+    );
+  });
+
+  test("tells who waits for the try when it begins, and when it is stopped", async () => {
+    const { redial: made, dials } = redial();
+    made.after(error("hop.lost"));
+    const begun = made.whenOver().then(() => dials());
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(await begun).toBe(1);
+    made.after(error("hop.lost"));
+    const stopped = made.whenOver().then(() => dials());
+    made.stop();
+    expect(await stopped).toBe(1);
+    await made.whenOver();
   });
 
   test.each<[ErrorCode, boolean]>([

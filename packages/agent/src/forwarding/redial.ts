@@ -14,12 +14,14 @@ export interface RedialOptions {
 
 /**
  * Has a lost connection dialled again until it is there. Pauses grow to a minute and are drawn from their whole length ("full
- * jitter"), so that a thousand agents don't come back at the same moment. A refusal is not tried again.
+ * jitter"), those that are longer than that from what follows, so that a thousand agents don't come back at the same moment. A refusal is not
+ * tried again.
  */
 export class Redial {
   readonly #options: RedialOptions;
   #tries = 0;
   #timer: NodeJS.Timeout | undefined;
+  #waiting: (() => void)[] = [];
 
   constructor(options: RedialOptions) {
     this.#options = options;
@@ -30,16 +32,22 @@ export class Redial {
     return this.#timer !== undefined;
   }
 
+  /** Resolves when the try that is due begins, or is stopped. */
+  whenOver(): Promise<void> {
+    return this.isDue ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve();
+  }
+
   /** Takes a loss or a failed try; returns in how many ms the next begins, or undefined where there is none. */
   after(error: CodedError): number | undefined {
     if (!mayPass(error)) return undefined;
     const { dial, soonestMs, random = Math.random } = this.#options;
     const longest = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#tries);
     this.#tries += 1;
-    const pause = Math.round(Math.max(soonestMs(), random() * longest));
+    const drawn = random() * longest;
+    const pause = Math.round(Math.max(drawn, soonestMs() + drawn / 2));
     this.stop();
     this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+      this.stop();
       dial();
     }, pause).unref();
     return pause;
@@ -54,6 +62,7 @@ export class Redial {
   stop(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    for (const go of this.#waiting.splice(0)) go();
   }
 }
 

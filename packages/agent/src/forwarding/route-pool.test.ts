@@ -85,12 +85,18 @@ describe("the hops of a session", () => {
     await route.lastHop(never);
     live[1]?.drop(new CodedError("hop.lost", "gone", { leg: "hop" }));
     await expect.poll(() => lost).toEqual(["id-b: hop.lost"]);
-    await route.lastHop(never);
+    // Not before its pause is over, which is drawn: all who have lost it want it at the same moment.
+    const again = route.lastHop(never);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(connects).toEqual(["a", "a>b"]);
+    await again;
     expect(connects).toEqual(["a", "a>b", "a>b"]);
   });
 
   test("that are lost are dialled again by themselves, with pauses that grow, and whoever uses them is told", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    // Each pause in its full length.
+    vi.spyOn(Math, "random").mockReturnValue(0.999);
     try {
       let isDown = false;
       const down = new CodedError("hop.unreachable", "no route", { leg: "hop" });
@@ -123,6 +129,7 @@ describe("the hops of a session", () => {
       await vi.advanceTimersByTimeAsync(100_000);
       expect(connects).toHaveLength(3);
     } finally {
+      vi.mocked(Math.random).mockRestore();
       vi.useRealTimers();
     }
   });
@@ -165,8 +172,10 @@ describe("the hops of a session", () => {
       kept.watch((each) => news.push(each));
       isRefused = true;
       live[0]?.drop(new CodedError("hop.lost", "gone", { leg: "hop" }));
-      const charges: number[] = [];
       const since = performance.now();
+      await vi.advanceTimersByTimeAsync(1_000);
+      const charges = connects.slice(1).map(() => performance.now() - since);
+      expect(charges).toHaveLength(1);
       for (let second = 0; second < 120; second += 1) {
         const before = connects.length;
         // A forward that is opened anew each time, by another login name, and a client of the one that is open.
@@ -191,9 +200,52 @@ describe("the hops of a session", () => {
     }
   });
 
+  test("of one host are logged in to two at a time, and no more once those were refused, however many are lost together", async () => {
+    let isRestarted = false;
+    let [loggingIn, most] = [0, 0];
+    const refusals: (() => void)[] = [];
+    const live: ((error: CodedError) => void)[] = [];
+    const pool = new RoutePool({
+      connect: async (_declaration, _previous, { admit }) => {
+        await admit();
+        loggingIn += 1;
+        most = Math.max(most, loggingIn);
+        if (isRestarted) await new Promise<void>((resolve) => refusals.push(resolve));
+        loggingIn -= 1;
+        if (isRestarted) throw new CodedError("hop.auth-refused", "no", { leg: "hop" });
+        const closed = new Promise<CodedError>((resolve) => live.push(resolve));
+        return {
+          name: "a",
+          serverHostKey: Buffer.from("key"),
+          closed,
+          close: async () => {},
+        } as unknown as Hop;
+      },
+      onConnected: () => {},
+      onLost: () => {},
+    });
+    const routes = Array.from({ length: 20 }, (_, index) =>
+      pool.lease([hop("a", { user: `user-${index}` })]),
+    );
+    await Promise.all(routes.map((route) => route.lastHop(never)));
+    isRestarted = true;
+    most = 0;
+    for (const drop of live) drop(new CodedError("hop.lost", "gone", { leg: "hop" }));
+    await Promise.resolve();
+    const outcomes = routes.map((route) => route.lastHop(never).catch(({ message }) => String(message)));
+    await expect.poll(() => refusals.length, { timeout: 5_000 }).toBe(2);
+    expect([loggingIn, most]).toEqual([2, 2]);
+    for (const refuse of refusals.splice(0)) refuse();
+    const said = await Promise.all(outcomes);
+    // 10 s of penalties stand: the others were not dialled.
+    expect([most, refusals.length]).toEqual([2, 0]);
+    expect(said.filter((message) => /again in \d+ s/.test(String(message)))).toHaveLength(18);
+    await pool.close();
+  });
+
   test("tell whoever uses them that a signature is waited for", async () => {
     const pool = new RoutePool({
-      connect: async (_declaration, _previous, _signal, onSigning) => {
+      connect: async (_declaration, _previous, { onSigning }) => {
         onSigning(true);
         onSigning(false);
         throw new CodedError("sign.refused", "no", { leg: "hop" });

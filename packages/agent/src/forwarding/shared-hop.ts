@@ -15,10 +15,16 @@ export type HopNews =
 export type ConnectHop = (
   hop: HopDeclaration,
   previous: Hop | undefined,
-  signal: AbortSignal,
-  /** Called with true when a signature is asked for, and with false when that is over. */
-  onSigning: (isWanted: boolean) => void,
+  attempt: DialAttempt,
 ) => Promise<Hop>;
+
+export interface DialAttempt {
+  readonly signal: AbortSignal;
+  /** Called with true when a signature is asked for, and with false when that is over. */
+  readonly onSigning: (isWanted: boolean) => void;
+  /** Waited for right before the host is dialled: not all hops and further connections log in to one host at a time. Rejects where it must not be dialled. */
+  readonly admit: () => Promise<void>;
+}
 
 export interface SharedHopEvents {
   /** Called for each connection, also further ones. */
@@ -32,7 +38,8 @@ export interface SharedHopOptions extends SharedHopEvents {
 }
 
 type State =
-  | { readonly phase: "idle"; readonly lastError?: CodedError | undefined }
+  /** `isJustLost`: it was lost, and not tried again since. */
+  | { readonly phase: "idle"; readonly lastError?: CodedError | undefined; readonly isJustLost?: boolean }
   | { readonly phase: "connecting"; readonly hop: Promise<Hop> }
   | { readonly phase: "connected"; readonly hop: Hop }
   | { readonly phase: "closed" };
@@ -85,9 +92,13 @@ export class SharedHop {
         return Promise.resolve(this.#state.hop);
       case "closed":
         return Promise.reject(this.#closedError());
-      case "idle":
-        this.#state = { phase: "connecting", hop: this.#connect(this.#state.lastError) };
+      case "idle": {
+        const { lastError, isJustLost = false } = this.#state;
+        // Whoever needs it can't have it sooner: all hosts that have lost it would dial at the same moment.
+        const begin = isJustLost ? this.#redial.whenOver() : Promise.resolve();
+        this.#state = { phase: "connecting", hop: begin.then(() => this.#connect(lastError)) };
         this.#state.hop.catch(() => undefined);
+      }
     }
     return abortable(this.#state.hop, signal);
   }
@@ -110,12 +121,10 @@ export class SharedHop {
     if (expected === undefined) throw noFurther(host, "the first one was lost");
     if (!this.mayConnectAnother) throw noFurther(host, "it was dialled too often within a minute");
     this.#budget.spend();
-    const hop = await this.#options
-      .connect(this.declaration, previous, signal, () => {})
-      .catch((error: unknown) => {
-        this.#budget.penalties.charge(toCodedError(error));
-        throw error;
-      });
+    const hop = await this.#login(previous, signal, {
+      onSigning: () => {},
+      onFailure: (error) => this.#budget.penalties.charge(error),
+    });
     if (Buffer.compare(expected, hop.serverHostKey) !== 0) {
       await hop.close();
       throw noFurther(host, "another host answered");
@@ -135,8 +144,6 @@ export class SharedHop {
   }
 
   async #connect(lastError: CodedError | undefined): Promise<Hop> {
-    // A task of its own, so that the state is set before anything happens.
-    await Promise.resolve();
     try {
       const { signal } = this.#ending;
       const previous = await this.#previous?.get(signal);
@@ -170,22 +177,47 @@ export class SharedHop {
     const { waitMs } = this.#budget;
     if (waitMs > 0) throw tooSoon(this.declaration, lastError ?? this.#budget.penalties.lastError, waitMs);
     this.#budget.spend();
+    const hop = await this.#login(previous, signal, {
+      onSigning: (isWanted) => this.#tell({ news: "signing", isWanted, hop: this.declaration }),
+      onFailure: (error) => this.#budget.failed(error),
+    });
+    this.#budget.succeeded();
+    return hop;
+  }
+
+  async #login(
+    previous: Hop | undefined,
+    signal: AbortSignal,
+    {
+      onSigning,
+      onFailure,
+    }: Pick<DialAttempt, "onSigning"> & { readonly onFailure: (error: CodedError) => void },
+  ): Promise<Hop> {
+    const { penalties } = this.#budget;
+    let leave = (): void => {};
+    const admit = async (): Promise<void> => {
+      leave();
+      leave = await penalties.enter(signal);
+      // Those who were before us may have been refused.
+      const { waitMs } = penalties;
+      if (waitMs > 0) throw tooSoon(this.declaration, penalties.lastError, waitMs);
+    };
     try {
-      const onSigning = (isWanted: boolean) =>
-        this.#tell({ news: "signing", isWanted, hop: this.declaration });
-      const hop = await this.#options.connect(this.declaration, previous, signal, onSigning);
-      this.#budget.succeeded();
-      return hop;
+      return await this.#options.connect(this.declaration, previous, { signal, onSigning, admit });
     } catch (error) {
-      this.#budget.failed(toCodedError(error));
-      throw error;
+      const failure = toCodedError(error);
+      // Before the next may dial, who is to know of it.
+      if (!isTooSoon(failure)) onFailure(failure);
+      throw failure;
+    } finally {
+      leave();
     }
   }
 
   #lost(hop: Hop, error: CodedError | undefined): void {
     if (this.#state.phase !== "connected" || this.#state.hop !== hop) return;
     const reason = error ?? new CodedError("hop.lost", `the connection to ${hop.name} ended`, { leg: "hop" });
-    this.#state = { phase: "idle", lastError: reason };
+    this.#state = { phase: "idle", lastError: reason, isJustLost: true };
     this.#options.onLost(this.declaration, reason);
     this.#isDown(reason);
   }

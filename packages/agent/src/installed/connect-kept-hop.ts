@@ -34,7 +34,7 @@ export interface ConnectKeptHopOptions {
  * workstation that is attached, for which it waits. Only the configured host keys are accepted.
  */
 export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKeptHopOptions): ConnectHop {
-  return async (declaration, previous, signal, onSigning) => {
+  return async (declaration, previous, { signal, onSigning, admit }) => {
     const hop = find(declaration.hopId);
     if (hop === undefined)
       throw new CodedError("hop.lost", `${declaration.host} is no hop any more`, { leg: "hop" });
@@ -43,7 +43,7 @@ export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKept
     const { identity } = hop;
     if (identity.kind !== "attached") {
       return withOwnIdentity(identity, { home, environment: process.env }, (own) =>
-        connectHopAs({ hop: declaration, previous, identity: own, hostKeys, fingerprints, signal }),
+        connectHopAs({ hop: declaration, previous, identity: own, hostKeys, fingerprints, signal, admit }),
       );
     }
     const { peer, publicKeys } = await lent.for(hop.hopId, {
@@ -54,7 +54,15 @@ export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKept
       },
     });
     const delegated = delegatedIdentity({ ...declaration, publicKeys: [...publicKeys] }, peer, onSigning);
-    const options = { hop: declaration, previous, identity: delegated, hostKeys, fingerprints, signal };
+    const options = {
+      hop: declaration,
+      previous,
+      identity: delegated,
+      hostKeys,
+      fingerprints,
+      signal,
+      admit,
+    };
     return connectHopWhenReady(options, { isFirst: false });
   };
 }

@@ -19,7 +19,7 @@ import {
 import { AgentCore, stackOf } from "../agent-core.ts";
 import type { AgentEnd } from "../agent-end.ts";
 import { agentVersion } from "../agent-version.ts";
-import { answerRequests } from "../control/answer-requests.ts";
+import { type AgentFacts, answerRequests } from "../control/answer-requests.ts";
 import { ControlServer } from "../control/control-server.ts";
 import type { HostFacts } from "../host-facts.ts";
 import type { Log } from "../log.ts";
@@ -115,7 +115,7 @@ export class InstalledAgent {
       onEnding: ({ reason }) => this.#audit.close(reason),
       closeControl: () => this.#closeControl(),
     });
-    this.#metrics = new KeptMetrics({ facts: () => this.#core.facts(places.name, 0), uid: facts.uid, log });
+    this.#metrics = new KeptMetrics({ facts: () => this.#facts, uid: facts.uid, log });
     this.#kept = new KeptForwards({
       ...{ config: options.config, table: this.#core.forwards, home, log },
       setMetricsPort: (port) => this.#metrics.set(port),
@@ -123,6 +123,10 @@ export class InstalledAgent {
     });
     this.ending = this.#core.ending;
     this.ended = this.#core.ended;
+  }
+
+  get #facts(): AgentFacts {
+    return { ...this.#core.facts(this.#options.places.name, 0), forwards: this.#kept.counters };
   }
 
   /** Resolves when every listener is open or has failed to be, at the latest after 15 s. */
@@ -211,12 +215,12 @@ export class InstalledAgent {
   }
 
   async #listen(): Promise<void> {
-    const { log, places } = this.#options;
+    const { log } = this.#options;
     this.#server = await ControlServer.open({
       path: this.control,
       onChannel: (stream) => this.#serve(stream),
       onError: (error) => log.error("the control socket failed", { error: stackOf(error) }),
-      onRequest: answerRequests({ facts: () => this.#core.facts(places.name, 0) }),
+      onRequest: answerRequests({ facts: () => this.#facts }),
     });
   }
 

@@ -8,12 +8,21 @@ import {
   type ResultOf,
   toWire,
 } from "@farside/protocol";
+import type { ForwardCounters } from "../forwarding/forward.ts";
 import type { ForwardTable } from "../forwarding/forward-table.ts";
 import type { Log } from "../log.ts";
 import { type KeptHop, keptHops } from "./connect-kept-hop.ts";
 import type { Heirloom } from "./inheritance.ts";
 import { KeptForward } from "./kept-forward.ts";
 
+const NOTHING_YET = {
+  openRelays: 0,
+  totalRelays: 0,
+  refusedRelays: 0,
+  bytesIn: 0,
+  bytesOut: 0,
+  state: undefined,
+};
 /** How long starting listeners may hold up an answer; they go on. */
 const LISTEN_TIMEOUT_MS = 15_000;
 
@@ -100,12 +109,27 @@ export class KeptForwards {
   }
 
   get states(): KeptForwardState[] {
-    const counters = new Map(this.#options.table.counters.map((each) => [each.forwardId, each]));
+    const counters = this.#countersInTable;
     return this.#kept.map((forward) => {
       const { id } = forward.config;
       const { openRelays = 0, totalRelays = 0, state } = counters.get(id) ?? {};
       return { id, openRelays, totalRelays, ...stateOf(forward, state) };
     });
+  }
+
+  /** What pages for health and metrics tell: of those that can't be opened now, too, and of those that are being taken away. */
+  get counters(): ForwardCounters[] {
+    const all = this.#countersInTable;
+    for (const forward of this.#kept) {
+      const forwardId = forward.config.id;
+      const { state: inTable, ...counters } = all.get(forwardId) ?? { forwardId, ...NOTHING_YET };
+      all.set(forwardId, { ...counters, state: stateOf(forward, inTable).state });
+    }
+    return [...all.values()];
+  }
+
+  get #countersInTable(): Map<string, ForwardCounters> {
+    return new Map(this.#options.table.counters.map((each) => [each.forwardId, each]));
   }
 
   async #apply({ config, graceMs }: ParamsOf<typeof applyConfig>): Promise<ResultOf<typeof applyConfig>> {

@@ -21,7 +21,7 @@ export function forwardHost({ isLeaseHeld = (): boolean => true, uid = ownUid } 
   const events: { readonly name: string; readonly data: Record<string, unknown> }[] = [];
   const openCounts: number[] = [];
   const routes = new RoutePool({
-    connect: async (_hop, _previous, signal) => {
+    connect: async (_hop, _previous, { signal }) => {
       await once(signal, "abort");
       throw signal.reason;
     },

@@ -65,7 +65,7 @@ export async function reattach(options: ReattachOptions): Promise<void> {
   for (let failures = 0; ; failures += 1) {
     const now = performance.now();
     const pauseMs = backoffMs(failures, outcome === "unreachable" ? UNREACHABLE : REFUSING);
-    const waitingMs = Math.max(pauseMs, waitMs(penalties.budget, now));
+    const waitingMs = pauseMs + waitMs(penalties.budget, now);
     const isLast = now + waitingMs >= endsAt;
     await wait(isLast ? Math.max(0, endsAt - now) : waitingMs, undefined, { signal }).catch(() => {});
     signal.throwIfAborted();

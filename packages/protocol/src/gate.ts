@@ -1,4 +1,4 @@
-import { abortable } from "@farside/protocol";
+import { abortable } from "./abortable.ts";
 
 export interface EnterOptions {
   readonly signal?: AbortSignal | undefined;
