@@ -40,8 +40,10 @@ export async function runScript(script: Script, way: Way, stage: Stage): Promise
   const gate = new Gate(script.service === undefined || isServiceSlow ? 1 : 2, () =>
     letThrough().then(openGate),
   );
+  const said: Record<End, string> = { client: "nothing", service: "nothing" };
   const hear =
     (end: End, done: (sights: readonly Sight[]) => void, listening?: () => void) => (word: Word) => {
+      said[end] = word.is;
       if (word.is === "listening") listening?.();
       else if (word.is === "at gate") gate.reach(end);
       else {
@@ -74,7 +76,15 @@ export async function runScript(script: Script, way: Way, stage: Stage): Promise
   void clientSights.then(enough(service));
   void serviceSights.then(enough(client));
   const both = Promise.all([clientSights, serviceSights]);
-  const [ofClient, ofService] = await within(both, withinMs, `the end of "${script.name}" by ${way.name}`);
+  const [ofClient, ofService] = await within(
+    both,
+    withinMs,
+    `the end of "${script.name}" by ${way.name}`,
+  ).catch((error: unknown) => {
+    throw new Error(`the client said "${said.client}", the service "${said.service}"\n${way.transcript()}`, {
+      cause: error,
+    });
+  });
   for (const timer of patience) clearTimeout(timer);
   return { client: seenBy(ofClient, ofService), service: seenBy(ofService, ofClient) };
 }

@@ -3,8 +3,8 @@ import type { Script } from "./script.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** More than one read takes, and less than what a socket takes for somebody who does not read. */
-const UNREAD_BYTES = 100 * KIB;
+/** More than Node.js reads ahead for who has paused (two reads), and not so much more that a socket would not take it. */
+const UNREAD_BYTES = 200 * KIB;
 
 export interface Size {
   /** Bytes each way in the large transfer. */

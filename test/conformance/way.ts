@@ -16,6 +16,8 @@ export interface Way extends AsyncDisposable {
   readonly serviceHost: Host;
   /** Open descriptors of the forwarder; undefined where there is none. */
   descriptors(): Promise<number | undefined>;
+  /** What the forwarder has said, for the message of a failure. */
+  transcript(): string;
 }
 
 export const farsideWayNames = [
@@ -103,6 +105,7 @@ function direct({ name, serviceAt, serviceHost }: Place): Way {
   return {
     ...{ name, clientTo, serviceAt, serviceHost },
     descriptors: async () => undefined,
+    transcript: () => "",
     async [Symbol.asyncDispose]() {},
   };
 }
@@ -117,6 +120,7 @@ async function overSsh(lab: Lab, place: Place): Promise<Way> {
   return {
     ...place,
     descriptors: async () => countDescriptors(lab, await sshWith(lab, spec)),
+    transcript: () => ssh.stderr,
     async [Symbol.asyncDispose]() {
       await ssh.kill();
     },
@@ -132,6 +136,7 @@ async function overFarside(lab: Lab, place: Place, host: string, options: readon
   return {
     ...place,
     descriptors: () => countDescriptors(lab, pid),
+    transcript: () => farside.transcript,
     async [Symbol.asyncDispose]() {
       await farside.end();
     },
