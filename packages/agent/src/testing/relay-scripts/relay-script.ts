@@ -11,6 +11,8 @@ export type RelayStep =
   | { readonly do: "flush" }
   /** Waits until the other end is at one, too, or has done all of its steps. */
   | { readonly do: "meet" }
+  /** Of the end that is `waiting`: until the other's direction is over. Nothing of the other one. */
+  | { readonly do: "hear" }
   /** FIN. */
   | { readonly do: "end" }
   /** close(2): what is not with the kernel yet is dropped. */
@@ -35,13 +37,14 @@ export const scriptEnds: readonly ScriptEnd[] = ["client", "service"];
 const writes = fc.oneof(
   { arbitrary: fc.integer({ min: 1, max: 200 }), weight: 4 },
   { arbitrary: fc.integer({ min: 1, max: 70_000 }), weight: 4 },
-  { arbitrary: fc.integer({ min: 200_000, max: 4_000_000 }), weight: 1 },
+  { arbitrary: fc.integer({ min: 200_000, max: 6_000_000 }), weight: 1 },
 );
 
 const waits: fc.Arbitrary<RelayStep>[] = [
   fc.record({ do: fc.constant("turns" as const), count: fc.integer({ min: 1, max: 20 }) }),
-  fc.record({ do: fc.constant("pause" as const), ms: fc.integer({ min: 1, max: 15 }) }),
+  fc.record({ do: fc.constant("pause" as const), ms: fc.integer({ min: 1, max: 25 }) }),
   fc.constant({ do: "meet" } as const),
+  fc.constant({ do: "hear" } as const),
 ];
 const speaking: fc.Arbitrary<RelayStep>[] = [
   fc.record({ do: fc.constant("write" as const), bytes: writes }),

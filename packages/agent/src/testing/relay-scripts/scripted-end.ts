@@ -76,10 +76,11 @@ export class ScriptedEnd {
     this.#socket.resume();
     for (const step of steps) {
       if (this.#socket.destroyed && step.do !== "meet") continue;
-      await this.#take(step, other);
+      if (step.do === "hear" && isWaiting) await this.#hear();
+      else await this.#take(step, other);
     }
     this.#meeting.leave(this.end);
-    if (this.#left === undefined && isWaiting) await this.#heard;
+    if (this.#left === undefined && isWaiting) await this.#hear();
     if (this.#left === undefined) this.#end();
     await this.#over;
     return {
@@ -119,6 +120,8 @@ export class ScriptedEnd {
         return;
       case "meet":
         return this.#meeting.join(this.end);
+      case "hear":
+        return;
       case "end":
         this.#end();
         return;
@@ -132,6 +135,12 @@ export class ScriptedEnd {
         if (socket.writableEnded && !socket.writableFinished) socket.destroy();
         else socket.resetAndDestroy();
     }
+  }
+
+  async #hear(): Promise<void> {
+    // Nobody must wait for who waits for them.
+    this.#meeting.leave(this.end);
+    await this.#heard;
   }
 
   #end(): void {
