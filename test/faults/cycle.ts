@@ -166,8 +166,8 @@ function judgeEnd(
   return problems;
 }
 
-/** Errors of the whole session, which no leg stands for. */
-const LEGLESS: ReadonlySet<string> = new Set(["timeout", "teardown.leftovers", "config.invalid"]);
+/** The workstation itself is no leg of the way: what its disk can't keep. */
+const LEGLESS: ReadonlySet<string> = new Set(["config.invalid"]);
 /** Where the message says all there is. */
 const HINTLESS: ReadonlySet<string> = new Set([]);
 

@@ -229,6 +229,7 @@ export class Session implements AsyncDisposable {
     await engine.start(signal);
     this.#startedAt = Date.now();
     this.#progress.dispatch({ type: "agent-answered", forwards: plan.forwards.length });
+    if (route.length > 0) plan.startDeadline.about("hop");
     await engine.open({ signal, onOpen: (forward) => this.#opened(forward) });
     signal.throwIfAborted();
     // Who waits for it to be ready, and then asks for its status, sees that it is.

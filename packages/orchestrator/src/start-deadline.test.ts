@@ -14,7 +14,16 @@ describe("the start's deadline", () => {
     vi.advanceTimersByTime(999);
     expect(deadline.signal.aborted).toBe(false);
     vi.advanceTimersByTime(1);
-    expect(deadline.signal.reason).toMatchObject({ code: "timeout", message: "starting took too long" });
+    expect(deadline.signal.reason).toMatchObject({
+      ...{ code: "timeout", message: "starting took too long", leg: "jump" },
+    });
+  });
+
+  it("names the part of the way that the start has come to", () => {
+    const deadline = new StartDeadline(1_000, "x");
+    deadline.about("hop");
+    vi.advanceTimersByTime(1_000);
+    expect(deadline.signal.reason).toMatchObject({ code: "timeout", leg: "hop" });
   });
 
   it("stands still while a person is waited for, also twice at once", async () => {

@@ -1,4 +1,4 @@
-import { CodedError } from "@farside/protocol";
+import { CodedError, type Leg } from "@farside/protocol";
 import type { Identity, SignRequest } from "@farside/ssh";
 
 /**
@@ -9,6 +9,7 @@ export class StartDeadline implements Disposable {
   readonly #controller = new AbortController();
   readonly #message: string;
   #stage: string | undefined;
+  #leg: Leg = "jump";
   #leftMs: number;
   #runningSince: number | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -29,6 +30,11 @@ export class StartDeadline implements Disposable {
   /** What its error adds: how far the start has come. */
   reached(stage: string | undefined): void {
     this.#stage = stage;
+  }
+
+  /** Which part of the way its error names from now on; the jump host at first. */
+  about(leg: Leg): void {
+    this.#leg = leg;
   }
 
   /** Stands still until what `wait` returns has settled. */
@@ -65,7 +71,7 @@ export class StartDeadline implements Disposable {
   #expire(): void {
     const hint = "A slow host may need a longer --start-timeout.";
     const message = this.#stage === undefined ? this.#message : `${this.#message}: ${this.#stage}`;
-    this.#controller.abort(new CodedError("timeout", message, { hint }));
+    this.#controller.abort(new CodedError("timeout", message, { hint, leg: this.#leg }));
   }
 }
 

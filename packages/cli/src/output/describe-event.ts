@@ -27,8 +27,8 @@ export function isDetail(event: SessionEvent): boolean {
   return event.event === "relay.open" || (event.event === "relay.close" && event.reason !== "error");
 }
 
-/** What people read for `event`; `undefined` for what another line says already. */
-export function describeEvent(event: SessionEvent): Description | undefined {
+/** What people read for `event`; `undefined` for what another line says already. `isLeft`: of a session that is left as soon as it is ready. */
+export function describeEvent(event: SessionEvent, isLeft = false): Description | undefined {
   switch (event.event) {
     case "card.login":
       return done(
@@ -72,7 +72,7 @@ export function describeEvent(event: SessionEvent): Description | undefined {
     case "forward.taken-over":
       return describeTakeover(event);
     case "ready":
-      return done(`ready: session ${event.session} (Ctrl-C ends it)`);
+      return done(`ready: session ${event.session}${isLeft ? "" : " (Ctrl-C ends it)"}`);
     case "relay.open":
       return note("debug", `relay ${event.relay}: opened by ${client(event.peer, event.uid)}`);
     case "relay.close": {

@@ -6,7 +6,11 @@ import { hasColor } from "./write-error.ts";
 
 /** The reporter for people on stderr. With `--json` they get warnings and errors only: the rest is on stdout. `mayBeLive`: on a terminal, with a live line. */
 export function peopleReporter(
-  argv: { readonly json?: boolean | undefined; readonly "log-level"?: LogLevel | undefined },
+  argv: {
+    readonly json?: boolean | undefined;
+    readonly detach?: boolean | undefined;
+    readonly "log-level"?: LogLevel | undefined;
+  },
   { stderr, env }: CommandContext,
   mayBeLive = true,
 ): PeopleReporter {
@@ -18,5 +22,6 @@ export function peopleReporter(
     terminal: isLive ? stderr : undefined,
     color: hasColor(stderr, env),
     level,
+    isLeft: argv.detach,
   });
 }

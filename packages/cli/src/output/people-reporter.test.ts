@@ -37,6 +37,13 @@ test("without a terminal there are plain lines only", async () => {
   );
 });
 
+test("a session that is left as soon as it is ready is not said to end by Ctrl-C", async () => {
+  const { reporter, output } = reporterOn({ isLeft: true });
+  reporter.event(ready);
+  await reporter.close();
+  expect(output()).toBe("ready: session s\n");
+});
+
 test("what others sent can't reach the terminal raw", async () => {
   const { reporter, output } = reporterOn();
   reporter.event(warning);

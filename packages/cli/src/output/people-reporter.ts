@@ -15,6 +15,8 @@ export interface PeopleReporterOptions {
   readonly terminal?: LiveTerminal | undefined;
   readonly color: boolean;
   readonly level: LogLevel;
+  /** The session is left as soon as it is ready: Ctrl-C does not end it then. */
+  readonly isLeft?: boolean | undefined;
 }
 
 /** What people read, on stderr: a line for every step and event, and on a terminal what is going on now below them. */
@@ -22,6 +24,7 @@ export class PeopleReporter implements Reporter {
   readonly #sink: LineSink;
   readonly #colors: ReturnType<typeof picocolors.createColors>;
   readonly #level: LogLevel;
+  readonly #isLeft: boolean;
   readonly #live: LiveLine | undefined;
   #tally = emptyTally;
   #isReady = false;
@@ -30,6 +33,7 @@ export class PeopleReporter implements Reporter {
     this.#sink = options.sink;
     this.#colors = picocolors.createColors(options.color);
     this.#level = options.level;
+    this.#isLeft = options.isLeft === true;
     const shows = options.terminal !== undefined && severity[options.level] >= severity.info;
     this.#live = shows ? new LiveLine(options.terminal as LiveTerminal) : undefined;
   }
@@ -44,7 +48,8 @@ export class PeopleReporter implements Reporter {
   }
 
   event(event: SessionEvent): void {
-    const description = isDetail(event) && !this.#shows("debug") ? undefined : describeEvent(event);
+    const description =
+      isDetail(event) && !this.#shows("debug") ? undefined : describeEvent(event, this.#isLeft);
     if (event.event === "ready") this.#isReady = true;
     // What was being done is done.
     if (["ready", "receipt", "error"].includes(event.event)) this.#live?.rest();
