@@ -80,6 +80,8 @@ export class Lifetime implements Disposable {
   }
 
   relaysChanged(openRelays: number): void {
+    // Called for each of thousands of relays a second: a timer that nobody needs is not set anew.
+    if (this.#options.idleMs === 0) return;
     if (openRelays > 0) this.#idleSince = undefined;
     else {
       this.#idleSince ??= this.#now();

@@ -2,9 +2,9 @@ import { type CodedError, isCodedError } from "./errors.ts";
 import type { WireValue } from "./message-stream.ts";
 
 /** How long a letter that may wait does, for others to share a write with. */
-export const PATIENCE_MS = 10;
+export const PATIENCE_MS = 25;
 /** With so many waiting it does not get fuller. */
-const FULL_BAG = 64;
+const FULL_BAG = 128;
 
 /** A message that waits for the carrier. */
 export interface Letter {

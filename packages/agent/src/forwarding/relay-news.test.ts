@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { RelayNews } from "./relay-news.ts";
+import { OPENING_WAITS_MS, RelayNews } from "./relay-news.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
@@ -28,7 +28,7 @@ test("relays that stay are told as they open, some milliseconds later and in ord
   for (const id of [1, 2, 3]) subject.opened(relay(id));
   subject.closed({ ...relay(2), ...end });
   expect(told.map(([name]) => name)).toEqual(["relay.close"]);
-  vi.advanceTimersByTime(10);
+  vi.advanceTimersByTime(OPENING_WAITS_MS);
   expect(told.slice(1)).toEqual([
     ["relay.open", relay(1)],
     ["relay.open", relay(3)],
@@ -36,6 +36,24 @@ test("relays that stay are told as they open, some milliseconds later and in ord
   subject.closed({ ...relay(3), ...end });
   expect(told.at(-1)).toEqual(["relay.close", { ...relay(3), ...end }]);
   subject.opened(relay(4));
-  vi.advanceTimersByTime(10);
+  vi.advanceTimersByTime(OPENING_WAITS_MS);
   expect(told.at(-1)).toEqual(["relay.open", relay(4)]);
+});
+
+test("one that has just opened when another is told has its own time to end", () => {
+  const { subject, told } = news();
+  subject.opened(relay(1));
+  vi.advanceTimersByTime(OPENING_WAITS_MS - 5);
+  subject.opened(relay(2));
+  subject.opened(relay(3));
+  vi.advanceTimersByTime(5);
+  expect(told).toEqual([["relay.open", relay(1)]]);
+  subject.closed({ ...relay(2), ...end });
+  expect(told.at(-1)).toEqual(["relay.close", { ...relay(2), ...end, isWhole: true }]);
+  vi.advanceTimersByTime(OPENING_WAITS_MS - 6);
+  expect(told).toHaveLength(2);
+  vi.advanceTimersByTime(1);
+  expect(told.at(-1)).toEqual(["relay.open", relay(3)]);
+  vi.runAllTimers();
+  expect(told).toHaveLength(3);
 });

@@ -1,7 +1,7 @@
 import { type DataOf, type Peer, relayClosed, relayOpened } from "@farside/protocol";
 
 /** How long a relay's opening waits to be told: one that is over by then is told with its end alone. */
-const OPENING_WAITS_MS = 10;
+export const OPENING_WAITS_MS = 25;
 
 type Opened = DataOf<typeof relayOpened>;
 type Closed = Omit<DataOf<typeof relayClosed>, "isWhole">;
@@ -12,8 +12,8 @@ type Closed = Omit<DataOf<typeof relayClosed>, "isWhole">;
  */
 export class RelayNews {
   readonly #emit: Peer["emit"];
-  /** By relay, in the order in which they opened. */
-  readonly #untold = new Map<number, Opened>();
+  /** By relay, in the order in which they opened, and since when they wait. */
+  readonly #untold = new Map<number, { readonly opening: Opened; readonly since: number }>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(emit: Peer["emit"]) {
@@ -21,8 +21,8 @@ export class RelayNews {
   }
 
   opened(relay: Opened): void {
-    this.#untold.set(relay.relayId, relay);
-    this.#timer ??= setTimeout(() => this.#tellOpenings(), OPENING_WAITS_MS);
+    this.#untold.set(relay.relayId, { opening: relay, since: performance.now() });
+    this.#timer ??= this.#tellIn(OPENING_WAITS_MS);
   }
 
   closed(relay: Closed): void {
@@ -30,10 +30,23 @@ export class RelayNews {
     this.#emit(relayClosed, isWhole ? { ...relay, isWhole } : relay, { mayWait: true });
   }
 
+  #tellIn(ms: number): NodeJS.Timeout {
+    return setTimeout(() => this.#tellOpenings(), ms);
+  }
+
+  /** Those that have waited long enough; most of the others are over soon. */
   #tellOpenings(): void {
     this.#timer = undefined;
-    const openings = [...this.#untold.values()];
-    this.#untold.clear();
-    for (const opening of openings) this.#emit(relayOpened, opening);
+    const now = performance.now();
+    for (const [relayId, { opening, since }] of this.#untold) {
+      const left = since + OPENING_WAITS_MS - now;
+      // Timers go by whole milliseconds.
+      if (left >= 1) {
+        this.#timer = this.#tellIn(left);
+        return;
+      }
+      this.#untold.delete(relayId);
+      this.#emit(relayOpened, opening);
+    }
   }
 }
