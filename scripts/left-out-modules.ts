@@ -42,7 +42,7 @@ interface Cut {
 
 const classOf = (name: string): Cut => ({ from: `class ${name} {`, to: "\nclass " });
 
-/** Of ssh2: how it reads and writes private keys, and its ciphers for a native module that is not there. */
+/** Of ssh2: how it reads and writes private keys, its ciphers for a native module that is not there, and compression, which is never offered. */
 const CUTS: Readonly<Record<string, readonly Cut[]>> = {
   "ssh2/lib/protocol/keyParser.js": [
     { from: "const genOpenSSLRSAPriv = ", to: "\nfunction genOpenSSLDSAPub(" },
@@ -60,6 +60,14 @@ const CUTS: Readonly<Record<string, readonly Cut[]>> = {
     ...["ChaChaPolyCipherBinding", "AESGCMCipherBinding", "GenericCipherBinding"].map(classOf),
     ...["ChaChaPolyDecipherBinding", "AESGCMDecipherBinding"].map(classOf),
     { from: "class GenericDecipherBinding {", to: "\nfunction ivIncrement(" },
+  ],
+  "ssh2/lib/protocol/zlib.js": [
+    {
+      from: "const { kMaxLength }",
+      to: "\nclass PacketWriter {",
+      instead: "const ZlibPacketWriter = undefined, ZlibPacketReader = undefined;",
+    },
+    { from: "class ZlibPacketReader {", to: "\nclass PacketReader {" },
   ],
 };
 
