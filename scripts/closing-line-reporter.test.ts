@@ -4,14 +4,20 @@ import ClosingLineReporter from "./closing-line-reporter.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
-const moduleOf = (states: readonly string[], errors: readonly unknown[] = [], flaky = false, note?: string) =>
+const moduleOf = (
+  states: readonly string[],
+  errors: readonly unknown[] = [],
+  flaky = false,
+  note?: string,
+  fullName = "b",
+) =>
   ({
     relativeModuleId: "a.test.ts",
     errors: () => errors,
     children: {
       allTests: () =>
         states.map((state) => ({
-          fullName: "b",
+          fullName,
           result: () => ({ state, note }),
           diagnostic: () => ({ flaky }),
         })),
@@ -50,5 +56,12 @@ test("a test that passed at its second try only is named before it", () => {
 test("a test that was skipped for a reason is named with it", () => {
   expect(closingLine([moduleOf(["skipped"], [], false, "nobody to ask"), moduleOf(["skipped"])])).toBe(
     "skipped: a.test.ts > b: nobody to ask\n0 passed, 0 failed, 2 skipped\n",
+  );
+});
+
+test("tests whose names say what they need are counted by it", () => {
+  const lab = moduleOf(["skipped", "skipped"], [], false, undefined, "a lab [needs root] > c");
+  expect(closingLine([lab, moduleOf(["passed"])])).toBe(
+    "skipped: 2 that need root\n1 passed, 0 failed, 2 skipped\n",
   );
 });

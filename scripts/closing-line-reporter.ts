@@ -2,11 +2,13 @@ import type { Reporter, TestModule } from "vitest/node";
 
 /**
  * Ends a run with `N passed, N failed, N skipped`, the line that any CI can read. A file that fails to load counts as one failure. Before
- * it stands, by name, each test that passed at its second try only, a bug to be found, and each that gave a reason for being skipped.
+ * it stands, by name, each test that passed at its second try only, a bug to be found, and each that gave a reason for being skipped;
+ * those whose name says what they need (`[needs root]`) are counted.
  */
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
     const named: string[] = [];
+    const lacking = new Map<string, number>();
     const count = { passed: 0, failed: unhandledErrors.length, skipped: 0 };
     for (const module of modules) {
       if (module.errors().length > 0) count.failed += 1;
@@ -16,6 +18,10 @@ export default class ClosingLineReporter implements Reporter {
         else count[result.state] += 1;
         const name = `${module.relativeModuleId} > ${test.fullName}`;
         if (test.diagnostic()?.flaky === true) named.push(`flaky, passed at the second try: ${name}`);
+        const need = /\[needs ([^\]]+)\]/.exec(test.fullName)?.[1];
+        if (result.state === "skipped" && need !== undefined) {
+          lacking.set(need, (lacking.get(need) ?? 0) + 1);
+        }
         if (result.state === "skipped" && result.note !== undefined) {
           named.push(`skipped: ${name}: ${result.note}`);
         }
@@ -23,6 +29,7 @@ export default class ClosingLineReporter implements Reporter {
     }
     process.on("exit", () => {
       for (const line of named) process.stdout.write(`${line}\n`);
+      for (const [need, times] of lacking) process.stdout.write(`skipped: ${times} that need ${need}\n`);
       process.stdout.write(`${count.passed} passed, ${count.failed} failed, ${count.skipped} skipped\n`);
     });
   }

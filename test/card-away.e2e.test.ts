@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
 import { exchangeBytes, startByteService } from "./support/byte-traffic.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { cliPath, mainJob, runFarside } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { waitFor } from "./support/wait-for.ts";
@@ -14,7 +15,7 @@ const state =
   ({ state }: { readonly state: string }) =>
     state === wanted;
 
-describe("a hop that needs a signature while the card is out", () => {
+describeLab("a hop that needs a signature while the card is out", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab();
@@ -67,7 +68,7 @@ describe("a hop that needs a signature while the card is out", () => {
   });
 });
 
-describe("an open forward", () => {
+describeLab("an open forward", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab();

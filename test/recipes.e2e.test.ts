@@ -1,6 +1,7 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
 import type { ExecResult } from "./lab/lab-process.ts";
+import { describeLab } from "./support/describe-lab.ts";
 import { cliPath, JUMP_LOGIN, TARGET_LOGIN } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
 import { headings, recipe, scriptsIn } from "./support/recipes.ts";
@@ -24,7 +25,7 @@ const SHELLS: Record<string, readonly string[]> = {
 const MAKEFILE = (command: string) => `sign:\n\t@${command}\n`;
 const SIGN = "exec 3<>/dev/tcp/localhost/4444 && echo signed >&3 && head -n 1 <&3";
 
-describe("docs/recipes.md", () => {
+describeLab("docs/recipes.md", () => {
   let lab: Lab;
   beforeAll(async () => {
     lab = await startLab({ card: false });

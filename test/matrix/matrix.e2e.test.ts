@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { describeLab } from "../support/describe-lab.ts";
 import { sample } from "./cells.ts";
 import { MatrixLab } from "./matrix-lab.ts";
 import { nameOf } from "./report.ts";
@@ -6,7 +7,7 @@ import { checkHost } from "./run-all.ts";
 import { runCell } from "./run-cell.ts";
 
 /** The whole matrix is `npm run matrix`. */
-describe("a sample of the host matrix", () => {
+describeLab("a sample of the host matrix", () => {
   let matrix: MatrixLab;
   beforeAll(async () => {
     matrix = await MatrixLab.start(sample);

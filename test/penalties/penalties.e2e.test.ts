@@ -1,5 +1,6 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, expect, test } from "vitest";
 import { debianRoot } from "../matrix/debian-root.ts";
+import { describeLab } from "../support/describe-lab.ts";
 import { conditions } from "./conditions.ts";
 import { watchCondition } from "./watch-condition.ts";
 
@@ -13,10 +14,8 @@ const FETCH_TIMEOUT_MS = 330_000;
 /** So that a single login that waits is seen within the minute; the rest is sshd's own. */
 const sshd = [`LoginGraceTime ${GRACE_S}`, "PerSourcePenalties grace-exceeded:20s"];
 
-const isRoot = process.getuid?.() === 0;
-
 /** An hour of each is `npm run soak -- penalties`. */
-describe.skipIf(!isRoot).concurrent("the sshd of Debian 13 holds nothing against a session", () => {
+describeLab("the sshd of Debian 13 holds nothing against a session", () => {
   let whyNot: string | undefined;
   beforeAll(async () => {
     await debianRoot("trixie").catch((error: Error) => {
@@ -24,7 +23,7 @@ describe.skipIf(!isRoot).concurrent("the sshd of Debian 13 holds nothing against
     });
   }, FETCH_TIMEOUT_MS);
 
-  test.for(conditions.map((condition, index) => [condition.name, condition, index] as const))(
+  test.concurrent.for(conditions.map((condition, index) => [condition.name, condition, index] as const))(
     "with the %s, and its user is told what it waits for",
     { timeout: TIMEOUT_MS },
     async ([, condition, index], { skip }) => {
