@@ -8,12 +8,8 @@ const fromSource = {
   ssr: { resolve: { conditions: [...conditions, "node"], externalConditions: conditions } },
 };
 
-/** A race is a bug, and the report names each; but one must not hide what else a run in CI has to say. */
-const retry = process.env["CI"] === undefined ? 0 : 1;
-
 /** Deadlines only tell what hangs: each leaves room for processes that start on a busy machine. A poll's own would be a second. */
 const common = {
-  retry,
   expect: { requireAssertions: true, poll: { timeout: 20_000, interval: 20 } },
   testTimeout: 60_000,
   hookTimeout: 120_000,

@@ -7,7 +7,6 @@ afterEach(() => vi.restoreAllMocks());
 const moduleOf = (
   states: readonly string[],
   errors: readonly unknown[] = [],
-  flaky = false,
   note?: string,
   fullName = "b",
 ) =>
@@ -19,7 +18,6 @@ const moduleOf = (
         states.map((state) => ({
           fullName,
           result: () => ({ state, note }),
-          diagnostic: () => ({ flaky }),
         })),
     },
   }) as unknown as TestModule;
@@ -47,20 +45,14 @@ test("a file that can't be loaded and an error outside of every test are failure
   expect(closingLine(modules, [new Error("unhandled")])).toBe("1 passed, 2 failed, 0 skipped\n");
 });
 
-test("a test that passed at its second try only is named before it", () => {
-  expect(closingLine([moduleOf(["passed"], [], true)])).toBe(
-    "flaky, passed at the second try: a.test.ts > b\n1 passed, 0 failed, 0 skipped\n",
-  );
-});
-
 test("a test that was skipped for a reason is named with it", () => {
-  expect(closingLine([moduleOf(["skipped"], [], false, "nobody to ask"), moduleOf(["skipped"])])).toBe(
+  expect(closingLine([moduleOf(["skipped"], [], "nobody to ask"), moduleOf(["skipped"])])).toBe(
     "skipped: a.test.ts > b: nobody to ask\n0 passed, 0 failed, 2 skipped\n",
   );
 });
 
 test("tests whose names say what they need are counted by it", () => {
-  const lab = moduleOf(["skipped", "skipped"], [], false, undefined, "a lab [needs root] > c");
+  const lab = moduleOf(["skipped", "skipped"], [], undefined, "a lab [needs root] > c");
   expect(closingLine([lab, moduleOf(["passed"])])).toBe(
     "skipped: 2 that need root\n1 passed, 0 failed, 2 skipped\n",
   );

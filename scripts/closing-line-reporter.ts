@@ -2,8 +2,7 @@ import type { Reporter, TestModule } from "vitest/node";
 
 /**
  * Ends a run with `N passed, N failed, N skipped`, the line that any CI can read. A file that fails to load counts as one failure. Before
- * it stands, by name, each test that passed at its second try only, a bug to be found, and each that gave a reason for being skipped;
- * those whose name says what they need (`[needs root]`) are counted.
+ * it stands, by name, each test that gave a reason for being skipped; those whose name says what they need (`[needs root]`) are counted.
  */
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
@@ -17,7 +16,6 @@ export default class ClosingLineReporter implements Reporter {
         if (result.state === "pending") count.skipped += 1;
         else count[result.state] += 1;
         const name = `${module.relativeModuleId} > ${test.fullName}`;
-        if (test.diagnostic()?.flaky === true) named.push(`flaky, passed at the second try: ${name}`);
         const need = /\[needs ([^\]]+)\]/.exec(test.fullName)?.[1];
         if (result.state === "skipped" && need !== undefined) {
           lacking.set(need, (lacking.get(need) ?? 0) + 1);
