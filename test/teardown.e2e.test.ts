@@ -78,22 +78,27 @@ describeLab("nothing is left on the jump host", () => {
       await Promise.all(clients.map((client) => client.exit));
       await expectNoFarside(lab);
     });
+  }
 
-    test(`after a cut link with ${relays} open relays: within lease + 5 s`, async () => {
-      await using farside = await start("--lease", String(LEASE_S));
-      const clients = await Promise.all(Array.from({ length: relays }, () => holdConnection(lab.jump, 4444)));
-      await lab.cutWorkstationLink();
-      try {
-        await expectNothingLeft(lab.jump, LEASE_S * 1000 + 5_000);
-        await Promise.all(clients.map((client) => client.exit));
-        // farside itself says that the session was lost, and ends.
+  test("after a cut link, without and with open relays: within lease + 5 s", async () => {
+    // At the same time: each waits out its lease.
+    await using idle = await start("--lease", String(LEASE_S));
+    await using busy = runFarside(lab, [...mainJob(4445), "--lease", String(LEASE_S)]);
+    await busy.ready();
+    const clients = await Promise.all([1, 2, 3].map(() => holdConnection(lab.jump, 4445)));
+    await lab.cutWorkstationLink();
+    try {
+      await expectNothingLeft(lab.jump, LEASE_S * 1000 + 5_000);
+      await Promise.all(clients.map((client) => client.exit));
+      // farside itself says that the session was lost, and ends.
+      for (const farside of [idle, busy]) {
         const exit = await farside.exit;
         expect([69, 75], farside.transcript).toContain(exit.code);
-      } finally {
-        await lab.restoreWorkstationLink();
       }
-    });
-  }
+    } finally {
+      await lab.restoreWorkstationLink();
+    }
+  });
 
   test("after packets are swallowed without a word: within lease + 5 s", async () => {
     await using farside = await start("--lease", String(LEASE_S));

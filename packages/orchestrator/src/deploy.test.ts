@@ -110,7 +110,8 @@ describe("the first forward", () => {
         send(frame(pack({ kind: "response", id: 1, result: { bound: [{ kind: "tcp", address: "127.0.0.1", port: 1 }] } })));
       });`;
     const node = await lyingAgent("eager", program);
-    const options = host.options({ remoteNode: node, forwards: "1:127.0.0.1:9" });
+    // A short lease, for it answers nothing else: the session would wait for that.
+    const options = host.options({ remoteNode: node, leaseMs: 2_000, forwards: "1:127.0.0.1:9" });
     await using session = await deployAndForward(options);
     expect(session.forwards).toMatchObject([{ id: "1", bound: [{ address: "127.0.0.1", port: 1 }] }]);
   });
