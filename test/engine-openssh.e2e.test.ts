@@ -33,7 +33,8 @@ describeLab("--engine openssh", () => {
     const { exit, receipt, ms } = await farside.end("SIGINT");
     expect(exit, farside.transcript).toEqual({ code: 0, signal: null });
     expect(receipt).toMatchObject({ host: JUMP_LOGIN, processes: [], listeners: [], files: [], clean: true });
-    expect(ms).toBeLessThan(5_000);
+    // No connection was open: nothing waits for the grace.
+    expect(ms).toBeLessThan(10_000);
     expect(await cardUse(lab)).toEqual({ pins: 1, signatures: 2 });
     await expectNothingLeft(lab.jump);
     expect(farside.of("warning")[0]?.message).toMatch(/every user of it may connect/);
