@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import net from "node:net";
 import path from "node:path";
 import {
+  agentWarning,
   describeAgent,
   encodeFrame,
   FrameDecoder,
@@ -79,7 +80,7 @@ test("an agent with few open files serves what it can, resets the rest and survi
   const { forwards } = await agent.peer.request(describeAgent, {});
   expect(forwards[0]?.openRelays).toBeGreaterThan(10);
   expect(forwards[0]?.openRelays).toBeLessThan(80);
-  expect(agent.warnings[0]).toContain("too many connections wait");
+  await agent.event(agentWarning, ({ message }) => message.includes("too many connections wait"));
   for (const socket of clients) socket.destroy();
   await expect
     .poll(async () => (await agent.peer.request(describeAgent, {})).forwards[0]?.openRelays)

@@ -5,7 +5,6 @@ import {
   type AgentHello,
   agentEnding,
   agentHello,
-  agentWarning,
   type CommandOutputParams,
   commandOutput,
   type DataOf,
@@ -120,12 +119,6 @@ export class AgentProcess implements AsyncDisposable {
   get endReason(): AgentEndReason | undefined {
     const ending = this.events.find(({ name }) => name === agentEnding.name);
     return (ending?.data as DataOf<typeof agentEnding> | undefined)?.reason;
-  }
-
-  get warnings(): string[] {
-    return this.events
-      .filter(({ name }) => name === agentWarning.name)
-      .map(({ data }) => (data as DataOf<typeof agentWarning>).message);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
