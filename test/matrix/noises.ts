@@ -12,6 +12,18 @@ const clock = (offset: string) => ({
   leaves: /^\/dev\/shm\/(?:sem\.)?faketime/,
 });
 
+/** Whatever runs node has the last word before the agent: a `node` in the home that says `late`, in printf's words, a second later. */
+const lateWords = (late: string) => ({
+  setUp: `mkdir -p "$home/bin"; cat > "$home/bin/node" <<'END'
+#!/bin/sh
+[ "$1" = -v ] && exec node "$@"
+( sleep 1; printf '${late}' ) &
+exec node "$@"
+END
+chmod 755 "$home/bin/node"`,
+  args: ["--remote-node", "$home/bin/node"],
+});
+
 /** What rc files, banners and messages of the day do to a login that runs one command. */
 export const noises = {
   quiet: { name: "none" },
@@ -74,29 +86,8 @@ export const noises = {
     rc: { posix: 'eval "$(ssh-agent -a /dev/shm/agent-$USER)"' },
     leaves: /ssh-agent|^\/dev\/shm\/agent-m\d+$/,
   },
-  strays: {
-    name: "bytes after the preamble",
-    // Not the rc file: whatever runs node has the last word before the agent.
-    setUp: `mkdir -p "$home/bin"; cat > "$home/bin/node" <<'END'
-#!/bin/sh
-[ "$1" = -v ] && exec node "$@"
-( sleep 1; printf 'stray \\033]0;title\\007 bytes' ) &
-exec node "$@"
-END
-chmod 755 "$home/bin/node"`,
-    args: ["--remote-node", "$home/bin/node"],
-  },
-  strayBytes: {
-    name: "three bytes after the preamble, in no line",
-    setUp: `mkdir -p "$home/bin"; cat > "$home/bin/node" <<'END'
-#!/bin/sh
-[ "$1" = -v ] && exec node "$@"
-( sleep 1; printf 'ok\\n' ) &
-exec node "$@"
-END
-chmod 755 "$home/bin/node"`,
-    args: ["--remote-node", "$home/bin/node"],
-  },
+  strays: { name: "bytes after the preamble", ...lateWords("stray \\033]0;title\\007 bytes") },
+  strayBytes: { name: "three bytes after the preamble, in no line", ...lateWords("ok\\n") },
   much: { name: "rc prints 60 KiB", rc: { posix: "head -c 61440 /dev/zero | tr '\\0' x" } },
   tooMuch: { name: "rc prints 1 MiB", rc: { posix: "head -c 1048576 /dev/zero | tr '\\0' x" } },
   binary: { name: "rc prints 30 KiB of random bytes", rc: { posix: "head -c 30720 /dev/urandom" } },

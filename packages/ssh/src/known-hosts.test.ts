@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
-import { chmod, readFile, writeFile } from "node:fs/promises";
+import { chmod, readFile } from "node:fs/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { fingerprint } from "./fingerprint.ts";
 import type { HostKeyPlace } from "./host-key.ts";
-import { KnownHosts, type KnownHostsOptions } from "./known-hosts.ts";
+import { KnownHosts } from "./known-hosts.ts";
 import { hashedName } from "./known-hosts-file.ts";
 import { failureOf } from "./testing/failure-of.ts";
 import { type KeyPair, makeKeyPair } from "./testing/key-pair.ts";
+import { KnownHostsFixture, keyOf } from "./testing/known-hosts-fixture.ts";
 import { program } from "./testing/program.ts";
 import { type TemporaryFolder, temporaryFolder } from "./testing/temporary-folder.ts";
 
@@ -15,7 +16,7 @@ let key: KeyPair;
 let other: KeyPair;
 let rsa: KeyPair;
 let file: string;
-let number = 0;
+let known: KnownHostsFixture["known"];
 
 beforeAll(async () => {
   folder = await temporaryFolder();
@@ -29,19 +30,12 @@ afterAll(async () => {
   await folder[Symbol.asyncDispose]();
 });
 beforeEach(() => {
-  file = folder.file(`known_hosts_${++number}`);
+  const fixture = new KnownHostsFixture(folder);
+  file = fixture.file;
+  known = (lines, options) => fixture.known(lines, options);
 });
 
-const keyOf = ({ line }: KeyPair) => line.split(" ").slice(0, 2).join(" ");
 const place: HostKeyPlace = { host: "jump", port: 22 };
-
-async function known(
-  lines: readonly string[],
-  options: Partial<KnownHostsOptions> = {},
-): Promise<KnownHosts> {
-  await writeFile(file, lines.map((line) => `${line}\n`).join(""));
-  return KnownHosts.load({ files: [file], check: "strict", ...options });
-}
 
 describe("a host that is known", () => {
   const salt = randomBytes(20);
