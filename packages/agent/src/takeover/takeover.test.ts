@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import type net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -9,6 +9,7 @@ import { isCodedError } from "@farside/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Listener } from "../forwarding/listener.ts";
 import { newRun } from "../testing/new-run.ts";
+import { hasOtherUsers, NOBODY } from "../testing/other-user.ts";
 import { agentTitle, installedTitle, leaseUntil, parseAgentTitle } from "./agent-title.ts";
 import { decideTakeover, type TakeoverRequest } from "./decide-takeover.ts";
 import { openTakingOver, type TakenOver } from "./open-taking-over.ts";
@@ -95,6 +96,12 @@ describe("the title of an agent", () => {
   });
 });
 
+/** A program of ours with another user's rights, or with ours and another's: it may be signalled, and is none of ours to end. */
+const actsForAnother: [string, Parameters<typeof holder>[0]] = [
+  "acts for another user",
+  { more: `process.seteuid(${NOBODY})` },
+];
+
 describe("an agent", () => {
   test("is proven by its user, its deploy, its program and its title", async () => {
     const { pid } = await holder();
@@ -109,6 +116,7 @@ describe("an agent", () => {
     ["was not deployed", { env: {} }],
     ["has a mark that is none", { env: { FARSIDE_RUN: "yes" } }],
     ["is a command that an agent runs", { env: { FARSIDE_RUN: RUN, FARSIDE_COMMAND: `${RUN}-1` } }],
+    ...(hasOtherUsers ? [actsForAnother] : []),
   ])("that %s is none, and keeps its port, forced or not", async (_what, options) => {
     const other = await holder(options);
     expect(await proveAgent(other.pid, uid)).toBeUndefined();
@@ -117,6 +125,20 @@ describe("an agent", () => {
     expect(taken).toEqual([]);
     expect(other.child.exitCode ?? other.child.signalCode).toBeNull();
   });
+});
+
+test("what has an agent's title and mark, and is another program, is none", async () => {
+  const child = spawn("cat", [], {
+    argv0: agentTitle("old"),
+    env: { PATH: process.env["PATH"] ?? "", FARSIDE_RUN: RUN },
+    stdio: ["pipe", "ignore", "inherit"],
+  });
+  children.push(child);
+  await once(child, "spawn");
+  const { pid = 0 } = child;
+  // Until it is that program.
+  await expect.poll(() => readFile(`/proc/${pid}/cmdline`, "utf8")).toBe(`${agentTitle("old")}\0`);
+  expect(await proveAgent(pid, uid)).toBeUndefined();
 });
 
 describe("a port that an agent holds", () => {
