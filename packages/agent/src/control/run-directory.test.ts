@@ -1,7 +1,8 @@
-import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdir, mkdtemp, rm, stat, symlink, writeFile } from "node:fs/promises";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { hasOtherUsers, NOBODY } from "../testing/other-user.ts";
 import { checkPrivate, leaveRunDirectory, openRunDirectory, runDirectories } from "./run-directory.ts";
 
 const uid = process.getuid?.() ?? 0;
@@ -16,6 +17,15 @@ const facts = (changes: object = {}) => ({
   ...changes,
 });
 const modeOf = async (file: string) => (await stat(file)).mode & 0o777;
+
+/** Its owner can put another in its place at any time. */
+const inAnothers: [string, () => Promise<void>] = [
+  "in a folder of another user",
+  async () => {
+    await mkdir(`${folder}/farside`, { mode: 0o700 });
+    await chown(folder, NOBODY, NOBODY);
+  },
+];
 
 describe("the folder of the control sockets", () => {
   test("is looked for in the runtime folder, in /tmp and below the home", () => {
@@ -69,6 +79,7 @@ describe("the folder of the control sockets", () => {
       },
     ],
     ["in a folder that others may write to", async () => chmod(folder, 0o777)],
+    ...(hasOtherUsers ? [inAnothers] : []),
   ])("is not taken where it is %s", async (_what, make) => {
     await make();
     await expect(checkPrivate(`${folder}/farside`, uid)).rejects.toThrow();

@@ -1,11 +1,12 @@
 import { once } from "node:events";
-import { chmod, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { PassThrough } from "node:stream";
 import { PreambleScanner } from "@farside/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { hasOtherUsers, NOBODY } from "../testing/other-user.ts";
 import { bridge } from "./bridge.ts";
 
 const nonce = "0123456789abcdef0123456789abcdef";
@@ -40,6 +41,14 @@ async function bridgeTo(control: string, ownUid = uid) {
   return { code, status: preamble?.status ?? "", rest: preamble?.rest.toString() ?? "" };
 }
 
+const anothersSocket: [string, () => Promise<void>, string, number, RegExp] = [
+  "is another user's",
+  () => chown(`${folder}/x.sock`, NOBODY, NOBODY),
+  "x.sock",
+  uid,
+  /no socket of this user/,
+];
+
 describe("the bridge to a control socket", () => {
   test("joins it with the standard streams", async () => {
     const { code, status, rest } = await bridgeTo(`${folder}/x.sock`);
@@ -64,6 +73,7 @@ describe("the bridge to a control socket", () => {
     ],
     ["is a file", () => writeFile(`${folder}/z.sock`, ""), "z.sock", uid, /no socket of this user/],
     ["is not there", async () => {}, "no.sock", uid, /ENOENT/],
+    ...(hasOtherUsers ? [anothersSocket] : []),
   ])("doesn't connect to one that %s", async (_, plant, name, ownUid, says) => {
     await plant();
     const { code, status } = await bridgeTo(`${folder}/${name}`, ownUid);
