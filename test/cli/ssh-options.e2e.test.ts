@@ -1,4 +1,6 @@
+import { once } from "node:events";
 import { appendFile, writeFile } from "node:fs/promises";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { fingerprint } from "@farside/ssh";
 import { type Sshd, startSshd } from "@farside/ssh/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -84,6 +86,31 @@ describe("ssh_config", () => {
     expect(text).toContain("exit 77");
     expect(text).not.toContain("(yes/no)");
   });
+});
+
+test("a jump host may have nothing but an IPv6 address, with the interface that it is reached through", async () => {
+  const own = createServer((socket) => {
+    const there = connect(loopback.sshd.port, "127.0.0.1");
+    for (const end of [socket, there]) end.on("error", () => undefined);
+    socket.pipe(there).pipe(socket);
+  });
+  await once(own.listen(0, "::1"), "listening");
+  const { port } = own.address() as AddressInfo;
+  const place = `${loopback.sshd.user}@[::1%lo]:${port}`;
+  const options = ["--json", "--host-key-check", "accept-new"];
+  const argv = loopback.job(...options).filter((word, at, all) => word !== "-p" && all[at - 1] !== "-p");
+  await using run = startCli(
+    argv.map((word) => (word === loopback.host ? place : word)),
+    { env: loopback.environment },
+  );
+  await eventOf(run, "ready");
+  expect(eventsOf(run.stdout).find(({ event }) => event === "hop.connected")).toMatchObject({
+    ...{ host: "::1%lo", port },
+  });
+  run.process.kill("SIGINT");
+  const { code, stdout } = await within(run.result, 30_000, "the end");
+  expect([code, eventsOf(stdout).at(-1)]).toMatchObject([0, { event: "receipt", clean: true }]);
+  own.close();
 });
 
 test("--via-host-key stands for a line of known_hosts, and for no other key", async () => {
