@@ -40,7 +40,7 @@ describe("the folder of the control sockets", () => {
   });
 
   test("is made with mode 0700, taken again, and goes when it is empty", async () => {
-    const umask = process.umask(0o777);
+    const umask = process.umask(0o277);
     try {
       expect(await openRunDirectory(facts())).toBe(`${folder}/farside`);
     } finally {
