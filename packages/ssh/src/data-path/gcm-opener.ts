@@ -1,9 +1,7 @@
 import { createDecipheriv, createSecretKey, type KeyObject } from "node:crypto";
-import type { CodedError } from "@farside/protocol/errors";
 import { countUp } from "./gcm-counter.ts";
 import { MAX_RECEIVED_PACKET, MAX_RECEIVED_PAYLOAD } from "./limits.ts";
 import type { Opener, PayloadSink } from "./opener.ts";
-import { SHORT_BYTES, ShortGcm } from "./short-gcm.ts";
 import type { GcmKeys, OnPayload } from "./ssh2-shape.ts";
 import { violation } from "./violation.ts";
 
@@ -19,7 +17,6 @@ export class GcmOpener implements Opener {
   readonly maxPayload = MAX_RECEIVED_PAYLOAD;
   readonly #name: GcmKeys["name"];
   readonly #key: KeyObject;
-  readonly #short: ShortGcm;
   readonly #iv: Buffer;
 
   constructor(keys: GcmKeys, inSeqno: number, onPayload: OnPayload) {
@@ -27,7 +24,6 @@ export class GcmOpener implements Opener {
     this._onPayload = onPayload;
     this.#name = keys.name;
     this.#key = createSecretKey(keys.key);
-    this.#short = new ShortGcm(keys.name, this.#key);
     this.#iv = keys.iv;
   }
 
@@ -41,10 +37,11 @@ export class GcmOpener implements Opener {
       const tagAt = at + 4 + length;
       const next = tagAt + tagBytes;
       if (next > end) break;
-      const plain =
-        length <= SHORT_BYTES ? this.#openShort(ring, at + 4, tagAt) : this.#openLong(ring, at, tagAt);
-      countUp(this.#iv);
-      this.inSeqno = (this.inSeqno + 1) >>> 0;
+      const plain = this.#open(
+        ring.subarray(at, at + 4),
+        ring.subarray(at + 4, tagAt),
+        ring.subarray(tagAt, next),
+      );
       at = next;
       const payloadEnd = plain.length - (plain[0] ?? 0);
       if (payloadEnd < 1) throw violation("a packet with more padding than bytes");
@@ -59,26 +56,18 @@ export class GcmOpener implements Opener {
     throw new Error("bytes of the server went past the data path");
   }
 
-  #openShort(ring: Buffer, from: number, to: number): Buffer {
-    const plain = Buffer.allocUnsafe(to - from);
-    if (!this.#short.open(this.#iv, ring, from, to, plain)) throw forged();
-    return plain;
-  }
-
-  #openLong(ring: Buffer, at: number, tagAt: number): Buffer {
+  #open(lengthField: Uint8Array, sealed: Uint8Array, tag: Uint8Array): Buffer {
     const decipher = createDecipheriv(this.#name, this.#key, this.#iv);
-    decipher.setAAD(ring.subarray(at, at + 4));
-    decipher.setAuthTag(ring.subarray(tagAt, tagAt + tagBytes));
-    const plain = decipher.update(ring.subarray(at + 4, tagAt));
+    decipher.setAAD(lengthField);
+    decipher.setAuthTag(tag);
+    const plain = decipher.update(sealed);
     try {
       decipher.final();
     } catch (error) {
-      throw forged(error);
+      throw violation("a packet failed its authentication", error);
     }
+    countUp(this.#iv);
+    this.inSeqno = (this.inSeqno + 1) >>> 0;
     return plain;
   }
-}
-
-function forged(cause?: unknown): CodedError {
-  return violation("a packet failed its authentication", cause);
 }

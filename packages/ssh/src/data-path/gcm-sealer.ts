@@ -4,7 +4,6 @@ import { message } from "./messages.ts";
 import type { Outbox } from "./outbox.ts";
 import { randomBytesOf } from "./random-bytes.ts";
 import type { Sealer } from "./sealer.ts";
-import { SHORT_BYTES, ShortGcm } from "./short-gcm.ts";
 import type { GcmKeys } from "./ssh2-shape.ts";
 
 const tagBytes = 16;
@@ -18,7 +17,6 @@ export class GcmSealer implements Sealer {
   outSeqno: number;
   readonly #name: GcmKeys["name"];
   readonly #key: KeyObject;
-  readonly #short: ShortGcm;
   readonly #iv: Buffer;
   readonly #outbox: Outbox;
   readonly #onMessage: (type: number) => void;
@@ -28,7 +26,6 @@ export class GcmSealer implements Sealer {
     this.outSeqno = outSeqno;
     this.#name = keys.name;
     this.#key = createSecretKey(keys.key);
-    this.#short = new ShortGcm(keys.name, this.#key);
     this.#iv = keys.iv;
     this.#outbox = outbox;
     this.#onMessage = onMessage;
@@ -81,18 +78,13 @@ export class GcmSealer implements Sealer {
     const at = outbox.reserve(4 + length + tagBytes);
     const { slab } = outbox;
     slab.writeUInt32BE(length, at);
-    if (length <= SHORT_BYTES) this.#short.seal(this.#iv, bytes, start, end, slab, at + 4);
-    else this.#sealLong(bytes.subarray(start, end), slab, at);
-    countUp(this.#iv);
-    this.outSeqno = (this.outSeqno + 1) >>> 0;
-  }
-
-  #sealLong(bytes: Buffer, slab: Buffer, at: number): void {
     const cipher = createCipheriv(this.#name, this.#key, this.#iv);
     cipher.setAAD(slab.subarray(at, at + 4));
-    slab.set(cipher.update(bytes), at + 4);
+    slab.set(cipher.update(bytes.subarray(start, end)), at + 4);
     cipher.final();
-    slab.set(cipher.getAuthTag(), at + 4 + bytes.length);
+    slab.set(cipher.getAuthTag(), at + 4 + length);
+    countUp(this.#iv);
+    this.outSeqno = (this.outSeqno + 1) >>> 0;
   }
 }
 
