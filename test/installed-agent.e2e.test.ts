@@ -137,7 +137,8 @@ describeLab("an agent installed on a build server with systemd", () => {
     await sshAgent.kill();
     await userctl("restart", "farside-agent");
     const lastError = { code: "identity.agent-unavailable", leg: "hop" };
-    expect(await states()).toMatchObject({
+    // Its listeners are there before its hops are.
+    await expect.poll(states, { timeout: 20_000 }).toMatchObject({
       unattended: { phase: "open" },
       own: { phase: "opening", lastError },
     });

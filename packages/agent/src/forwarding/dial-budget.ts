@@ -60,8 +60,9 @@ export class DialBudget {
     this.#pausedUntil = 0;
   }
 
-  failed(error: CodedError): void {
-    this.penalties.charge(error);
+  /** `wasDialled`: else the host knows nothing of it. */
+  failed(error: CodedError, wasDialled = true): void {
+    if (wasDialled) this.penalties.charge(error);
     const pause = Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#failures);
     this.#failures += 1;
     // Of many that failed at the same moment, no two dial again at the same moment.

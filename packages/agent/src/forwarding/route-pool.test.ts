@@ -14,7 +14,8 @@ function fakeHops(answer: (hop: HopDeclaration) => Promise<void> = async () => {
   const lost: string[] = [];
   const live: { name: string; drop: (error?: CodedError) => void }[] = [];
   const pool = new RoutePool({
-    connect: async (declaration, previous) => {
+    connect: async (declaration, previous, { admit }) => {
+      await admit();
       const name = `${previous === undefined ? "" : `${previous.name}>`}${declaration.host}`;
       connects.push(name);
       await answer(declaration);

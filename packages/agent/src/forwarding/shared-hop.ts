@@ -123,7 +123,7 @@ export class SharedHop {
     this.#budget.spend();
     const hop = await this.#login(previous, signal, {
       onSigning: () => {},
-      onFailure: (error) => this.#budget.penalties.charge(error),
+      onFailure: (error, wasDialled) => wasDialled && this.#budget.penalties.charge(error),
     });
     if (Buffer.compare(expected, hop.serverHostKey) !== 0) {
       await hop.close();
@@ -179,7 +179,7 @@ export class SharedHop {
     this.#budget.spend();
     const hop = await this.#login(previous, signal, {
       onSigning: (isWanted) => this.#tell({ news: "signing", isWanted, hop: this.declaration }),
-      onFailure: (error) => this.#budget.failed(error),
+      onFailure: (error, wasDialled) => this.#budget.failed(error, wasDialled),
     });
     this.#budget.succeeded();
     return hop;
@@ -191,23 +191,27 @@ export class SharedHop {
     {
       onSigning,
       onFailure,
-    }: Pick<DialAttempt, "onSigning"> & { readonly onFailure: (error: CodedError) => void },
+    }: Pick<DialAttempt, "onSigning"> & {
+      readonly onFailure: (error: CodedError, wasDialled: boolean) => void;
+    },
   ): Promise<Hop> {
     const { penalties } = this.#budget;
     let leave = (): void => {};
+    let wasDialled = false;
     const admit = async (): Promise<void> => {
       leave();
       leave = await penalties.enter(signal);
       // Those who were before us may have been refused.
       const { waitMs } = penalties;
       if (waitMs > 0) throw tooSoon(this.declaration, penalties.lastError, waitMs);
+      wasDialled = true;
     };
     try {
       return await this.#options.connect(this.declaration, previous, { signal, onSigning, admit });
     } catch (error) {
       const failure = toCodedError(error);
       // Before the next may dial, who is to know of it.
-      if (!isTooSoon(failure)) onFailure(failure);
+      if (!isTooSoon(failure)) onFailure(failure, wasDialled);
       throw failure;
     } finally {
       leave();
