@@ -5,7 +5,6 @@ export {
   type ChannelOpenOptions,
   type ChannelTarget,
   DataPath,
-  EarlyRead,
   type FastChannel,
   type FastRelay,
   isReset,

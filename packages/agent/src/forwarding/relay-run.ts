@@ -35,7 +35,7 @@ export interface RelayFacts {
 
 /**
  * One connection from its admission to its end: dials the target, joins the two, tells of both. Not a byte of the client
- * goes on before the target is connected; a target that can't be dialled resets the client.
+ * is read before the target is connected; a target that can't be dialled resets the client.
  */
 export class RelayRun {
   /** Settles when everything of it is released; never rejects. */
@@ -83,7 +83,7 @@ export class RelayRun {
   async #dialAndJoin(): Promise<{ reason: RelayOutcome["reason"]; error?: CodedError }> {
     const { socket, target, signal, onDialled } = this.#options;
     try {
-      const dialled = await target.dial(signal, socket);
+      const dialled = await target.dial(signal);
       onDialled();
       if (signal.aborted || socket.destroyed) {
         dialled.destroy();

@@ -16,7 +16,7 @@ export interface JoinedRelay {
 
 /** A connection to a target that waits for its client. Whoever dialled it joins it or destroys it. */
 export interface Dialled {
-  /** Takes over `client`, which was accepted, is paused and was never read but by the dial that it was given to. */
+  /** Takes over `client`, which was accepted, is paused and was never read. */
   join(client: net.Socket): JoinedRelay;
   destroy(): void;
 }
@@ -29,11 +29,8 @@ export interface Target extends AsyncDisposable {
   connect(signal: AbortSignal): Promise<void>;
   /** Calls `watcher` with what happens to what relays share; until it is closed. */
   watch?(watcher: (news: HopNews) => void): void;
-  /**
-   * A new connection. Rejects with a CodedError that names the leg, or with the signal's reason. `client`, who will be joined, may
-   * be read meanwhile, some kilobytes at most; it stays the caller's, and nobody else's even where the dial fails.
-   */
-  dial(signal: AbortSignal, client?: net.Socket): Promise<Dialled>;
+  /** A new connection. Rejects with a CodedError that names the leg, or with the signal's reason. */
+  dial(signal: AbortSignal): Promise<Dialled>;
   /** Lets go of what is shared; dialled connections over it may end. Idempotent. */
   close(): Promise<void>;
 }

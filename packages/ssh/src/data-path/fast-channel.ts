@@ -2,7 +2,6 @@ import type { Socket } from "node:net";
 import type { CodedError } from "@farside/protocol/errors";
 import type { ChannelHost, ChannelSlot } from "./channel-host.ts";
 import { Download } from "./download.ts";
-import type { EarlyRead } from "./early-read.ts";
 import { isReset } from "./is-reset.ts";
 import { takeLocal } from "./local-side.ts";
 import { message, stringAt, uint32At } from "./messages.ts";
@@ -62,11 +61,11 @@ export class FastChannel implements ChannelSlot {
 
   /**
    * Relays between `socket`, the client, and the target until both directions have ended. It was accepted, is paused and
-   * was never read (`pauseOnConnect`) but by `early`, and sends without a delay; the channel owns it from now on. Once only.
+   * was never read (`pauseOnConnect`), and sends without a delay; the channel owns it from now on. Once only.
    */
-  join(socket: Socket, early?: EarlyRead): FastRelay {
+  join(socket: Socket): FastRelay {
     if (this.#local !== undefined) throw new Error("the channel is joined already");
-    if (early === undefined) takeLocal(socket, this.#upload);
+    takeLocal(socket, this.#upload);
     this.#local = socket;
     socket.on("end", () => this.#upload.ended());
     socket.on("error", () => this.#endWith({ reason: "reset", by: "client" }));
@@ -74,11 +73,8 @@ export class FastChannel implements ChannelSlot {
     if (this.#isOver) {
       reset(socket);
     } else {
-      this.#upload.start(socket, this.#bytes, early?.handTo(this.#upload));
+      this.#upload.start(socket, this.#bytes);
       this.#download.start(socket, this.#bytes);
-      // What an early read has seen is told no more.
-      if (socket.closed) this.#localClosed();
-      else if (socket.readableEnded) this.#upload.ended();
     }
     return { bytes: this.#bytes, closed: this.#end, cut: () => this.destroy() };
   }

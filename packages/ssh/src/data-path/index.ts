@@ -1,7 +1,6 @@
 export type { ChannelTarget } from "./channel-opening.ts";
 export { type ChannelOpenOptions, canUseDataPath, DataPath, type DataPathOptions } from "./data-path.ts";
 export { connectDataSocket } from "./data-socket.ts";
-export { EarlyRead } from "./early-read.ts";
 export type { FastChannel } from "./fast-channel.ts";
 export { isReset } from "./is-reset.ts";
 export { readInto } from "./read-into.ts";

@@ -19,7 +19,7 @@ function roomFor(bytes: number): Buffer {
 export interface LocalReader {
   /** Takes `bytes[from..to)`, which has `HEAD_ROOM` and `TAIL_ROOM` around it; false stops reading until `resume`. */
   read(bytes: Buffer, from: number, to: number): boolean;
-  /** How long the next read may be: from 1 byte to `LARGE_READ`. */
+  /** How long the next read may be: from `SMALL_READ` to `LARGE_READ`. */
   nextRead(): number;
 }
 

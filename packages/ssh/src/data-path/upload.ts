@@ -40,12 +40,9 @@ export class Upload implements LocalReader {
     return this.#isEofSent;
   }
 
-  /** `early`: what was read of `local` already, with room around it. */
-  start(local: Socket, counters: RelayCounters, early?: Buffer): void {
+  start(local: Socket, counters: RelayCounters): void {
     this.#local = local;
     this.#counters = counters;
-    if (early !== undefined) this.read(early, HEAD_ROOM, early.length - TAIL_ROOM);
-    this.#isPaused = true;
     this.pump();
   }
 
@@ -150,8 +147,7 @@ export class Upload implements LocalReader {
   #sendEof(): void {
     if (this.#isEofSent) return;
     this.#isEofSent = true;
-    // A client that ends often makes way for the next one, whose request shares the write.
-    this.#host.outbox.lazily(() => this.#host.control((protocol) => protocol.channelEOF(this.#remoteId)));
+    this.#host.control((protocol) => protocol.channelEOF(this.#remoteId));
     this.#onEof();
   }
 
