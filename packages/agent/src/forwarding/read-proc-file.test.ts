@@ -11,7 +11,8 @@ describe("a file of /proc", () => {
     );
     const port = server.port.toString(16).toUpperCase().padStart(4, "0");
     const text = (await readProcFile("/proc/net/tcp")).toString();
-    expect(text.split(`0100007F:${port} 0100007F:`)).toHaveLength(301);
+    // A line may come twice while others of its hash bucket come and go.
+    expect(new Set(text.match(new RegExp(`0100007F:${port} 0100007F:\\w+`, "g"))).size).toBe(300);
     for (const client of clients) client.destroy();
   });
 
