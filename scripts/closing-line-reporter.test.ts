@@ -1,3 +1,6 @@
+import { execFile } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { afterEach, expect, test, vi } from "vitest";
 import type { TestModule } from "vitest/node";
 import ClosingLineReporter from "./closing-line-reporter.ts";
@@ -14,6 +17,7 @@ const moduleOf = (
     relativeModuleId: "a.test.ts",
     errors: () => errors,
     children: {
+      allSuites: () => [],
       allTests: () =>
         states.map((state) => ({
           fullName,
@@ -56,4 +60,31 @@ test("tests whose names say what they need are counted by it", () => {
   expect(closingLine([lab, moduleOf(["passed"])])).toBe(
     "skipped: 2 that need root\n1 passed, 0 failed, 2 skipped\n",
   );
+});
+
+test("a hook that fails after tests that passed is a failure, and the run's", async () => {
+  const checkout = path.resolve(import.meta.dirname, "..");
+  // Within the checkout, so that vitest is found.
+  const root = await mkdtemp(path.join(checkout, "node_modules", ".closing-line-"));
+  const hooks =
+    "describe('a', () => { afterAll(() => { throw new Error('left'); }); test('b', () => {}); });";
+  await writeFile(
+    path.join(root, "hooks.test.js"),
+    `import { afterAll, describe, test } from "vitest"; ${hooks} afterAll(() => { throw new Error("left"); });`,
+  );
+  // Or it would take the checkout's own, which is above.
+  await writeFile(path.join(root, "vitest.config.js"), "export default {};");
+  const vitest = path.join(checkout, "node_modules/vitest/vitest.mjs");
+  const reporter = path.join(checkout, "scripts/closing-line-reporter.ts");
+  const args = [vitest, "run", "--root", root, `--reporter=${reporter}`];
+  const { code, stdout } = await new Promise<{ code: unknown; stdout: string }>((resolve) => {
+    execFile(process.execPath, args, { timeout: 60_000 }, (error, stdout) =>
+      resolve({ code: error?.code, stdout }),
+    );
+  });
+  await rm(root, { recursive: true });
+  expect({ code, last: stdout.trim().split("\n").at(-1) }).toEqual({
+    code: 1,
+    last: "1 passed, 2 failed, 0 skipped",
+  });
 });

@@ -1,8 +1,8 @@
 import type { Reporter, TestModule } from "vitest/node";
 
 /**
- * Ends a run with `N passed, N failed, N skipped`, the line that any CI can read. A file that fails to load counts as one failure. Before
- * it stands, by name, each test that gave a reason for being skipped; those whose name says what they need (`[needs root]`) are counted.
+ * Ends a run with `N passed, N failed, N skipped`, the line that any CI can read. A file that fails to load counts as one
+ * failure, and so does a `describe` whose hooks fail. Before it stands, by name, each test that gave a reason for being skipped; those whose name says what they need (`[needs root]`) are counted.
  */
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {
@@ -10,7 +10,9 @@ export default class ClosingLineReporter implements Reporter {
     const lacking = new Map<string, number>();
     const count = { passed: 0, failed: unhandledErrors.length, skipped: 0 };
     for (const module of modules) {
-      if (module.errors().length > 0) count.failed += 1;
+      for (const part of [module, ...module.children.allSuites()]) {
+        if (part.errors().length > 0) count.failed += 1;
+      }
       for (const test of module.children.allTests()) {
         const result = test.result();
         if (result.state === "pending") count.skipped += 1;

@@ -4,6 +4,7 @@ import { describeLab } from "./support/describe-lab.ts";
 import { expectError } from "./support/expect-error.ts";
 import { cliPath, mainJob, runFarside } from "./support/farside.ts";
 import { Terminal } from "./support/pty.ts";
+import { waitFor } from "./support/wait-for.ts";
 
 describeLab("a card that won't", () => {
   let lab: Lab;
@@ -13,8 +14,9 @@ describeLab("a card that won't", () => {
   });
   afterAll(async () => {
     // Not one of these got as far as a process on the jump host.
-    expect((await lab.jump.residue()).processes).toEqual([]);
-    await lab.close();
+    const isClean = async () => (await lab.jump.residue()).processes.length === 0;
+    // What sshd has made for a connection may be about to end.
+    await waitFor(isClean, { what: "the end of all processes on the jump host" }).finally(() => lab.close());
   });
   beforeEach(() => lab.card.resetCounters());
   afterEach(() => lab.card.setTries(3));
