@@ -49,15 +49,10 @@ export type { SessionEnd } from "./session-end.ts";
 export { loginOf } from "./session-login.ts";
 export { checkSessionName } from "./session-name.ts";
 export type { OpenForward } from "./session-plan.ts";
-export type { SessionPhase, SessionState } from "./session-state.ts";
 // Sessions of this workstation
-export {
-  isLeftRunning,
-  listSessions,
-  readSession,
-  type SessionRecord,
-  type StoredSession,
-} from "./session-store.ts";
+export type { SessionRecord } from "./session-record.ts";
+export type { SessionPhase, SessionState } from "./session-state.ts";
+export { isLeftRunning, listSessions, readSession, type StoredSession } from "./session-store.ts";
 // Many sessions of one program
 export { SharedIdentity, type SharedIdentityOptions } from "./shared-identity.ts";
 export { stateFolder } from "./state-folder.ts";

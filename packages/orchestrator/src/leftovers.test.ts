@@ -1,13 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdir, mkdtemp, readdir, rm, symlink, writeFile } from "node:fs/promises";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
-import { tmpdir, userInfo } from "node:os";
+import { mkdir, readdir, rm, symlink, writeFile } from "node:fs/promises";
+import { type AddressInfo, connect, type Socket } from "node:net";
+import { userInfo } from "node:os";
 import { join } from "node:path";
-import { Duplex, PassThrough } from "node:stream";
-import { CodedError } from "@farside/protocol";
-import type { Hop } from "@farside/ssh";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { newNonce, RUN_VARIABLE } from "./bootstrap.ts";
 import {
@@ -18,36 +14,19 @@ import {
   parseLook,
   type Traces,
 } from "./leftovers.ts";
-import { LOOK_TIMEOUT_MS, makeReceipt } from "./receipt.ts";
+import { LOOK_TIMEOUT_MS } from "./receipt.ts";
+import { HOLD, LocalHost, listen } from "./testing/local-host.ts";
 
 let home: string;
-let children: ChildProcess[];
+let host: LocalHost;
 beforeEach(async () => {
-  home = await mkdtemp(join(tmpdir(), "farside-leftovers-"));
-  children = [];
+  host = await LocalHost.create();
+  home = host.home;
 });
-afterEach(async () => {
-  for (const child of children) child.kill("SIGKILL");
-  await rm(home, { recursive: true, force: true });
-});
+afterEach(() => host[Symbol.asyncDispose]());
 
-/** Runs commands here, as sshd would for a login with this shell, on a host whose /bin/sh is `sh`. */
-function here(shell = "/bin/sh", sh: readonly string[] = ["/bin/sh"]): Pick<Hop, "exec"> {
-  return {
-    exec: async (command) => {
-      const child = spawn(shell, ["-c", command.replaceAll("/bin/sh", sh.join(" "))], {
-        cwd: home,
-        env: { PATH: process.env["PATH"], HOME: home },
-      });
-      // As sshd does: what a command that has ended does not read any more breaks nothing.
-      const input = new PassThrough();
-      child.stdin.on("error", () => input.resume());
-      input.pipe(child.stdin);
-      const channel = Duplex.from({ readable: child.stdout, writable: input });
-      return channel as unknown as Awaited<ReturnType<Hop["exec"]>>;
-    },
-  };
-}
+const here: LocalHost["hop"] = (...shells) => host.hop(...shells);
+const start: LocalHost["start"] = (...command) => host.start(...command);
 
 const look = (traces: Partial<Traces> = {}, mode: LookMode = "look", hop = here(), withinMs = 10_000) =>
   lookForLeftovers(
@@ -58,26 +37,6 @@ const look = (traces: Partial<Traces> = {}, mode: LookMode = "look", hop = here(
   );
 
 const nothing = { processes: [], listeners: [], files: [] };
-
-async function start(command: string, args: string[], environment: Record<string, string> = {}) {
-  const child = spawn(command, args, {
-    stdio: ["ignore", "pipe", "ignore"],
-    env: { ...process.env, ...environment },
-  });
-  children.push(child);
-  await once(child.stdout, "data");
-  return child;
-}
-/** Holds a process open; says when it runs. */
-const HOLD = "console.log(1); setInterval(() => {}, 1e6);";
-
-async function listen(address: string | { path: string }) {
-  const server = createServer();
-  if (typeof address === "string") server.listen(0, address);
-  else server.listen(address.path);
-  await once(server, "listening");
-  return server;
-}
 
 /** As many connections to a port of this host, two rows each in its table; a hundred at a time, for the listener's queue. */
 async function connectMany(port: number, count: number): Promise<Socket[]> {
@@ -154,12 +113,8 @@ describe("the look at a host", () => {
       const server = net.createServer().listen(0, "127.0.0.1", () => console.log(server.address().port));`,
       ];
       const ofRun = async (path: string, run: string) => {
-        const child = spawn(process.execPath, listener(path), {
-          ...{ stdio: ["ignore", "pipe", "ignore"], env: { ...process.env, [RUN_VARIABLE]: run } },
-        });
-        children.push(child);
-        const [port] = (await once(child.stdout, "data")) as [Buffer];
-        return Number(port);
+        const { said } = await host.startAndHear(process.execPath, listener(path), { [RUN_VARIABLE]: run });
+        return Number(said);
       };
       const [ours, theirs] = [await ofRun("ours", nonce), await ofRun("theirs", newNonce())];
       const sockets = ["ours", "theirs"].map((name) => join(home, name));
@@ -285,56 +240,5 @@ describe("the look at a host", () => {
     expect(
       parseLook(`${begin}late news${mark} process 1 \u001b[2Jx\nlate\n${end}`, mark, []).processes,
     ).toEqual(["process 1 \\x1b[2Jx"]);
-  });
-});
-
-describe("a receipt", () => {
-  const receiptOf = (traces: Partial<Traces>, hop: Pick<Hop, "exec"> | "none" = here()) =>
-    makeReceipt({
-      session: "s",
-      host: `${userInfo().username}@here`,
-      hop: hop === "none" ? undefined : hop,
-      traces: { nonce: newNonce(), ports: [], sockets: [], ...traces },
-    });
-
-  it("is clean where nothing is left, also after something that had to be killed", async () => {
-    expect(await receiptOf({})).toMatchObject({ ...nothing, clean: true });
-    const nonce = newNonce();
-    await start(process.execPath, ["-e", `process.on("SIGTERM", () => {}); ${HOLD}`, nonce]);
-    expect(await receiptOf({ nonce })).toMatchObject({ ...nothing, clean: true });
-  });
-
-  it("names what stays", async () => {
-    const server = await listen("127.0.0.1");
-    const { port } = server.address() as AddressInfo;
-    expect(await receiptOf({ ports: [port] })).toMatchObject({
-      listeners: [`127.0.0.1:${port}`],
-      clean: false,
-    });
-    server.close();
-  });
-
-  it("is asked for again where the host has no room yet for one more command (MaxSessions 1)", async () => {
-    let refusals = 2;
-    const busy: Pick<Hop, "exec"> = {
-      exec: (...args) => {
-        refusals -= 1;
-        if (refusals < 0) return here().exec(...args);
-        return Promise.reject(new CodedError("hop.channel-refused", "open failed", { leg: "jump" }));
-      },
-    };
-    expect(await receiptOf({}, busy)).toMatchObject({ ...nothing, clean: true });
-  });
-
-  it("is not clean, and says so, where nobody could look", async () => {
-    const unknown = [expect.stringMatching(/^unknown: .* could not be looked at: /)];
-    expect(await receiptOf({}, "none")).toMatchObject({
-      processes: unknown,
-      listeners: unknown,
-      files: unknown,
-      clean: false,
-    });
-    const broken = { exec: () => Promise.reject(new Error("x")) };
-    expect(await receiptOf({}, broken)).toMatchObject({ processes: unknown, clean: false });
   });
 });

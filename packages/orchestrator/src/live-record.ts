@@ -1,6 +1,6 @@
 import { type AgentDescription, deadline, type SessionEvent } from "@farside/protocol";
 import { liveFactsOf } from "./live-facts.ts";
-import type { SessionFolder } from "./session-store.ts";
+import type { SessionFolder } from "./session-folder.ts";
 
 /** After something happened, and while relays are open, the agent is asked this often. */
 const INTERVAL_MS = 2_000;

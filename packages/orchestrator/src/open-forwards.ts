@@ -7,8 +7,9 @@ import type { ForwardRequest } from "./forward-request.ts";
 import type { ForwardSpec } from "./forward-spec.ts";
 import { type JudgeHostKey, LearnedRoute } from "./learned-route.ts";
 import { recordedBind, undoEntryOf } from "./recorded-bind.ts";
+import type { SessionFolder } from "./session-folder.ts";
 import type { OpenForward } from "./session-plan.ts";
-import type { SessionFolder, UndoEntry } from "./session-store.ts";
+import type { UndoEntry } from "./session-record.ts";
 
 /** What of a session's plan is asked of an agent. */
 export interface ForwardPlan {

@@ -1,7 +1,8 @@
 import { isIP } from "node:net";
 import { type BindAddress, CodedError, isCodedError } from "@farside/protocol";
 import { type ForwardSpec, formatBind } from "./forward-spec.ts";
-import type { SessionFolder, UndoEntry } from "./session-store.ts";
+import type { SessionFolder } from "./session-folder.ts";
+import type { UndoEntry } from "./session-record.ts";
 
 export interface RecordedBindOptions {
   readonly folder: Pick<SessionFolder, "making" | "undone">;

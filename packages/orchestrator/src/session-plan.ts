@@ -4,7 +4,7 @@ import type { Hop, JumpChain, PublicKey } from "@farside/ssh";
 import type { DeclaredHop } from "./destination-guard.ts";
 import type { Engine, EngineContext } from "./engine/engine.ts";
 import { type ForwardSpec, formatBind, formatTarget } from "./forward-spec.ts";
-import type { SessionFolder } from "./session-store.ts";
+import type { SessionFolder } from "./session-folder.ts";
 import type { StartDeadline } from "./start-deadline.ts";
 
 /** A forward that is open. */

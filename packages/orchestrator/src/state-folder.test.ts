@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, test } from "vitest";
 import { AgentStore } from "./persistent/agent-store.ts";
-import { listSessions, readSession, SessionFolder } from "./session-store.ts";
+import { SessionFolder } from "./session-folder.ts";
+import { listSessions, readSession } from "./session-store.ts";
 import { isOwnFolder, makeStateFolder } from "./state-folder.ts";
 
 const NOBODY = 65_534;

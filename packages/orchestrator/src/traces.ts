@@ -1,5 +1,5 @@
 import type { Traces } from "./leftovers.ts";
-import type { UndoEntry } from "./session-store.ts";
+import type { UndoEntry } from "./session-record.ts";
 
 /** What to look for on the host, from an undo log; undefined where no agent was ever started. */
 export function tracesOf(undo: readonly UndoEntry[]): Traces | undefined {

@@ -9,7 +9,7 @@ import { type ForwardCounters, sumCounters } from "../forward-counters.ts";
 import { firstForward, type OpenForwardsOptions, openForwards } from "../open-forwards.ts";
 import type { RemoteCommand, RunOptions } from "../remote-command.ts";
 import type { RuntimeChoice } from "../runtime/runtime-choice.ts";
-import type { SessionFolder } from "../session-store.ts";
+import type { SessionFolder } from "../session-folder.ts";
 import type { StartDeadline } from "../start-deadline.ts";
 import type { EndOptions, Engine, EngineContext, OpenOptions } from "./engine.ts";
 import { startAgent } from "./start-agent.ts";

@@ -8,7 +8,7 @@ import type { LinkMemory } from "../link-memory.ts";
 import { LogLines } from "../log-lines.ts";
 import { runtimeFor } from "../runtime/runtime-choice.ts";
 import { deployEntry } from "../session-audit.ts";
-import type { UndoEntry } from "../session-store.ts";
+import type { UndoEntry } from "../session-record.ts";
 import type { AgentEngineOptions } from "./agent-engine.ts";
 import type { EngineContext } from "./engine.ts";
 

@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import { CodedError } from "@farside/protocol";
 import type { SessionEventDraft } from "../event-log.ts";
-import type { SessionFolder } from "../session-store.ts";
+import type { SessionFolder } from "../session-folder.ts";
 import type { StartDeadline } from "../start-deadline.ts";
 import type { RuntimeOptions } from "./provide-runtime.ts";
 import { runtimeCache } from "./runtime-cache.ts";

@@ -5,8 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { processStart } from "@farside/protocol/process-start";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { SessionFolder } from "./session-folder.ts";
 import { checkSessionName, generateSessionName } from "./session-name.ts";
-import { listSessions, readSession, SessionFolder } from "./session-store.ts";
+import { listSessions, readSession } from "./session-store.ts";
 import { stateFolder } from "./state-folder.ts";
 
 let root: string;
