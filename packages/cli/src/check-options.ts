@@ -1,6 +1,6 @@
 import type { Options } from "yargs";
 import { closestWord } from "./closest-word.ts";
-import { agentSubcommandOptions } from "./commands/agent.ts";
+import { agentOptions, agentSubcommandOptions } from "./commands/agent.ts";
 import { auditOptions } from "./commands/audit.ts";
 import { cardOptions } from "./commands/card.ts";
 import { doctorOptions } from "./commands/doctor.ts";
@@ -17,30 +17,51 @@ const everywhere: OptionTable = {
   version: { type: "boolean", alias: "V" },
 };
 
-/** ssh(1)'s options that fingers type by themselves, and what farside has for them. */
-const OF_SSH: Readonly<Record<string, string>> = {
-  A: "No agent is forwarded: the identity here signs, for the declared hops only. Leave it out.",
-  D: "There is no dynamic forward: name each target with -L.",
-  f: "--detach --ttl TIME leaves the forward running without farside.",
-  g: "Write the address to listen on before the port: -L ADDRESS:PORT:HOST:HOSTPORT.",
-  I: "Write --pkcs11-provider PATH.",
-  i: "Write --identity FILE.",
-  l: "Write USER@HOST.",
-  M: "farside has a connection of its own and shares none. Leave it out.",
-  N: "Leave it out: farside forward runs no command.",
-  n: "Leave it out, and redirect the input where that is wanted: </dev/null.",
-  q: "Write --log-level error.",
-  R: "-L listens on JUMP already, as ssh -R does; its target is dialled from there, or from the last hop of --via.",
-  S: "farside has a connection of its own and shares none. Leave it out.",
-  T: "Leave it out: there is no terminal but with farside run --tty.",
-  v: "Write --log-level debug.",
+/** What farside has for an option of ssh(1); `by`: only where the command has that option. */
+interface Instead {
+  readonly hint: string;
+  readonly by?: string;
+}
+
+/** ssh(1)'s options that fingers type by themselves. */
+const OF_SSH: Readonly<Record<string, Instead>> = {
+  A: { hint: "No agent is forwarded: the identity here signs, for the declared hops only. Leave it out." },
+  D: { hint: "There is no dynamic forward: name each target with -L.", by: "L" },
+  f: { hint: "--detach --ttl TIME leaves the forward running without farside.", by: "detach" },
+  g: { hint: "Write the address to listen on before the port: -L ADDRESS:PORT:HOST:HOSTPORT.", by: "L" },
+  I: { hint: "Write --pkcs11-provider PATH.", by: "pkcs11-provider" },
+  i: { hint: "Write --identity FILE.", by: "identity" },
+  l: { hint: "Write USER@HOST." },
+  M: { hint: "farside has a connection of its own and shares none. Leave it out." },
+  N: { hint: "Leave it out: farside forward runs no command." },
+  n: { hint: "Leave it out, and redirect the input where that is wanted: </dev/null." },
+  q: { hint: "Write --log-level error.", by: "log-level" },
+  R: {
+    hint: "-L listens on JUMP already, as ssh -R does; its target is dialled from there, or from the last hop of --via.",
+    by: "L",
+  },
+  S: { hint: "farside has a connection of its own and shares none. Leave it out." },
+  T: { hint: "Leave it out: there is no terminal but with farside run --tty." },
+  v: { hint: "Write --log-level debug.", by: "log-level" },
+};
+
+const everyOption: OptionTable = {
+  ...agentOptions,
+  ...allForwardOptions,
+  ...allRunOptions,
+  ...teardownOptions,
+  ...statusOptions,
+  ...doctorOptions,
+  ...cardOptions,
+  ...auditOptions,
 };
 
 /** What `words`, a whole command line, may hold; undefined where its command is not known. */
-function optionsOf(words: readonly string[]): OptionTable | undefined {
-  const [command, subcommand = ""] = words.filter((word) => !word.startsWith("-"));
+function optionsOf([command = "", subcommand = ""]: readonly string[]): OptionTable | undefined {
+  // Which word is the command then, only yargs finds out.
+  if (command.startsWith("-")) return everyOption;
   switch (command) {
-    case undefined:
+    case "":
     case "completion":
       return {};
     case "forward":
@@ -85,35 +106,24 @@ export function checkOptions(words: readonly string[], hint: string): void {
 }
 
 function unknownOptions(words: readonly string[], known: ReadonlyMap<string, Options>): string[] {
-  const unknown: string[] = [];
-  let isValue = false;
-  for (const word of words) {
-    const isOption = /^-[^\d]/.test(word);
-    const takesWord = !isOption && isValue;
-    isValue = false;
-    if (!isOption || takesWord) continue;
-    const long = /^--([^=]+)/.exec(word)?.[1];
-    if (long !== undefined) {
-      const option = known.get(long);
-      if (option === undefined) unknown.push(`--${long}`);
-      else isValue = option.type === "string" && !word.includes("=");
-      continue;
-    }
-    const letters = word.slice(1).split("=", 1)[0] ?? "";
-    if (letters.length > 1 && closestWord(letters, longOf([...known.keys()])) !== undefined) {
-      unknown.push(`-${letters}`);
-      continue;
-    }
-    for (const [index, letter] of [...letters].entries()) {
-      const option = known.get(letter);
-      if (option === undefined) unknown.push(`-${letter}`);
-      else if (option.type === "string") {
-        isValue = index === letters.length - 1 && !word.includes("=");
-        break;
-      }
-    }
-  }
+  const unknown = words.filter((word) => /^-[^\d]/.test(word)).flatMap((word) => unknownIn(word, known));
   return [...new Set(unknown)];
+}
+
+/** Of one word: a long option, or a group of letters, which is one that lacks a dash where that explains a letter that there isn't. */
+function unknownIn(word: string, known: ReadonlyMap<string, Options>): string[] {
+  const long = /^--([^=]+)/.exec(word)?.[1];
+  if (long !== undefined) return known.has(long) ? [] : [`--${long}`];
+  const letters = word.slice(1).split("=", 1)[0] ?? "";
+  const unknown: string[] = [];
+  for (const letter of letters) {
+    const option = known.get(letter);
+    if (option === undefined) unknown.push(`-${letter}`);
+    // What follows is its value.
+    else if (option.type === "string") break;
+  }
+  const isLong = letters.length > 1 && closestWord(letters, longOf([...known.keys()])) !== undefined;
+  return unknown.length > 0 && isLong ? [`-${letters}`] : unknown;
 }
 
 function hintTo(option: string, known: readonly string[]): string | undefined {
@@ -123,7 +133,7 @@ function hintTo(option: string, known: readonly string[]): string | undefined {
     return meant === undefined ? undefined : `Did you mean --${meant}?`;
   }
   const ofSsh = Object.hasOwn(OF_SSH, name) ? OF_SSH[name] : undefined;
-  if (ofSsh !== undefined) return ofSsh;
+  if (ofSsh !== undefined) return ofSsh.by === undefined || known.includes(ofSsh.by) ? ofSsh.hint : undefined;
   const other = known.find((each) => each !== name && each.toLowerCase() === name.toLowerCase());
   return other === undefined ? undefined : `Did you mean -${other}?`;
 }

@@ -62,6 +62,17 @@ describe("a mistake on the command line", () => {
         "--detach --ttl TIME leaves the forward running without farside. Leave it out: farside forward runs no command.",
     ],
     [["-v"], "usage.invalid: unknown option -v | Write --log-level debug."],
+    // But no option that the command does not have.
+    [
+      ["card", "list", "-i", "x"],
+      "usage.invalid: unknown option -i | farside card --help shows what there is.",
+    ],
+    // A value before the command is no command.
+    [
+      ["--identity", "card", "forward", "-L", "1:b:2"],
+      "usage.invalid: the jump host is missing | farside --help shows what there is.",
+    ],
+    [["-v", "forward", "x"], "usage.invalid: unknown option -v | Write --log-level debug."],
     [["forward", "x", "y", "-L", "1:b:2"], `usage.invalid: unexpected argument "y" | ${forwardHint}`],
     [
       ["forward", "x", "-L", "1:b:2", "--name", "a", "--name", "b"],
@@ -130,6 +141,18 @@ describe("a mistake on the command line", () => {
     );
     expect(await run("--reattach")).toMatch(/: run has no --reattach.*\nhint: .*farside forward --reattach/);
     expect(await run("--json")).toMatch(/: run has no --json.*\nhint: --events fd:N/);
+  });
+
+  test("letters that there are, are no misspelt word; ssh's that run has nothing for get no other command's option", async () => {
+    const run = async (...options: string[]) => {
+      const stderr = new PassThrough();
+      const words = ["run", ...options, "-L", "1:b:2", "--", "true"];
+      expect(await runCommandLine(words, { ...context, stderr })).toBe(125);
+      return String(stderr.read());
+    };
+    expect(await run("-tt")).toMatch(/: the jump host is missing\n/);
+    expect(await run("-tty")).toMatch(/: unknown option -tty\nhint: Did you mean --tty\?\n/);
+    expect(await run("-f")).toMatch(/: unknown option -f\nhint: farside run --help shows what there is\.\n/);
   });
 
   test("a command that does not stand behind -- is told where it belongs", async () => {
