@@ -169,7 +169,7 @@ describeLab("nothing is left on the jump host", () => {
     const client = await holdConnection(lab.jump, 4444);
     const started = performance.now();
     const waiting = lab.workstation.spawn(["node", cliPath, "teardown", "slow"]);
-    await waitFor(() => waiting.stderr.includes("its open connections have up to 60 s"), {
+    await waitFor(() => waiting.stderr.includes("ending slow: 1 open connection has up to 60 s"), {
       ...{ what: "the grace", detail: () => waiting.stderr },
     });
     await waiting.signal("SIGINT");

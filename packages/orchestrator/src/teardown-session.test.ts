@@ -2,9 +2,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { appendFile, readFile, writeFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
+import { processStart } from "@farside/protocol/process-start";
 import { connectChain, KeyFileIdentity, PinnedHostKeys } from "@farside/ssh";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ForwardOptions } from "./forward-options.ts";
+import { SessionFolder } from "./session-folder.ts";
 import { readSession } from "./session-store.ts";
 import { type TeardownOptions, teardownSession } from "./teardown-session.ts";
 import { type BuiltAgent, buildAgent, buildCheckoutAgent } from "./testing/build-agent.ts";
@@ -75,6 +77,37 @@ describe("a teardown", () => {
     expect(await ended).toEqual([0, null]);
     expect(await codeOf(teardownSession("live", { stateFolder: state() }))).toBe("session.not-found");
   });
+
+  it.each([0, 2])(
+    "tells of %i open relays where an orchestrator is slow, and whoever stops waiting hears of no others",
+    async (openRelays) => {
+      const ignores = "process.on('SIGTERM', () => {}); setInterval(() => {}, 1e6); console.log('up')";
+      const slow = spawn(process.execPath, ["-e", ignores], { stdio: ["ignore", "pipe", "inherit"] });
+      children.push(slow);
+      await once(slow.stdout, "data");
+      const folder = await SessionFolder.create(state(), {
+        ...{ name: "slow", jump: "build-1", host: "me@build-1", graceMs: 7_000 },
+      });
+      const { pid = 0 } = slow;
+      const record = { ...folder.record, pid, start: await processStart(pid), openRelays };
+      await writeFile(`${folder.path}/session.json`, JSON.stringify(record));
+      const giveUp = new AbortController();
+      const told: number[][] = [];
+      const ended = teardownSession("slow", {
+        stateFolder: state(),
+        signal: giveUp.signal,
+        onSlow: (...what) => {
+          told.push(what);
+          giveUp.abort();
+        },
+      });
+      await expect(ended).rejects.toMatchObject({
+        code: "canceled",
+        message: expect.stringMatching(openRelays > 0 ? /its open connections have 7 s$/ : /it goes on$/),
+      });
+      expect(told).toEqual([[openRelays, 7_000]]);
+    },
+  );
 
   it("of a dead orchestrator's session looks at its host, and says so where it can't", async () => {
     const { child } = await startOther("dead");

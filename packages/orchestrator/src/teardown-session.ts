@@ -15,8 +15,8 @@ import { tracesOf } from "./traces.ts";
 /** Beyond the session's grace, how long its orchestrator may take to tear down. */
 const TEARDOWN_MARGIN_MS = 15_000;
 const POLL_INTERVAL_MS = 50;
-/** An end without open relays is over by then. */
-const TELL_GRACE_AFTER_MS = 1_000;
+/** An end without open relays is mostly over by then, and the record, which is up to a second late, has those that there are. */
+const TELL_SLOW_AFTER_MS = 1_500;
 
 export interface TeardownOptions {
   /** Default `stateFolder()`. */
@@ -25,8 +25,8 @@ export interface TeardownOptions {
   readonly timeoutMs?: number | undefined;
   /** Logs in to the jump host of a session whose orchestrator is dead, to look and to end what is left. Without it, nobody looks. */
   readonly connect?: ((session: StoredSession, signal: AbortSignal) => Promise<JumpChain>) | undefined;
-  /** Hears, where the end takes longer than a moment, how long the session's open relays have. */
-  readonly onGrace?: ((graceMs: number) => void) | undefined;
+  /** Hears, once, where a live orchestrator takes longer than a moment, how many relays are still open, maybe none, and how long they have. */
+  readonly onSlow?: ((openRelays: number, graceMs: number) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -62,23 +62,32 @@ async function stopLive({ record }: StoredSession, root: string, options: Teardo
     },
   );
   const limit = deadline(timeoutMs, () => late, { signal: options.signal });
-  const telling = setTimeout(() => options.onGrace?.(graceMs), TELL_GRACE_AFTER_MS);
+  const openRelays = async () => (await readSession(root, name))?.record.openRelays ?? 0;
+  const tellAt = performance.now() + TELL_SLOW_AFTER_MS;
+  let isTold = options.onSlow === undefined;
   try {
     process.kill(pid, "SIGTERM");
-    while (await isRunning(record)) await wait(POLL_INTERVAL_MS, undefined, { signal: limit.signal });
+    while (await isRunning(record)) {
+      if (!isTold && performance.now() >= tellAt) {
+        isTold = true;
+        options.onSlow?.(await openRelays(), graceMs);
+      }
+      await wait(POLL_INTERVAL_MS, undefined, { signal: limit.signal });
+    }
   } catch (error) {
     if (options.signal?.aborted === true) {
+      const hasGrace = graceMs > 0 && (await openRelays()) > 0;
+      const grace = hasGrace ? `: its open connections have ${graceMs / 1000} s` : "";
       throw new CodedError(
         "canceled",
-        `tearing down ${name}: nobody waits for it any more, and it goes on: its open connections have ${graceMs / 1000} s`,
-        { hint: `farside teardown ${name} once more ends them at once.`, cause: error },
+        `tearing down ${name}: nobody waits for it any more, and it goes on${grace}`,
+        { hint: `farside teardown ${name} once more ends it at once.`, cause: error },
       );
     }
     limit.signal.throwIfAborted();
     // It ended by itself in between.
     if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   } finally {
-    clearTimeout(telling);
     limit.release();
   }
   const after = await readSession(root, name);

@@ -9,6 +9,7 @@ import { isCodedError, type Receipt, toCodedError } from "@farside/protocol";
 import type { CommandContext } from "../command-context.ts";
 import type { TeardownArguments } from "../commands/teardown.ts";
 import { exitCodeOf } from "../exit-code.ts";
+import { openText } from "../forward/grace-text.ts";
 import { jsonLine } from "../output/json-line.ts";
 import { LineSink } from "../output/line-sink.ts";
 import { peopleReporter } from "../output/open-reporter.ts";
@@ -73,10 +74,10 @@ async function endOne(
   people: PeopleReporter,
   { interrupts }: CommandContext,
 ): Promise<number> {
-  const onGrace = (graceMs: number) =>
-    people.step(`ending ${name}: its open connections have up to ${graceMs / 1000} s`);
+  const onSlow = (openRelays: number, graceMs: number) =>
+    people.step(`ending ${name}: ${openText(openRelays, graceMs) ?? "its farside goes on with it"}`);
   try {
-    const receipt = await teardownSession(name, { ...options, onGrace });
+    const receipt = await teardownSession(name, { ...options, onSlow });
     tell(receipt);
     return receipt.clean ? 0 : LEFTOVERS_EXIT_CODE;
   } catch (error) {
