@@ -9,7 +9,7 @@ export function keepDebuggersOut(): string | undefined {
   // Loading it takes a millisecond.
   const mayBeOpen = process.execArgv.length > 0 || (process.env["NODE_OPTIONS"] ?? "") !== "";
   if (!mayBeOpen || !process.features.inspector) return undefined;
-  // Not there before 20.16: on a jump host the bootstrap has taken NODE_OPTIONS away.
+  // Not there before 20.16: on a jump host the bootstrap, or the unit of an installed agent, has taken NODE_OPTIONS away.
   const inspector = process.getBuiltinModule?.("node:inspector");
   const url = inspector?.url();
   if (url !== undefined) inspector?.close();

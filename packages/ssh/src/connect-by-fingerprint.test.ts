@@ -24,8 +24,12 @@ const connect = async (pins: readonly string[], more: Partial<HopOptions> = {}) 
 
 test.each([0, 1, 2])("a host is known by the fingerprint of its key %i of three", async (index) => {
   const pin = prints[index] ?? "";
-  await using hop = await connect([pin]);
+  const brokenOff: unknown[] = [];
+  const options = await hopOptionsFor(sshd, { hostKeys: PinnedHostKeys.fromFingerprints([pin]) });
+  await using hop = await connectByFingerprint(options, [pin], ({ code }) => brokenOff.push(code));
   expect(fingerprint(hop.serverHostKey)).toBe(pin);
+  // Each is one that the host has seen somebody leave.
+  expect(brokenOff).toEqual(Array(index).fill("host-key.changed"));
 });
 
 test("a host that has none of the keys is refused with all of its own, but those that ssh_config leaves out", async () => {

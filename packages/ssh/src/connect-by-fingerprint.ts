@@ -8,14 +8,18 @@ import { keyTypeOf } from "./public-key-type.ts";
 /**
  * As `Hop.connect`, to a host of whose keys perhaps only fingerprints are known, which say nothing of their types: where it shows a key that is
  * not accepted, it is asked for its others, a connection each, until one is accepted or has one of `fingerprints`. Rejects as that does: with
- * `host-key.changed` for that one, or for the first, which then has all that the host has in its message and in `data.hostKeys` (base64).
+ * `host-key.changed` for that one, or for the first, which then has all that the host has in its message and in `data.hostKeys` (base64). `onBrokenOff` is told of each connection before the last: the host has seen
+ * somebody who did not log in.
  */
 export async function connectByFingerprint(
   options: HopOptions,
   fingerprints: readonly string[] = [],
+  onBrokenOff: (error: CodedError) => void = () => {},
 ): Promise<Hop> {
   const refused: Refused[] = [];
   for (let types: string[] = [""], type = types.shift(); type !== undefined; type = types.shift()) {
+    const before = refused.at(-1);
+    if (before !== undefined) onBrokenOff(before.error);
     const hostKeys = type === "" ? options.algorithms?.hostKeys : namesOf(type, options);
     try {
       return await Hop.connect({ ...options, algorithms: { ...options.algorithms, hostKeys } });

@@ -17,6 +17,8 @@ export interface ConnectHopAsOptions {
   readonly signal: AbortSignal;
   /** Waited for before the host is dialled. */
   readonly admit: () => Promise<void>;
+  /** Told of each connection that was broken off for a host key that is none of `fingerprints`, but for the last. */
+  readonly onBrokenOff: (error: CodedError) => void;
 }
 
 /** Connects a hop as agents do; one that lets us in without a signature (it may be anybody's) is refused with `hop.no-signature`. */
@@ -31,7 +33,7 @@ export async function connectHopAs(options: ConnectHopAsOptions): Promise<Hop> {
     authenticationTimeoutMs: AUTHENTICATION_TIMEOUT_MS,
     ...(previous === undefined ? {} : { dial: (dialSignal) => dialFrom(previous, host, port, dialSignal) }),
   };
-  return connectByFingerprint(hopOptions, options.fingerprints);
+  return connectByFingerprint(hopOptions, options.fingerprints, options.onBrokenOff);
 }
 
 /**
@@ -55,16 +57,13 @@ export async function connectHopWhenReady(
 /** Connects hops as the agent of a session does: only a declared host key is accepted, every signature comes from the workstation. */
 export function connectHopThrough(peer: Pick<Peer, "request">): ConnectHop {
   const dialled = new WeakSet<HopDeclaration>();
-  return (hop, previous, { signal, onSigning, admit }) => {
+  return (hop, previous, { onSigning, ...attempt }) => {
     const isFirst = !dialled.has(hop);
     dialled.add(hop);
     const hostKeys = new PinnedHostKeys(hop.hostKeys);
     const identity = delegatedIdentity(hop, peer, onSigning);
     const { fingerprints } = hop;
-    return connectHopWhenReady(
-      { hop, previous, identity, hostKeys, fingerprints, signal, admit },
-      { isFirst },
-    );
+    return connectHopWhenReady({ hop, previous, identity, hostKeys, fingerprints, ...attempt }, { isFirst });
   };
 }
 

@@ -1,13 +1,15 @@
 import { type CodedError, isCodedError, toCodedError } from "@farside/protocol";
 import type { Hop } from "@farside/ssh";
 import { formatEndpoint } from "./format-endpoint.ts";
-import type { SharedHop } from "./shared-hop.ts";
+import { isTooSoon, type SharedHop } from "./shared-hop.ts";
 import { type ConnectionLoad, spreadRelays } from "./spread-relays.ts";
 
 /** A further connection without a channel is closed after this time. */
 const IDLE_MS = 60_000;
 /** After a further connection could not be had, none is tried for this time, and up to as long again: somebody may have said no. */
 const PAUSE_MS = 300_000;
+/** Where the host would turn us away for what it refused others: that passes within seconds. */
+const UNDIALLED_PAUSE_MS = 10_000;
 
 /** A place for one channel on one of the connections to a hop. */
 export interface Place {
@@ -130,8 +132,9 @@ export class HopSpread implements AsyncDisposable {
 
   #giveUpForNow(error: CodedError): void {
     if (this.#ending.signal.aborted) return;
-    this.#notBefore = this.#now() + PAUSE_MS * (1 + Math.random());
-    if (this.#isFailureTold) return;
+    const wasDialled = !isTooSoon(error);
+    this.#notBefore = this.#now() + (wasDialled ? PAUSE_MS : UNDIALLED_PAUSE_MS) * (1 + Math.random());
+    if (!wasDialled || this.#isFailureTold) return;
     this.#isFailureTold = true;
     this.#options.onWarning?.(
       `relays to ${this.#name} stay on ${this.#connections.length} connection(s), there is no further one: ${error.message}`,

@@ -228,19 +228,32 @@ describe("the hops of a session", () => {
     const routes = Array.from({ length: 20 }, (_, index) =>
       pool.lease([hop("a", { user: `user-${index}` })]),
     );
+    const news = routes.map((route) => {
+      const heard: HopNews[] = [];
+      route.watch((each) => heard.push(each));
+      return heard;
+    });
     await Promise.all(routes.map((route) => route.lastHop(never)));
     isRestarted = true;
     most = 0;
+    // All pauses are over at once: the others are at the door while two are refused.
+    const random = vi.spyOn(Math, "random").mockReturnValue(0);
     for (const drop of live) drop(new CodedError("hop.lost", "gone", { leg: "hop" }));
     await Promise.resolve();
     const outcomes = routes.map((route) => route.lastHop(never).catch(({ message }) => String(message)));
     await expect.poll(() => refusals.length, { timeout: 5_000 }).toBe(2);
     expect([loggingIn, most]).toEqual([2, 2]);
+    random.mockRestore();
     for (const refuse of refusals.splice(0)) refuse();
     const said = await Promise.all(outcomes);
     // 10 s of penalties stand: the others were not dialled.
     expect([most, refusals.length]).toEqual([2, 0]);
     expect(said.filter((message) => /again in \d+ s/.test(String(message)))).toHaveLength(18);
+    // Who was refused is to change something. Of the others nobody knows yet: they are told anew when they are tried again.
+    const downs = news.map((heard) => heard.filter((each) => each.news === "down"));
+    expect(downs.filter((each) => each.at(-1)?.retryInMs === undefined)).toHaveLength(2);
+    const again = downs.filter((each) => each.length === 2 && each[1]?.retryInMs !== undefined);
+    expect(again.map((each) => each[1]?.error.code)).toEqual(Array(18).fill("hop.lost"));
     await pool.close();
   });
 

@@ -71,8 +71,9 @@ export class RoutePool implements AsyncDisposable {
           undo.push(earlier.watch((news) => news.news === "signing" && watcher(news)));
       },
       close: () => {
-        for (const each of undo.splice(0)) each();
+        // Those that are closed are not dialled for a relay that waits.
         closing ??= this.#release(keys);
+        for (const each of undo.splice(0)) each();
         return closing;
       },
     };

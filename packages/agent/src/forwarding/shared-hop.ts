@@ -24,6 +24,8 @@ export interface DialAttempt {
   readonly onSigning: (isWanted: boolean) => void;
   /** Waited for right before the host is dialled: not all hops and further connections log in to one host at a time. Rejects where it must not be dialled. */
   readonly admit: () => Promise<void>;
+  /** Told of each connection that was made on the way to the one that counts, and broken off. */
+  readonly onBrokenOff: (error: CodedError) => void;
 }
 
 export interface SharedHopEvents {
@@ -122,6 +124,7 @@ export class SharedHop {
     if (!this.mayConnectAnother) throw noFurther(host, "it was dialled too often within a minute");
     this.#budget.spend();
     const hop = await this.#login(previous, signal, {
+      lastError: undefined,
       onSigning: () => {},
       onFailure: (error, wasDialled) => wasDialled && this.#budget.penalties.charge(error),
     });
@@ -146,6 +149,7 @@ export class SharedHop {
   async #connect(lastError: CodedError | undefined): Promise<Hop> {
     try {
       const { signal } = this.#ending;
+      signal.throwIfAborted();
       const previous = await this.#previous?.get(signal);
       const hop = await this.#dial(previous, lastError, signal);
       if (this.#isClosed()) {
@@ -178,6 +182,7 @@ export class SharedHop {
     if (waitMs > 0) throw tooSoon(this.declaration, lastError ?? this.#budget.penalties.lastError, waitMs);
     this.#budget.spend();
     const hop = await this.#login(previous, signal, {
+      lastError,
       onSigning: (isWanted) => this.#tell({ news: "signing", isWanted, hop: this.declaration }),
       onFailure: (error, wasDialled) => this.#budget.failed(error, wasDialled),
     });
@@ -189,9 +194,12 @@ export class SharedHop {
     previous: Hop | undefined,
     signal: AbortSignal,
     {
+      lastError,
       onSigning,
       onFailure,
     }: Pick<DialAttempt, "onSigning"> & {
+      /** Of this hop: what another one was refused for says nothing of it. */
+      readonly lastError: CodedError | undefined;
       readonly onFailure: (error: CodedError, wasDialled: boolean) => void;
     },
   ): Promise<Hop> {
@@ -203,11 +211,14 @@ export class SharedHop {
       leave = await penalties.enter(signal);
       // Those who were before us may have been refused.
       const { waitMs } = penalties;
-      if (waitMs > 0) throw tooSoon(this.declaration, penalties.lastError, waitMs);
+      if (waitMs > 0) throw tooSoon(this.declaration, lastError, waitMs);
       wasDialled = true;
     };
+    const onBrokenOff = (error: CodedError): void => penalties.charge(error);
     try {
-      return await this.#options.connect(this.declaration, previous, { signal, onSigning, admit });
+      return await this.#options.connect(this.declaration, previous, {
+        ...{ signal, onSigning, admit, onBrokenOff },
+      });
     } catch (error) {
       const failure = toCodedError(error);
       // Before the next may dial, who is to know of it.
@@ -252,8 +263,8 @@ function noFurther(host: string, why: string): CodedError {
   return new CodedError("hop.lost", `opening a further connection to ${host}: ${why}`, { leg: "hop" });
 }
 
-/** `error` was made by `tooSoon`: nothing was dialled. */
-function isTooSoon({ data }: CodedError): boolean {
+/** Nothing was dialled for `error`: the host would turn us away. */
+export function isTooSoon({ data }: CodedError): boolean {
   return data?.["tooSoon"] === true;
 }
 

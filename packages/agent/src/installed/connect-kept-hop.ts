@@ -1,5 +1,5 @@
 import { CodedError, type HopIdentity, type InstalledForward, type InstalledHop } from "@farside/protocol";
-import { PinnedHostKeys } from "@farside/ssh";
+import { fingerprint, type Hop, PinnedHostKeys } from "@farside/ssh";
 import { connectHopAs, connectHopWhenReady } from "../forwarding/connect-hop.ts";
 import { delegatedIdentity } from "../forwarding/delegated-identity.ts";
 import type { ConnectHop } from "../forwarding/shared-hop.ts";
@@ -34,20 +34,31 @@ export interface ConnectKeptHopOptions {
  * workstation that is attached, for which it waits. Only the configured host keys are accepted.
  */
 export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKeptHopOptions): ConnectHop {
-  return async (declaration, previous, { signal, onSigning, admit }) => {
+  /** By hop: the key that it showed, so that a host known by a fingerprint is asked for that one at once. */
+  const shown = new Map<string, Uint8Array>();
+  return async (declaration, previous, { onSigning, ...attempt }) => {
     const hop = find(declaration.hopId);
     if (hop === undefined)
       throw new CodedError("hop.lost", `${declaration.host} is no hop any more`, { leg: "hop" });
     const { fingerprints } = hop;
-    const hostKeys = new PinnedHostKeys(declaration.hostKeys, fingerprints);
+    const last = shown.get(hop.hopId);
+    const known = last !== undefined && fingerprints.includes(fingerprint(last)) ? [last] : [];
+    const hostKeys = new PinnedHostKeys([...declaration.hostKeys, ...known], fingerprints);
     const { identity } = hop;
+    const remembered = async (connecting: Promise<Hop>): Promise<Hop> => {
+      const connected = await connecting;
+      shown.set(hop.hopId, connected.serverHostKey);
+      return connected;
+    };
     if (identity.kind !== "attached") {
       return withOwnIdentity(identity, { home, environment: process.env }, (own) =>
-        connectHopAs({ hop: declaration, previous, identity: own, hostKeys, fingerprints, signal, admit }),
+        remembered(
+          connectHopAs({ hop: declaration, previous, identity: own, hostKeys, fingerprints, ...attempt }),
+        ),
       );
     }
     const { peer, publicKeys } = await lent.for(hop.hopId, {
-      signal,
+      signal: attempt.signal,
       onWaiting: (isWaiting) => {
         onSigning(isWaiting);
         onWaiting(hop, isWaiting);
@@ -60,9 +71,8 @@ export function connectKeptHop({ hop: find, lent, home, onWaiting }: ConnectKept
       identity: delegated,
       hostKeys,
       fingerprints,
-      signal,
-      admit,
+      ...attempt,
     };
-    return connectHopWhenReady(options, { isFirst: false });
+    return remembered(connectHopWhenReady(options, { isFirst: false }));
   };
 }

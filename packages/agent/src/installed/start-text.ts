@@ -16,6 +16,8 @@ export const CHECKSUM_BYTES = 32;
  */
 export const START_TEXT = `"use strict";
 // Made by "farside agent install": runs agent.cjs, which is beside it, and is what keeps its start short.
+// Before anything else: it opens Node.js's debugger, which asks nobody who they are.
+process.on("SIGUSR1", () => {});
 const crypto = require("node:crypto");
 const fs = require("node:fs");
 const Module = require("node:module");

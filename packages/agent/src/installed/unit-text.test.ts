@@ -20,6 +20,7 @@ describe("the unit of an installed agent", () => {
       expect.arrayContaining([
         'ExecStart="/usr/bin/node" "/home/b/.local/agent.cjs" "serve"',
         `Environment=FARSIDE_RUN=${"ab".repeat(16)} MALLOC_TRIM_THRESHOLD_=131072`,
+        "UnsetEnvironment=NODE_OPTIONS NODE_DEBUG NODE_V8_COVERAGE",
         "Type=notify",
         "NotifyAccess=all",
         "Restart=always",

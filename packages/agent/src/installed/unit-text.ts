@@ -37,6 +37,8 @@ StartLimitBurst=20
 Type=notify
 NotifyAccess=all
 Environment=${environment.join(" ")}
+# Meant for other programs: --inspect would open a debugger that asks nobody who they are.
+UnsetEnvironment=NODE_OPTIONS NODE_DEBUG NODE_V8_COVERAGE
 ExecStart=${[node, ...command].map(quoted).join(" ")}
 Restart=always
 RestartSec=2
