@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { agentName, CodedError, isCodedError } from "@farside/protocol";
 import * as v from "valibot";
 import { sessionLogin } from "../session-login.ts";
-import { makeStateFolder, stateFolder } from "../state-folder.ts";
+import { isOwnFolder, isStateFolder, makeStateFolder, stateFolder } from "../state-folder.ts";
 
 /** What is kept of an installed agent on the workstation that installed or last changed it. No secrets. */
 const agentRecord = v.object({
@@ -37,7 +37,7 @@ export class AgentStore {
 
   /** Undefined where this workstation knows of none. */
   async read(): Promise<AgentRecord | undefined> {
-    const text = await readFile(join(this.folder, "agent.json"), "utf8").catch(() => "null");
+    const text = (await this.#text("agent.json")) ?? "null";
     try {
       const parsed = v.safeParse(agentRecord, JSON.parse(text));
       return parsed.success ? parsed.output : undefined;
@@ -62,7 +62,7 @@ export class AgentStore {
 
   /** Files on the host that were or may have been made. */
   async made(): Promise<string[]> {
-    const log = await readFile(join(this.folder, "undo.jsonl"), "utf8").catch(() => "");
+    const log = (await this.#text("undo.jsonl")) ?? "";
     const paths = log.split("\n").flatMap((line) => {
       try {
         const parsed = v.safeParse(undoEntry, JSON.parse(line));
@@ -83,10 +83,17 @@ export class AgentStore {
       await rm(above, { recursive: true, force: true });
   }
 
+  /** Undefined too where somebody else could have written it. */
+  async #text(name: string): Promise<string | undefined> {
+    if (!(await isStateFolder(this.#root)) || !(await isOwnFolder(this.folder))) return undefined;
+    return readFile(join(this.folder, name), "utf8").catch(() => undefined);
+  }
+
   async #making(): Promise<void> {
     try {
       await makeStateFolder(this.#root);
       await mkdir(this.folder, { recursive: true, mode: 0o700 });
+      if (!(await isOwnFolder(this.folder))) throw new Error("it is a link, or somebody else's");
     } catch (error) {
       if (isCodedError(error)) throw error;
       throw new CodedError(

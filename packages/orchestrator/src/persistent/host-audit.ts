@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { AuditFiles, AuditTrail, type ChainHead } from "@farside/protocol/audit";
 import * as v from "valibot";
-import { stateFolder } from "../state-folder.ts";
+import { makeStateFolder, stateFolder } from "../state-folder.ts";
 
 /** Which installed agent's audit log. */
 export interface HostAudit {
@@ -21,22 +21,24 @@ const hostAuditLine = v.object({
 /** An agent's log begins with its installation, and goes with it: what was seen of an earlier one's says nothing of it. */
 const installedLine = v.object({ event: v.literal("installed"), host: v.string(), agent: v.string() });
 
-/** Writes down, in this workstation's own log, that an agent was installed: its audit log begins. */
+/** Writes down, in this workstation's own log, that an agent was installed: its audit log begins. Rejects as `makeStateFolder`. */
 export async function noteInstalled(
   { host, agent }: HostAudit,
   digest: string,
   root: string = stateFolder(),
 ): Promise<void> {
+  await makeStateFolder(root);
   await using trail = new AuditTrail({ folder: root });
   trail.append({ event: "installed", host, agent, digest });
 }
 
-/** Writes down, in this workstation's own log, the newest line of an installed agent's: what is behind it can't be rewritten unseen. */
+/** Writes down, in this workstation's own log, the newest line of an installed agent's: what is behind it can't be rewritten unseen. Rejects as `makeStateFolder`. */
 export async function noteHostAudit(
   { host, agent }: HostAudit,
   { seq, hash }: ChainHead,
   root: string = stateFolder(),
 ): Promise<void> {
+  await makeStateFolder(root);
   await using trail = new AuditTrail({ folder: root });
   trail.append({ event: "host-audit", host, agent, line: seq, hash });
 }

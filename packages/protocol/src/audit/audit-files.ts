@@ -1,4 +1,4 @@
-import { readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { type ChainHead, chainHead } from "./audit-line.ts";
@@ -52,8 +52,11 @@ export class AuditFiles {
 
   /** Under the lock only. */
   async writeHead({ seq, hash }: ChainHead): Promise<void> {
-    await writeFile(`${this.head}.new`, `${JSON.stringify({ seq, hash })}\n`, { mode: 0o600 });
-    await rename(`${this.head}.new`, this.head);
+    const next = `${this.head}.new`;
+    // One that a crash left, or a link that somebody put there: it is not written through.
+    await rm(next, { force: true });
+    await writeFile(next, `${JSON.stringify({ seq, hash })}\n`, { flag: "wx", mode: 0o600 });
+    await rename(next, this.head);
   }
 }
 

@@ -54,6 +54,15 @@ test("several that write at the same time make one chain", async () => {
   expect(await verifyAudit(folder)).toMatchObject({ lines: 100, findings: [], last: { seq: 100 } });
 });
 
+test("a link in the place of what becomes the newest line's name is not written through", async () => {
+  const other = join(folder, "other");
+  await writeFile(other, "theirs");
+  await symlink(other, join(folder, "audit.head.new"));
+  await write(["deploy"]);
+  expect(await readFile(other, "utf8")).toBe("theirs");
+  expect(await verifyAudit(folder)).toMatchObject({ lines: 1, findings: [], notes: [] });
+});
+
 test("a line whose writing broke off stays, and the next line says so", async () => {
   await write(["deploy", "bind"]);
   const torn = (await lines())[1]?.slice(0, 50) ?? "";
