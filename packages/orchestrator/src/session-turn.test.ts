@@ -88,6 +88,69 @@ describe("a session's turn", () => {
     await waiting;
   });
 
+  it("is waited for before the others by all its takers as soon as one of them is urgent, and taken once", async () => {
+    const gate = new Gate(1);
+    const [turn, other] = [new SessionTurn(gate), new SessionTurn(gate)];
+    const leave = await gate.enter();
+    const taken: string[] = [];
+    const others = other.take("dialling").then(() => taken.push("other"));
+    const both = [
+      turn.take("dialled there").then(() => taken.push("dial")),
+      turn.take("dialled there", { isUrgent: true }).then(() => taken.push("signature")),
+      turn.take("dialled there").then(() => taken.push("another dial")),
+    ];
+    await vi.advanceTimersByTimeAsync(0);
+    expect(gate.waiting).toBe(2);
+    leave();
+    await Promise.all(both);
+    expect([taken.toSorted(), other.isHeld]).toEqual([["another dial", "dial", "signature"], false]);
+    turn.end();
+    await others;
+    other.end();
+    // Every place was given back, and once.
+    await gate.enter();
+    void gate.enter();
+    expect(gate.waiting).toBe(1);
+  });
+
+  it("is taken once where a signature is wanted at the very moment when it comes", async () => {
+    for (let ticks = 0; ticks < 12; ticks += 1) {
+      const gate = new Gate(1);
+      const turn = new SessionTurn(gate);
+      const leave = await gate.enter();
+      const dial = turn.take("dialled there");
+      leave();
+      for (let tick = 0; tick < ticks; tick += 1) await undefined;
+      await turn.take("dialled there", { isUrgent: true });
+      await dial;
+      expect(turn.isHeld).toBe(true);
+      turn.end();
+      await gate.enter();
+    }
+  });
+
+  it("is kept for who still waits, and for nobody once all have given up", async () => {
+    const gate = new Gate(1);
+    const turn = new SessionTurn(gate);
+    const leave = await gate.enter();
+    const [one, two] = [new AbortController(), new AbortController()];
+    const given = [
+      turn.take("dialling", { signal: one.signal }),
+      turn.take("dialling", { signal: two.signal, isUrgent: true }),
+    ].map((each) => each.catch(() => "gave up"));
+    two.abort();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(gate.waiting).toBe(1);
+    one.abort();
+    expect(await Promise.all(given)).toEqual(["gave up", "gave up"]);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(gate.waiting).toBe(0);
+    leave();
+    await turn.take("dialling");
+    expect(turn.isHeld).toBe(true);
+    turn.close();
+  });
+
   it("is over once a hop that was dialled again is there, or not to be had, and after half a second without a word", async () => {
     const [turn] = turns(1);
     await turn.take("logging in");

@@ -17,6 +17,14 @@ const PROGRESS: ReadonlySet<SessionEvent["event"]> = new Set([
   ...(["hop.connected", "agent.ready", "engine.ready", "forward.open"] as const),
 ]);
 
+/** A session's wait for a place. */
+interface Wait {
+  readonly isUrgent: boolean;
+  readonly over: AbortController;
+  /** Resolves once there is a place, had by this wait or by the urgent one that has taken its place. */
+  readonly done: Promise<void>;
+}
+
 /** What it needs of an event. */
 export type HeardEvent = Pick<SessionEvent, "event"> & {
   readonly leg?: string | undefined;
@@ -34,7 +42,9 @@ export class SessionTurn {
   #stage: TurnStage = "logging in";
   #isStarting = true;
   #leave: (() => void) | undefined;
-  #entering: Promise<void> | undefined;
+  #wait: Wait | undefined;
+  /** Who waits for a place. */
+  #callers = 0;
   #signatures = 0;
   #timer: NodeJS.Timeout | undefined;
 
@@ -49,13 +59,19 @@ export class SessionTurn {
   }
 
   /** Resolves once it has a place, which it keeps for as long as `stage` is patient. Rejects with the signal's reason. */
-  async take(stage: TurnStage, { signal, isUrgent }: EnterOptions = {}): Promise<void> {
+  async take(stage: TurnStage, { signal, isUrgent = false }: EnterOptions = {}): Promise<void> {
     this.#stage = stage;
     if (this.isHeld) return this.#restart();
-    this.#entering ??= this.#enter(isUrgent).finally(() => {
-      this.#entering = undefined;
-    });
-    await abortable(this.#entering, signal);
+    this.#over.signal.throwIfAborted();
+    signal?.throwIfAborted();
+    this.#callers += 1;
+    try {
+      await abortable(this.#waitFor(isUrgent), signal);
+    } finally {
+      this.#callers -= 1;
+      // A place that nobody wants any more is for others.
+      if (this.#callers === 0) this.#waitNoLonger(signal?.reason);
+    }
   }
 
   /** Has a place for as long as `sign` takes, and rejects as that does. */
@@ -86,11 +102,38 @@ export class SessionTurn {
   /** Whoever waits for a place is let go, and there is none any more. Idempotent. */
   close(): void {
     this.#over.abort(new CodedError("canceled", "the session is over"));
+    this.#waitNoLonger(this.#over.signal.reason);
     this.end();
   }
 
-  async #enter(isUrgent: boolean | undefined): Promise<void> {
-    this.#leave = await this.#gate.enter({ signal: this.#over.signal, isUrgent });
+  /** Joins the wait that there is, unless this one is more urgent: then all who wait do so urgently. */
+  #waitFor(isUrgent: boolean): Promise<void> {
+    const before = this.#wait;
+    if (before !== undefined && (before.isUrgent || !isUrgent)) return before.done;
+    const over = new AbortController();
+    this.#wait = { isUrgent, over, done: this.#enter(isUrgent, over.signal) };
+    before?.over.abort();
+    return this.#wait.done;
+  }
+
+  #waitNoLonger(reason: unknown): void {
+    const wait = this.#wait;
+    this.#wait = undefined;
+    wait?.over.abort(reason);
+  }
+
+  async #enter(isUrgent: boolean, signal: AbortSignal): Promise<void> {
+    try {
+      const leave = await this.#gate.enter({ signal, isUrgent });
+      // Let in at the very moment when it was to wait no longer.
+      if (signal.aborted) leave();
+      signal.throwIfAborted();
+      this.#leave = leave;
+      this.#wait = undefined;
+    } catch (error) {
+      if (this.#wait === undefined) throw error;
+      return this.#wait.done;
+    }
     this.#restart();
   }
 
