@@ -10,6 +10,9 @@ export const RUN_VARIABLE = "FARSIDE_RUN";
 /** What the script prints first, in the noise before the preamble: the login did run our command. */
 export const SHELL_MARK = "farside-shell:";
 
+/** The login's folder may be gone, where many programs will not start. dash's `pwd -P` says so by printing nothing only. */
+export const LEAVE_A_LOST_FOLDER = '[ -n "$(pwd -P 2>/dev/null)" ] || cd "$HOME" 2>/dev/null || cd /;';
+
 /**
  * Makes every process of the deploy from here on known by its environment, the search for a Node.js too: `$1$2` is the
  * nonce, `$3` the script that goes on.
@@ -46,7 +49,7 @@ const BECOME = "delete(@ENV{PERL_BADLANG});exec(@ARGV);exit(71)";
  */
 const SCRIPT = onOneLine(`
 unset NODE_OPTIONS NODE_V8_COVERAGE NODE_COMPILE_CACHE NODE_DEBUG BASH_ENV ENV;
-[ -n "$(pwd -P 2>/dev/null)" ] || cd "$HOME" 2>/dev/null || cd /;
+${LEAVE_A_LOST_FOLDER}
 nonce=$1$2; best=; top=0; old=; bad=;
 echo "${SHELL_MARK}$nonce";
 more=$6;

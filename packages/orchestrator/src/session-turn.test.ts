@@ -102,10 +102,10 @@ describe("a session's turn", () => {
     await vi.advanceTimersByTimeAsync(0);
     expect(gate.waiting).toBe(2);
     leave();
-    await Promise.all(both);
+    await vi.advanceTimersByTimeAsync(0);
     expect([taken.toSorted(), other.isHeld]).toEqual([["another dial", "dial", "signature"], false]);
     turn.end();
-    await others;
+    await Promise.all([...both, others]);
     other.end();
     // Every place was given back, and once.
     await gate.enter();

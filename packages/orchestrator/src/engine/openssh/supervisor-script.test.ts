@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { mkdtemp, readlink, stat } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { newNonce } from "../../bootstrap.ts";
 import { quoted, sshLine, supervisorStart } from "./supervisor-script.ts";
@@ -10,15 +12,18 @@ import { quoted, sshLine, supervisorStart } from "./supervisor-script.ts";
 const shells = [["/bin/dash"], ["/bin/bash"], ["/bin/busybox", "sh"], ["/bin/ksh93"], ["/bin/mksh"]];
 const present = shells.filter(([path = ""]) => existsSync(path));
 
-/** The supervisor in that shell, as `change` makes it, with a sleep for its ssh; its pid, and what it has said. */
+/** The supervisor in that shell, as `change` makes it, with a sleep for its ssh, in the folder `gone`, which is removed first; its pid, and what it has said. */
 async function supervise(
   shell: readonly string[],
   leaseS: number,
   change: (script: string) => string = (script) => script,
+  gone?: string,
 ) {
   const nonce = newNonce();
   const { command, input } = supervisorStart(nonce);
-  const child = spawn("/bin/sh", ["-c", command.replaceAll("/bin/sh", shell.join(" "))], { stdio: "pipe" });
+  const removal = gone === undefined ? "" : `rmdir ${quoted(gone)}; `;
+  const login = removal + command.replaceAll("/bin/sh", shell.join(" "));
+  const child = spawn("/bin/sh", ["-c", login], { stdio: "pipe", cwd: gone });
   let said = "";
   child.stdout.on("data", (chunk) => {
     said += String(chunk);
@@ -75,6 +80,14 @@ describe.each(present)("the supervisor in %s", { concurrent: true }, (...shell) 
     expect(await isGone(pid)).toBe(false);
     await closed;
     expect(await isGone(pid)).toBe(true);
+  });
+
+  it("goes home from a folder that is gone", async ({ expect }) => {
+    const gone = await mkdtemp(join(tmpdir(), "farside-gone-"));
+    const { child, pid, closed } = await supervise(shell, 600, undefined, gone);
+    expect(await readlink(`/proc/${pid}/cwd`)).toBe(homedir());
+    child.stdin.end();
+    await closed;
   });
 
   it("has not started before it can hear a beat, however slow it is: the lease is counted all the same", async ({

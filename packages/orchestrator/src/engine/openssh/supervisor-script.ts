@@ -1,4 +1,10 @@
-import { markedCommand, NEWLINES_FOR_RC_FILES, RUN_VARIABLE, SHELL_MARK } from "../../bootstrap.ts";
+import {
+  LEAVE_A_LOST_FOLDER,
+  markedCommand,
+  NEWLINES_FOR_RC_FILES,
+  RUN_VARIABLE,
+  SHELL_MARK,
+} from "../../bootstrap.ts";
 import { onOneLine } from "../../loader.ts";
 
 /** What the supervisor says begins with this, the nonce, and a colon. */
@@ -33,7 +39,7 @@ eval "$script"
  * Behind a dead link sshd would keep it: then our login's sshd is ended too, when it is our parent and our user's.
  */
 const SUPERVISOR = onOneLine(`
-nonce=$1$2; trap '' PIPE; pwd -P >/dev/null 2>&1 || cd "$HOME" 2>/dev/null || cd /;
+nonce=$1$2; trap '' PIPE; ${LEAVE_A_LOST_FOLDER}
 PATH=\${PATH:+$PATH:}/usr/local/bin:/usr/bin:/bin; export PATH; SHELL=/bin/sh; export SHELL;
 say() { echo "${SUPERVISOR_MARK}$nonce:$*"; };
 ssh=$(command -v ssh) || { say no-ssh; exit 69; };
