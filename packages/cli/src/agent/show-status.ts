@@ -6,7 +6,7 @@ import {
   noteHostAudit,
   stateFolder,
 } from "@farside/orchestrator";
-import { describeInstalled } from "@farside/protocol";
+import { describeInstalled, toCodedError } from "@farside/protocol";
 import type { ChainHead } from "@farside/protocol/audit";
 import type { AgentRun } from "./agent-commands.ts";
 import { forwardLines, installationLines, lingeringLine } from "./describe-agent.ts";
@@ -52,5 +52,8 @@ async function noteAudit({ people, context }: AgentRun, of: HostAudit, newest: C
     people.warn(
       `the audit log of ${of.agent} on ${of.host} ends with line ${newest.seq}, and line ${seen.seq} was seen before: farside audit verify --agent ${of.host}/${of.agent}`,
     );
-  await noteHostAudit(of, newest, root);
+  // What the host has is asked for to be seen, whatever can be kept of it here.
+  await noteHostAudit(of, newest, root).catch((error: unknown) => {
+    people.warn(`${toCodedError(error).message}; what was seen of ${of.host}'s audit log is not kept`);
+  });
 }
