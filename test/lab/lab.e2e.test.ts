@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -172,6 +172,8 @@ async function killOwner(options: readonly string[]): Promise<void> {
   const pids = ["workstation", "jump", "target", "target2"].map((name) => facts[name]?.pid ?? 0);
   const namespaces = new Set(pids.map((pid) => readlinkSync(`/proc/${pid}/ns/net`)));
   expect(namespaces.size).toBe(4);
+  // While they are held, no lab of another file of tests gets one of their numbers.
+  const held = pids.map((pid) => openSync(`/proc/${pid}/ns/net`, "r"));
   expect(controlGroupsNamed(basename(dirname(facts.shared)))).toHaveLength(options.length);
   owner.kill("SIGKILL");
   await once(owner, "exit");
@@ -182,6 +184,7 @@ async function killOwner(options: readonly string[]): Promise<void> {
     detail: () => processesIn(namespaces).join(),
   });
   expect(processesIn(namespaces)).toEqual([]);
+  for (const descriptor of held) closeSync(descriptor);
   const labName = basename(dirname(facts.shared));
   await waitFor(() => controlGroupsNamed(labName).length === 0, { what: "the end of its control groups" });
   // The folder is left to the next lab, which knows that its owner is gone.
