@@ -6,10 +6,11 @@ import type { HopOptions } from "./hop-options.ts";
 import { keyTypeOf } from "./public-key-type.ts";
 
 /**
- * As `Hop.connect`, to a host of whose keys perhaps only fingerprints are known, which say nothing of their types: where it shows a key that is
- * not accepted, it is asked for its others, a connection each, until one is accepted or has one of `fingerprints`. Rejects as that does: with
- * `host-key.changed` for that one, or for the first, which then has all that the host has in its message and in `data.hostKeys` (base64). `onBrokenOff` is told of each connection before the last: the host has seen
- * somebody who did not log in.
+ * As `Hop.connect`, to a host of whose keys perhaps only fingerprints are known, which say nothing of their types: where it
+ * shows a key that is not accepted, it is asked for its others, a connection each, until one is accepted or has one of
+ * `fingerprints`. Rejects as that does: with `host-key.changed` for that one, or for the first, which then has all that the
+ * host has in its message and in `data.hostKeys` (base64). `onBrokenOff` is told of each connection before the last: the host
+ * has seen somebody who did not log in.
  */
 export async function connectByFingerprint(
   options: HopOptions,
@@ -17,17 +18,17 @@ export async function connectByFingerprint(
   onBrokenOff: (error: CodedError) => void = () => {},
 ): Promise<Hop> {
   const refused: Refused[] = [];
-  for (let types: string[] = [""], type = types.shift(); type !== undefined; type = types.shift()) {
-    const before = refused.at(-1);
-    if (before !== undefined) onBrokenOff(before.error);
-    const hostKeys = type === "" ? options.algorithms?.hostKeys : namesOf(type, options);
+  /** Algorithms of one connection each; those of the host's other keys come with the first key that is refused. */
+  const attempts: (readonly string[] | undefined)[] = [options.algorithms?.hostKeys];
+  for (const hostKeys of attempts) {
     try {
       return await Hop.connect({ ...options, algorithms: { ...options.algorithms, hostKeys } });
     } catch (error) {
       const one = fingerprints.length === 0 ? undefined : refusedKey(error);
       if (one === undefined || fingerprints.includes(one.fingerprint)) throw error;
+      if (refused.length === 0) attempts.push(...othersOf(one, options));
       refused.push(one);
-      if (type === "") types = one.otherTypes.filter((each) => namesOf(each, options).length > 0);
+      if (refused.length < attempts.length) onBrokenOff(one.error);
     }
   }
   throw noneOf(refused, options);
@@ -53,8 +54,11 @@ function refusedKey(error: unknown): Refused | undefined {
   return { error, blob, type, fingerprint: fingerprint(blob), otherTypes };
 }
 
-function namesOf(type: string, { algorithms }: HopOptions): string[] {
-  return signatureAlgorithmsOf(type).filter((name) => algorithms?.hostKeys?.includes(name) ?? true);
+/** For each other key of the host that may be asked for, the algorithms that ask for it. */
+function othersOf({ otherTypes }: Refused, { algorithms }: HopOptions): string[][] {
+  return otherTypes
+    .map((type) => signatureAlgorithmsOf(type).filter((name) => algorithms?.hostKeys?.includes(name) ?? true))
+    .filter((names) => names.length > 0);
 }
 
 function noneOf(refused: readonly Refused[], { host, port }: HopOptions): CodedError {

@@ -5,7 +5,6 @@ import { dialFailure } from "../errors-of-ssh2.ts";
 import { ChannelHub } from "./channel-hub.ts";
 import type { ChannelTarget } from "./channel-opening.ts";
 import { FIRST_CHANNEL } from "./channel-table.ts";
-import { Deadlines } from "./deadlines.ts";
 import type { FastChannel } from "./fast-channel.ts";
 import {
   ATTACH_DEADLINE_MS,
@@ -33,7 +32,7 @@ export interface DataPathOptions {
 
 export interface ChannelOpenOptions {
   readonly signal?: AbortSignal | undefined;
-  /** How long the host may take to open the channel, in ms, and up to a second more; default 60 000. */
+  /** How long the host may take to open the channel, in ms; default 60 000. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -57,7 +56,6 @@ export class DataPath {
   readonly #name: string;
   readonly #transport: Transport;
   readonly #hub: ChannelHub;
-  readonly #deadlines = new Deadlines();
   #failure: CodedError | undefined;
   #endReason: CodedError | undefined;
   #resolveClosed: (reason: CodedError | undefined) => void = () => {};
@@ -127,7 +125,7 @@ export class DataPath {
       if (signal?.aborted === true) return reject(signal.reason);
       if (this.#transport.isOver || this.#endReason !== undefined) return reject(this.#lostReason());
       const settle = () => {
-        this.#deadlines.reached(deadline);
+        clearTimeout(timer);
         signal?.removeEventListener("abort", aborted);
       };
       const fail = (error: unknown) => {
@@ -149,8 +147,9 @@ export class DataPath {
       };
       const aborted = () => giveUp(signal?.reason);
       const tooLate = `dialling ${where} from ${this.#name}: no answer within ${timeoutMs / 1000} s`;
-      const deadline = this.#deadlines.set(timeoutMs, () =>
-        giveUp(new CodedError("timeout", tooLate, { leg: "target" })),
+      const timer = setTimeout(
+        () => giveUp(new CodedError("timeout", tooLate, { leg: "target" })),
+        timeoutMs,
       );
       signal?.addEventListener("abort", aborted, { once: true });
       if (opening !== undefined) return;
