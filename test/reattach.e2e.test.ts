@@ -62,7 +62,7 @@ describeLab("a forward with --reattach", () => {
     const client = await holdConnection(lab.jump, 4444);
     await lab.cutWorkstationLink();
     try {
-      await expectNothingLeft(lab.jump, leaseS * 1000 + 10_000);
+      await expectNothingLeft(lab.jump, leaseS * 1000 + 5_000);
       await client.exit;
     } finally {
       await lab.restoreWorkstationLink();

@@ -31,23 +31,23 @@ describeLab("nothing is left on the jump host", () => {
   };
 
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    test(`after ${signal} without an open relay: exit 0 and a clean receipt, before the grace would be over`, async () => {
+    test(`after ${signal} without an open relay: exit 0 and a clean receipt within 5 s`, async () => {
       await using farside = await start();
       const { exit, receipt, ms } = await farside.end(signal);
       expect(exit, farside.transcript).toEqual({ code: 0, signal: null });
       expect(receipt).toMatchObject({ clean: true, processes: [], listeners: [], files: [] });
-      expect(ms).toBeLessThan(10_000);
+      expect(ms).toBeLessThan(5_000);
       await expectNothingLeft(lab.jump);
     });
 
-    test(`after ${signal} with open relays: exit 0 and a clean receipt soon after the grace`, async () => {
+    test(`after ${signal} with open relays: exit 0 and a clean receipt within grace + 5 s`, async () => {
       await using farside = await start("--grace", String(GRACE_S));
       const clients = await Promise.all([1, 2, 3].map(() => holdConnection(lab.jump, 4444)));
       const { exit, receipt, ms } = await farside.end(signal);
       expect(exit, farside.transcript).toEqual({ code: 0, signal: null });
       expect(receipt).toMatchObject({ clean: true, processes: [], listeners: [], files: [] });
       expect(ms).toBeGreaterThan(GRACE_S * 1000 - 200);
-      expect(ms).toBeLessThan(GRACE_S * 1000 + 10_000);
+      expect(ms).toBeLessThan(GRACE_S * 1000 + 5_000);
       // The clients see the end of their connections.
       await Promise.all(clients.map((client) => client.exit));
       await expectNothingLeft(lab.jump);
@@ -63,13 +63,13 @@ describeLab("nothing is left on the jump host", () => {
     client.stdin.end();
     const { exit, ms } = await ending;
     expect(exit.code).toBe(0);
-    expect(ms).toBeLessThan(15_000);
+    expect(ms).toBeLessThan(8_000);
     await client.exit;
     await expectNothingLeft(lab.jump);
   });
 
   for (const relays of [0, 3]) {
-    test(`after kill -9 of farside with ${relays} open relays`, async () => {
+    test(`after kill -9 of farside with ${relays} open relays: within 5 s`, async () => {
       await using farside = await start();
       const clients = await Promise.all(Array.from({ length: relays }, () => holdConnection(lab.jump, 4444)));
       await farside.signal("SIGKILL");
@@ -80,7 +80,7 @@ describeLab("nothing is left on the jump host", () => {
     });
   }
 
-  test("after a cut link, without and with open relays: soon after the lease", async () => {
+  test("after a cut link, without and with open relays: within lease + 5 s", async () => {
     // At the same time: each waits out its lease.
     await using idle = await start("--lease", String(LEASE_S));
     await using busy = runFarside(lab, [...mainJob(4445), "--lease", String(LEASE_S)]);
@@ -88,7 +88,7 @@ describeLab("nothing is left on the jump host", () => {
     const clients = await Promise.all([1, 2, 3].map(() => holdConnection(lab.jump, 4445)));
     await lab.cutWorkstationLink();
     try {
-      await expectNothingLeft(lab.jump, LEASE_S * 1000 + 10_000);
+      await expectNothingLeft(lab.jump, LEASE_S * 1000 + 5_000);
       await Promise.all(clients.map((client) => client.exit));
       // farside itself says that the session was lost, and ends.
       for (const farside of [idle, busy]) {
@@ -100,11 +100,11 @@ describeLab("nothing is left on the jump host", () => {
     }
   });
 
-  test("after packets are swallowed without a word: soon after the lease", async () => {
+  test("after packets are swallowed without a word: within lease + 5 s", async () => {
     await using farside = await start("--lease", String(LEASE_S));
     await lab.blackholeWorkstationLink();
     try {
-      await expectNothingLeft(lab.jump, LEASE_S * 1000 + 10_000);
+      await expectNothingLeft(lab.jump, LEASE_S * 1000 + 5_000);
     } finally {
       await lab.endBlackhole();
     }
@@ -145,7 +145,7 @@ describeLab("nothing is left on the jump host", () => {
     const ms = performance.now() - stopped;
     expect(code, terminal.text).toBe(0);
     expect(ms).toBeGreaterThan(GRACE_S * 1000 - 200);
-    expect(ms).toBeLessThan(GRACE_S * 1000 + 10_000);
+    expect(ms).toBeLessThan(GRACE_S * 1000 + 5_000);
     await client.exit;
     await expectNothingLeft(lab.jump);
   });
@@ -159,7 +159,7 @@ describeLab("nothing is left on the jump host", () => {
     const { exit, receipt } = await farside.end("SIGINT");
     expect(exit.code, farside.transcript).toBe(0);
     expect(receipt?.clean).toBe(true);
-    expect(performance.now() - started).toBeLessThan(15_000);
+    expect(performance.now() - started).toBeLessThan(8_000);
     await client.exit;
     await expectNothingLeft(lab.jump);
   });

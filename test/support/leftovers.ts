@@ -10,7 +10,7 @@ export function isNothing(residue: Residue): boolean {
 }
 
 /** Passes as soon as nothing is on `host` that was not at mark(); fails with the list of what is after `withinMs`. */
-export async function expectNothingLeft(host: Host, withinMs = 10_000): Promise<void> {
+export async function expectNothingLeft(host: Host, withinMs = 5_000): Promise<void> {
   let residue = await host.residue();
   await waitFor(
     async () => {
