@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { readdir, readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { createServer } from "node:net";
 import { PassThrough, Readable } from "node:stream";
 import { text } from "node:stream/consumers";
@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { deployAndForward } from "../../deploy-and-forward.ts";
 import type { ForwardOptions } from "../../forward-options.ts";
 import { startEchoServer } from "../../testing/echo-server.ts";
+import { engineProcesses } from "../../testing/engine-processes.ts";
 import { type JumpHost, startJumpHost } from "../../testing/jump-host.ts";
 import { boundPort, eventsNamed, exchange } from "../../testing/session-probe.ts";
 
@@ -40,23 +41,6 @@ async function failureOf(more: Partial<ForwardOptions>, from = host) {
     (reason: CodedError) => reason,
   );
   return { ...error, message: error?.message, receipt: eventsNamed(options.events, "receipt")[0], options };
-}
-
-/** The session's ssh, the supervisor's shell, and the two that watch stdin and the lease. */
-async function processesOf(name: string): Promise<Record<"ssh" | "supervisor" | "watchers", number[]>> {
-  const log = await readFile(host.sshd.folder.file(`state/${name}/undo.jsonl`), "utf8");
-  const nonce = /"nonce":"([0-9a-f]{32})"/.exec(log)?.[1] ?? "none";
-  const found: { pid: number; parent: number; comm: string }[] = [];
-  for (const pid of (await readdir("/proc")).filter((entry) => /^\d+$/.test(entry))) {
-    const read = (file: string) => readFile(`/proc/${pid}/${file}`, "latin1").catch(() => "");
-    if (!(await read("environ")).includes(nonce)) continue;
-    const [, comm = "", parent = ""] = /\((.*)\) \S (\d+)/.exec(await read("stat")) ?? [];
-    found.push({ pid: Number(pid), parent: Number(parent), comm });
-  }
-  const ssh = found.filter(({ comm }) => comm === "ssh");
-  const supervisor = ssh.map(({ parent }) => parent);
-  const watchers = found.filter(({ comm, parent }) => comm === "sh" && supervisor.includes(parent));
-  return { ssh: ssh.map(({ pid }) => pid), supervisor, watchers: watchers.map(({ pid }) => pid) };
 }
 
 describe("a session with the OpenSSH engine", () => {
@@ -124,7 +108,7 @@ describe("a session with the OpenSSH engine", () => {
   it("ends with its ssh or its supervisor, and is clean", async () => {
     for (const victim of ["ssh", "supervisor"] as const) {
       await using session = await deployAndForward(optionsOf());
-      for (const pid of (await processesOf(session.name))[victim]) process.kill(pid, "SIGKILL");
+      for (const pid of (await engineProcesses(host, session.name))[victim]) process.kill(pid, "SIGKILL");
       const { failure, receipt } = await session.closed;
       expect(failure).toMatchObject({ code: "hop.lost", leg: "hop" });
       expect(receipt).toMatchObject(clean);
@@ -134,7 +118,7 @@ describe("a session with the OpenSSH engine", () => {
   it("ends by its lease at the latest when one of its watchers is killed", async () => {
     for (const watcher of [0, 1]) {
       await using session = await deployAndForward(optionsOf({ leaseMs: 3_000 }));
-      const { watchers, ssh } = await processesOf(session.name);
+      const { watchers, ssh } = await engineProcesses(host, session.name);
       expect(watchers).toHaveLength(2);
       process.kill(watchers[watcher] ?? 0, "SIGKILL");
       expect((await session.closed).failure).toMatchObject({ code: "hop.lost" });
