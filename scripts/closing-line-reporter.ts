@@ -2,7 +2,8 @@ import type { Reporter, TestModule } from "vitest/node";
 
 /**
  * Ends a run with `N passed, N failed, N skipped`, the line that any CI can read. A file that fails to load counts as one
- * failure, and so does a `describe` whose hooks fail. Before it stands, by name, each test that gave a reason for being skipped; those whose name says what they need (`[needs root]`) are counted.
+ * failure, and so does a `describe` whose hooks fail. Before it stands, by name, each test that gave a reason for being
+ * skipped; those whose name says what they need (`[needs root]`) are counted.
  */
 export default class ClosingLineReporter implements Reporter {
   onTestRunEnd(modules: readonly TestModule[], unhandledErrors: readonly unknown[]): void {

@@ -35,7 +35,7 @@ import type { SessionEventDraft } from "./event-log.ts";
 import { type ForwardCounters, zeroCounters } from "./forward-counters.ts";
 import { declarations, type ForwardRequest, forwardParams, type OurHello } from "./forward-request.ts";
 import { Heart, type Heartbeat } from "./heart.ts";
-import { declare, type LinkFacts, type LinkMemory, newLinkMemory } from "./link-memory.ts";
+import { declare, type LinkFacts, type LinkMemory, newLinkFacts, newLinkMemory } from "./link-memory.ts";
 import { type RemoteCommand, RemoteCommands, type RunOptions } from "./remote-command.ts";
 
 export interface AgentLinkOptions {
@@ -81,10 +81,7 @@ export class AgentLink implements AsyncDisposable {
     const { emit, host, opening, signal } = options;
     const memory = options.memory ?? newLinkMemory(emit);
     const { guard, hops, counters } = memory;
-    const facts: LinkFacts = {
-      ...{ ...memory, isStopping: false, hasEnded: false, failure: undefined },
-      isMetricsAsked: false,
-    };
+    const facts = newLinkFacts(memory);
     let greet: (greeting: Greeting) => void = () => {};
     let giveUp: (error: unknown) => void = () => {};
     const greeting = new Promise<Greeting>((resolve, reject) => {

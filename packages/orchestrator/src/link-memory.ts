@@ -27,6 +27,11 @@ export function newLinkMemory(emit: (event: SessionEventDraft) => void): LinkMem
   return { guard, hops: new Map(), counters: new Map() };
 }
 
+/** Of a channel that was just opened. */
+export function newLinkFacts(memory: LinkMemory): LinkFacts {
+  return { ...memory, isStopping: false, isMetricsAsked: false, hasEnded: false, failure: undefined };
+}
+
 /** From now on it is known what the agent asks to sign for. */
 export function declare({ hops, guard }: LinkMemory, route: readonly DeclaredHop[]): void {
   for (const hop of route) {

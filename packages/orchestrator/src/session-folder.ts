@@ -5,7 +5,7 @@ import { processStart } from "@farside/protocol/process-start";
 import { checkSessionName } from "./session-name.ts";
 import { remaining, type SessionRecord, type UndoEntry, type UndoLine } from "./session-record.ts";
 import { isLeftRunning, readSession } from "./session-store.ts";
-import { makeStateFolder } from "./state-folder.ts";
+import { cannotKeep, makeStateFolder } from "./state-folder.ts";
 
 /**
  * A session's folder, owned by the one process that made it: `session.json`, replaced at most once a second, and the undo
@@ -147,18 +147,6 @@ export class SessionFolder {
     await writeFile(`${file}.new`, `${JSON.stringify(this.#record, undefined, 2)}\n`, { mode: 0o600 });
     await rename(`${file}.new`, file);
   }
-}
-
-/** What must be written down before it is made can't be. */
-function cannotKeep(path: string, error: unknown): CodedError {
-  return new CodedError(
-    "config.invalid",
-    `cannot keep the session's state in ${path}: ${(error as Error).message}`,
-    {
-      hint: "Set XDG_STATE_HOME to a folder that can be written and has room.",
-      cause: error,
-    },
-  );
 }
 
 /** Makes the folder; one whose orchestrator is dead is made anew, as its agent ends without it. */

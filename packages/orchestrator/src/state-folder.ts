@@ -26,16 +26,19 @@ export async function makeStateFolder(root: string): Promise<void> {
     const { path, mode } = await checkFolder(root);
     if ((mode & 0o022) !== 0) await chmod(path, 0o700);
   } catch (error) {
-    const hint =
-      error instanceof NotOurs
-        ? "Set XDG_STATE_HOME to a folder of your own."
-        : "Set XDG_STATE_HOME to a folder that can be written and has room.";
-    throw new CodedError(
-      "config.invalid",
-      `cannot keep the session's state in ${root}: ${(error as Error).message}`,
-      { hint, cause: error },
-    );
+    throw cannotKeep(root, error);
   }
+}
+
+/** `config.invalid` for a session's state that can't be kept at `path`. */
+export function cannotKeep(path: string, error: unknown): CodedError {
+  const folder =
+    error instanceof NotOurs ? "a folder of your own" : "a folder that can be written and has room";
+  return new CodedError(
+    "config.invalid",
+    `cannot keep the session's state in ${path}: ${(error as Error).message}`,
+    { hint: `Set XDG_STATE_HOME to ${folder}.`, cause: error },
+  );
 }
 
 /** Whether the state folder `root` is there, and one that `makeStateFolder` would take. */

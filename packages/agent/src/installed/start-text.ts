@@ -16,7 +16,7 @@ export const CHECKSUM_BYTES = 32;
  */
 export const START_TEXT = `"use strict";
 // Made by "farside agent install": runs agent.cjs, which is beside it, and is what keeps its start short.
-// Before anything else: it opens Node.js's debugger, which asks nobody who they are.
+// SIGUSR1 opens Node.js's debugger, which asks nobody who they are, until somebody takes the signal.
 process.on("SIGUSR1", () => {});
 const crypto = require("node:crypto");
 const fs = require("node:fs");

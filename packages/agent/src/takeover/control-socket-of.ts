@@ -20,5 +20,6 @@ async function listeningInodes(pid: number): Promise<ReadonlySet<number>> {
   const folder = `/proc/${pid}/fd`;
   const names = await readdir(folder).catch(() => []);
   const links = await Promise.all(names.map((name) => readlink(`${folder}/${name}`).catch(() => "")));
-  return new Set(links.map((target) => Number(/^socket:\[(\d+)\]$/.exec(target)?.[1])));
+  const inodes = links.map((target) => Number(/^socket:\[(\d+)\]$/.exec(target)?.[1]));
+  return new Set(inodes.filter((inode) => !Number.isNaN(inode)));
 }
