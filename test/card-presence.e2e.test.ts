@@ -136,8 +136,8 @@ describe("a card that is taken out", () => {
     await virtual.remove();
     await virtual.insert();
     await testSignature(it.card);
-    // OpenSC doesn't see such a swap; what it is taken for is a reset.
-    expect(it.reasons).toEqual(["first", "card-reset"]);
+    // Mostly a reset is all that OpenSC sees of such a swap; where pcscd looked just between the two, it was out.
+    expect(it.reasons).toEqual(["first", expect.stringMatching(/^card-(reset|reinserted)$/)]);
     expect(await virtual.counters()).toMatchObject({ verifies: 2 });
   });
 

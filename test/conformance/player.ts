@@ -9,11 +9,17 @@ type Listener = (word: Word) => void;
 
 /** The program that plays one end, on a lab host. */
 export class Player implements AsyncDisposable {
+  /** Rejects when the program has ended, with what it said. */
+  readonly ended: Promise<never>;
   readonly #process: LabProcess;
   readonly #listeners = new Map<number, Listener>();
 
   private constructor(process: LabProcess) {
     this.#process = process;
+    this.ended = process.exit.then(({ code, signal }) => {
+      throw new Error(`a player has ended (${code ?? signal}): ${process.stderr}`);
+    });
+    this.ended.catch(() => {});
     createInterface({ input: process.output }).on("line", (line) => {
       const word = JSON.parse(line) as Word;
       this.#listeners.get(word.run)?.(word);

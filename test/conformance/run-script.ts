@@ -61,7 +61,7 @@ export async function runScript(script: Script, way: Way, stage: Stage): Promise
         service.tell(order, hear("service", done, resolve));
       });
     });
-    await within(listening, LISTEN_WITHIN_MS, "the service");
+    await within(Promise.race([listening, service.ended]), LISTEN_WITHIN_MS, "the service");
   }
   const clientSights = new Promise<readonly Sight[]>((done) => {
     client.tell(
@@ -77,7 +77,7 @@ export async function runScript(script: Script, way: Way, stage: Stage): Promise
   void serviceSights.then(enough(client));
   const both = Promise.all([clientSights, serviceSights]);
   const [ofClient, ofService] = await within(
-    both,
+    Promise.race([both, client.ended, service.ended]),
     withinMs,
     `the end of "${script.name}" by ${way.name}`,
   ).catch((error: unknown) => {

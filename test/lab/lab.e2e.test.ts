@@ -5,10 +5,12 @@ import { basename, dirname } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Player } from "../conformance/player.ts";
 import { describeLab, testLab } from "../support/describe-lab.ts";
 import { expectNothingLeft } from "../support/leftovers.ts";
 import { waitFor } from "../support/wait-for.ts";
 import { type Lab, startLab, TARGET } from "./lab.ts";
+import { installProgram } from "./program.ts";
 
 const canConnect = (address: string, withinSeconds = 15): string[] => [
   ...["timeout", String(withinSeconds), "bash", "-c", `: < /dev/tcp/${address}/22`],
@@ -47,6 +49,30 @@ describeLab("a lab", () => {
     expect((await lab.workstation.exec(look)).code).toBe(0);
     expect((await lab.jump.exec(look)).code).toBe(1);
     expect((await lab.target.exec(look)).code).toBe(1);
+  });
+
+  test("starts a program many times at once, and writes it once", async () => {
+    const starts = Array.from({ length: 12 }, () => Player.start(lab.jump));
+    const players = await Promise.all(starts);
+    const listening = players.map(
+      (player, run) =>
+        new Promise<string>((resolve) => {
+          const order = {
+            play: "service",
+            at: { path: `/tmp/player-${run}` },
+            steps: [],
+            connections: 1,
+          } as const;
+          player.tell({ run, ...order }, ({ is }) => resolve(is));
+        }),
+    );
+    const ended = players.map(({ ended }) => ended);
+    expect(new Set(await Promise.race([Promise.all(listening), ...ended]))).toEqual(new Set(["listening"]));
+    for (const player of players) await player[Symbol.asyncDispose]();
+    const written = ["stat", "-c", "%z", "/opt/lab/script-player.cjs"];
+    const before = await lab.jump.run(written);
+    await installProgram(lab.jump, "script-player");
+    expect(await lab.jump.run(written)).toBe(before);
   });
 
   test("finds a process, a listener and a file that a login left behind, and nothing of a login that left none", async () => {

@@ -17,12 +17,23 @@ export type ProgramName =
   | "short-relays";
 
 const bundles = new Map<ProgramName, Promise<string>>();
+/** The command lines of those that are on a host, or on their way there. */
+const installed = new WeakMap<Host, Map<ProgramName, Promise<string[]>>>();
 
 /**
  * Puts a program on `host` as one plain JavaScript file and returns the command line that starts it. Hosts but the
- * workstation don't see the checkout, as real ones would not.
+ * workstation don't see the checkout, as real ones would not. It is put there once: written again, it would be empty for a
+ * moment in which somebody else starts it.
  */
-export async function installProgram(host: Host, name: ProgramName): Promise<string[]> {
+export function installProgram(host: Host, name: ProgramName): Promise<string[]> {
+  const there = installed.get(host) ?? new Map<ProgramName, Promise<string[]>>();
+  installed.set(host, there);
+  const command = there.get(name) ?? install(host, name);
+  there.set(name, command);
+  return command;
+}
+
+async function install(host: Host, name: ProgramName): Promise<string[]> {
   const path = `/opt/lab/${name}.cjs`;
   await host.writeFile(path, await programText(name));
   return ["node", path];
