@@ -72,6 +72,7 @@ describeLab("who may connect to the listener", () => {
     expect(farside.of("relay.open")).toEqual([]);
     expect(await talk("builder")).toMatchObject([{ received: 5 }]);
     await farside.end();
+    await waitFor(() => reportsOf(service.stdout).length > 0, { what: "the service's report" });
     expect(reportsOf(service.stdout)).toHaveLength(1);
   });
 

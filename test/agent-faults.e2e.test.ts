@@ -39,11 +39,14 @@ describeLab("an agent that isn't one", () => {
   afterAll(() => lab.close());
   beforeEach(() => lab.jump.mark());
 
-  async function runWith(script: string, frames: Uint8Array = new Uint8Array()): Promise<FarsideRun> {
+  async function runWith(
+    script: string,
+    { frames = new Uint8Array(), options = [] }: { frames?: Uint8Array; options?: readonly string[] } = {},
+  ): Promise<FarsideRun> {
     await lab.jump.writeFile("/opt/lab/node", fakeNode(script));
     await lab.jump.run(["chmod", "755", "/opt/lab/node"]);
     await lab.jump.writeFile("/opt/lab/frames", frames);
-    return runFarside(lab, [...mainJob(), "--remote-node", "/opt/lab/node", "--start-timeout", "8"]);
+    return runFarside(lab, [...mainJob(), "--remote-node", "/opt/lab/node", ...options]);
   }
 
   const faults = [
@@ -85,14 +88,15 @@ describeLab("an agent that isn't one", () => {
   }
 
   test("that falls silent is a timeout", async () => {
-    await using farside = await runWith(`${PREAMBLE}; ${REST}`);
+    const options = ["--start-timeout", "8"];
+    await using farside = await runWith(`${PREAMBLE}; ${REST}`, { options });
     await expectError(farside, { code: "timeout" });
     await expectNothingLeft(lab.jump);
   });
 
   test("that speaks another protocol version only is refused with both versions", async () => {
     const frames = helloFrame({ ...hello, protocol: { min: 700, max: 701 } });
-    await using farside = await runWith(`${PREAMBLE}; cat /opt/lab/frames; ${REST}`, frames);
+    await using farside = await runWith(`${PREAMBLE}; cat /opt/lab/frames; ${REST}`, { frames });
     await expectError(farside, { code: "protocol.version", says: /700/ });
     await expectNothingLeft(lab.jump);
   });
@@ -111,7 +115,7 @@ describeLab("an agent that isn't one", () => {
       },
     });
     const frames = Buffer.concat([helloFrame(hello), ask]);
-    await using farside = await runWith(`${PREAMBLE}; cat /opt/lab/frames; ${REST}`, frames);
+    await using farside = await runWith(`${PREAMBLE}; cat /opt/lab/frames; ${REST}`, { frames });
     await farside.exit;
     const { signs } = await lab.card.counters();
     expect(Object.values(signs).reduce((sum, count) => sum + count, 0)).toBe(1);
@@ -123,13 +127,7 @@ describeLab("an agent that isn't one", () => {
     const frames = helloFrame({ ...hello, hostname: "\u001b]0;owned\u0007", agentVersion: "\u001b[31m1" });
     await lab.jump.writeFile("/opt/lab/node", fakeNode(`${PREAMBLE}; cat /opt/lab/frames; ${REST}`));
     await lab.jump.writeFile("/opt/lab/frames", frames);
-    await using farside = runFarside(
-      lab,
-      [...mainJob(), "--remote-node", "/opt/lab/node", "--start-timeout", "8"],
-      {
-        json: false,
-      },
-    );
+    await using farside = runFarside(lab, [...mainJob(), "--remote-node", "/opt/lab/node"], { json: false });
     await farside.exit;
     expect(farside.process.stderr).not.toContain("\u001b");
   });

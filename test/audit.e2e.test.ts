@@ -21,10 +21,11 @@ describeLab("the audit log", () => {
   });
   afterAll(() => lab.close());
 
+  /** Those that are whole: it may be read while it is written to. */
   const lines = async () =>
     (await lab.workstation.readFile(LOG))
-      .trimEnd()
       .split("\n")
+      .slice(0, -1)
       .map((line) => JSON.parse(line) as Line);
   const verify = (...args: string[]) =>
     lab.workstation.exec(["node", cliPath, "audit", "verify", "--json", ...args]);

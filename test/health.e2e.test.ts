@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Lab, startLab } from "./lab/lab.ts";
 import { exchangeBytes, startByteService } from "./support/byte-traffic.ts";
 import { describeLab } from "./support/describe-lab.ts";
-import { cliPath, mainJob, runFarside } from "./support/farside.ts";
+import { cliPath, type FarsideRun, mainJob, runFarside } from "./support/farside.ts";
 import { CTRL_C, Terminal } from "./support/pty.ts";
 import { waitFor } from "./support/wait-for.ts";
 
@@ -43,12 +43,23 @@ describeLab("the state of a forward", () => {
       ],
       { user: "builder" },
     );
+  /**
+   * Resolves when the forward is open and nothing more is told of its start: a first signature that takes more than a moment is told as
+   * `needs-signature`, and a moment later that it is over. Then: the states that are told from now on.
+   */
+  const opened = async (farside: FarsideRun) => {
+    await farside.ready();
+    const states = () => farside.of("forward.state");
+    await waitFor(() => (states().at(-1)?.phase ?? "open") === "open", { what: "the end of the start" });
+    const before = states().length;
+    return () => states().slice(before);
+  };
   const status = async () => JSON.parse(await lab.workstation.run(["node", cliPath, "status", "--json"]));
 
   test("follows a hop that dies and comes back by itself, without a client and without a PIN, as its port for metrics says", async () => {
     await using service = await startByteService(lab.target, "4444", 5);
     await using farside = runFarside(lab, [...mainJob(), "--reattach", "--metrics-port", "9100"]);
-    await farside.ready();
+    const states = await opened(farside);
     expect(farside.of("metrics.open")).toMatchObject([{ bind: ["127.0.0.1:9100", "[::1]:9100"] }]);
     expect(await ask("/metrics")).toMatch(
       /^200 [\s\S]*^farside_forward_state\{forward="1",state="open"\} 1$/m,
@@ -69,17 +80,18 @@ describeLab("the state of a forward", () => {
       what: "the status",
     });
     expect(await ask("/healthz")).toMatch(/^503 .*"state":"degraded"/);
-    const tries = () => farside.of("forward.state").filter(({ code }) => code === "hop.unreachable");
+    const tries = () => states().filter(({ code }) => code === "hop.unreachable");
     await waitFor(() => tries().length >= 2, {
       what: "a second try in vain",
       detail: () => farside.transcript,
     });
     // The card is not asked for anything yet.
-    expect(farside.of("forward.state").map(({ phase }) => phase)).not.toContain("needs-signature");
+    expect(states().map(({ phase }) => phase)).not.toContain("needs-signature");
+    await waitFor(() => watch.stdout !== "open\n", { what: "the page's news", detail: () => watch.stderr });
     expect(watch.stdout).toBe("open\ndegraded\n");
     await watch.kill();
     await lab.target.sshd.start();
-    await farside.waitForEvent("forward.state", ({ phase }) => phase === "open");
+    await farside.waitForEvent("forward.state", () => states().some(({ phase }) => phase === "open"));
     expect(await ask("/healthz", "root")).toMatch(/^200 /);
     expect(farside.of("card.login")).toHaveLength(1);
     expect(farside.of("relay.open")).toHaveLength(0);
@@ -98,15 +110,18 @@ describeLab("the state of a forward", () => {
   test("says that the card is away, and goes on when it is back", async () => {
     // A card that was away asks again.
     await using farside = runFarside(lab, mainJob(), { pin: `${lab.pin}\n${lab.pin}` });
-    await farside.ready();
+    const states = await opened(farside);
     await lab.card.remove();
     // Before the hop is lost: a card that goes and comes back in the middle of a signature makes OpenSC 0.23 hang.
     await farside.waitForEvent("card.state", ({ state }) => state === "removed");
     await lab.target.run(["sh", "-c", "pkill -u signer sshd || true"]);
-    const waiting = await farside.waitForEvent("forward.state", ({ phase }) => phase === "needs-signature");
-    expect(waiting.message ?? waiting.waitsFor).toBeTruthy();
+    const isTold = (wanted: string) => states().some(({ phase }) => phase === wanted);
+    await farside.waitForEvent("forward.state", () => isTold("needs-signature"));
+    const waiting = states().find(({ phase }) => phase === "needs-signature");
+    expect(waiting?.message ?? waiting?.waitsFor).toBeTruthy();
+    expect(isTold("open")).toBe(false);
     await lab.card.insert();
-    await farside.waitForEvent("forward.state", ({ phase }) => phase === "open");
+    await farside.waitForEvent("forward.state", () => isTold("open"));
     await farside.end();
   });
 

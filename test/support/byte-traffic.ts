@@ -58,9 +58,12 @@ export async function holdConnection(
     s.on("data", () => process.stdout.write("data\\n")); s.on("error", (e) => process.stdout.write(e.code + "\\n"));
     s.on("close", () => process.exit(0)); process.stdin.resume().on("end", () => s.end());`;
   const client = host.spawn(["node", "-e", script], { user });
-  await waitFor(() => client.stdout.includes("data"), {
-    what: `an answer through port ${port} of ${host.name}`,
-    detail: () => client.stdout + client.stderr,
-  });
+  const what = `an answer through port ${port} of ${host.name}`;
+  const isAnswered = () => client.stdout.includes("data");
+  const detail = () => client.stdout + client.stderr;
+  await waitFor(() => isAnswered() || client.hasEnded, { what, detail });
+  // What it said last may come after the word of its end.
+  if (client.hasEnded) await client.exit;
+  if (!isAnswered()) throw new Error(`${what} did not come: it ended\n${detail()}`);
   return client;
 }
