@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { access, readFile, writeFile } from "node:fs/promises";
-import { connect, createServer } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { waitFor, within } from "../support/wait-for.ts";
 import { eventOf, eventsOf, type Loopback, portOf, startLoopback, storedSessions } from "./loopback.ts";
@@ -13,12 +13,25 @@ beforeAll(async () => {
 });
 afterAll(() => loopback[Symbol.asyncDispose]());
 
+const isOfEnd = (phase: string): boolean => phase === "draining" || phase === "closed";
+
 async function roundTrip(port: number, text: string): Promise<string> {
   const socket = connect(port, "127.0.0.1");
   socket.end(text);
   let answer = "";
   for await (const chunk of socket) answer += String(chunk);
   return answer;
+}
+
+/** Resolves once nobody listens there any more: farside has taken the signal that ends it. */
+function isTaken(port: number): Promise<true> {
+  const isRefused = () =>
+    new Promise<boolean>((resolve) => {
+      const socket = connect(port, "127.0.0.1");
+      socket.once("error", () => resolve(true)).once("connect", () => resolve(false));
+      socket.once("connect", () => socket.destroy());
+    });
+  return waitFor(async () => (await isRefused()) && (true as const), { what: "the listener's end" });
 }
 
 describe("a forward until Ctrl-C", () => {
@@ -29,7 +42,8 @@ describe("a forward until Ctrl-C", () => {
     await eventOf(run, "relay.close");
     run.process.kill("SIGINT");
     const { code, stdout, stderr } = await within(run.result, 30_000, "the end");
-    const events = eventsOf(stdout);
+    // An agent that is held up tells, too, that its listener is closed and its relays have their grace.
+    const events = eventsOf(stdout).filter((one) => !(one.event === "forward.state" && isOfEnd(one.phase)));
     expect(events.map(({ event: name }) => name)).toEqual([
       ...["hop.connected", "agent.ready", "forward.open", "ready", "relay.open", "relay.close", "receipt"],
     ]);
@@ -86,11 +100,14 @@ describe("a forward until Ctrl-C", () => {
 
   test("a second SIGINT after a second ends the grace at once", async () => {
     await using run = loopback.start("--json", "--grace", "60s");
-    const socket = connect(portOf(await eventOf(run, "ready")), "127.0.0.1");
+    const port = portOf(await eventOf(run, "ready"));
+    const socket = connect(port, "127.0.0.1");
     socket.on("error", () => undefined);
     await eventOf(run, "relay.open");
     run.process.kill("SIGINT");
-    await new Promise((resolve) => setTimeout(resolve, 1100));
+    // The second is counted from when it has taken the first.
+    await isTaken(port);
+    await new Promise((resolve) => setTimeout(resolve, 1_050));
     run.process.kill("SIGINT");
     const { code, stdout } = await within(run.result, 30_000, "the end");
     expect(code).toBe(0);
@@ -218,7 +235,12 @@ describe("a forward that does not come about", () => {
   });
 
   test("SIGINT while the agent is on its way: exit 130, and a look at the host finds nothing", async () => {
-    await using run = loopback.start("--json");
+    // Behind a hop that answers nothing it is not ready before the signal comes.
+    const silent = createServer();
+    await once(silent.listen(0, "127.0.0.1"), "listening");
+    const { port } = silent.address() as AddressInfo;
+    const hop = ["--via", `me@127.0.0.1:${port}`, "--via-host-key", `127.0.0.1=SHA256:${"A".repeat(43)}`];
+    await using run = loopback.start("--json", ...hop);
     await eventOf(run, "hop.connected");
     run.process.kill("SIGINT");
     const { code, stdout } = await within(run.result, 30_000, "the end");
@@ -227,6 +249,7 @@ describe("a forward that does not come about", () => {
     expect(events.some(({ event }) => event === "ready")).toBe(false);
     expect(events.at(-1)).toMatchObject({ event: "error", code: "canceled" });
     for (const event of events) if (event.event === "receipt") expect(event.clean).toBe(true);
+    silent.close();
   });
 
   test("an unknown host key: exit 77, the fingerprint, and no login", async () => {

