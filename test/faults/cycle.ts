@@ -86,7 +86,7 @@ async function inject(fault: Fault, context: FaultContext): Promise<void> {
   try {
     await fault.inject(context);
   } catch (error) {
-    const ended = within(context.farside.exit, SETTLE_MS, "the end of farside");
+    const ended = within(context.farside.exit, END_MS, "the end of farside");
     await ended.catch(() => {
       throw error;
     });
@@ -100,7 +100,8 @@ async function isUsable(farside: FarsideRun, { lab, port }: FaultLab): Promise<b
     client.stdin.end();
     return true;
   } catch (error) {
-    await within(farside.exit, SETTLE_MS, "the end of farside").catch(() => {
+    // Its teardown comes before its end.
+    await within(farside.exit, END_MS, "the end of farside").catch(() => {
       throw error;
     });
     return false;
