@@ -51,6 +51,7 @@ describe("a card that is taken out", () => {
         waitFor(() => states.at(-1) === phase, {
           what: `the state ${phase}`,
           withinMs,
+          isFair: true,
           detail: () => states.join(),
         }),
       [Symbol.asyncDispose]: () => card.close(),

@@ -115,7 +115,7 @@ describeLab("--engine openssh", () => {
     await lab.jump.sshd.stop();
     await lab.jump.sshd.start(["SetEnv PATH=/opt/lab/slow:/usr/local/bin:/usr/bin:/bin"]);
     await lab.jump.mark();
-    await using farside = start();
+    await using farside = start("--start-timeout", "5m");
     await farside.waitForEvent("engine.ready");
     const socket = await waitFor(agentSocket, { what: "the forwarded agent" });
     const [card] = await lab.card.publicKeys();

@@ -1,7 +1,7 @@
 import { startLab } from "../lab/lab.ts";
 import { installProgram } from "../lab/program.ts";
 import { cliPath, JUMP_LOGIN, TARGET_LOGIN } from "../support/farside.ts";
-import { isNothing } from "../support/leftovers.ts";
+import { isNothing, whatStays } from "../support/leftovers.ts";
 import { CTRL_C, Terminal } from "../support/pty.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 import { bytesText, CheckList, dim, heading, plain, say, Transcript } from "./show.ts";
@@ -68,7 +68,7 @@ export async function labDemo(): Promise<boolean> {
   const bytes = (await lab.workstationBytes()) - bytesBefore;
   const card = await lab.card.counters();
   const signatures = Object.values(card.signs).reduce((sum, count) => sum + count, 0);
-  const residue = await lab.jump.residue();
+  const residue = await whatStays(lab.jump);
   const count = `${residue.processes.length} processes, ${residue.listeners.length} listeners, ${residue.files.length} files`;
 
   heading("What happened");

@@ -91,7 +91,7 @@ export async function plainDemo(): Promise<boolean> {
       (line) => !before.includes(line) && line.includes(`:${port} `),
     );
     list.check("listeners left", listeners.join(", ") || "none", listeners.length === 0);
-    const left = (await processesOfDeploys()).filter((pid) => !earlier.has(pid));
+    const left = await leftOfDeploys(earlier);
     list.check(
       "processes of the agent left",
       left.join(", ") || "none",
@@ -102,6 +102,17 @@ export async function plainDemo(): Promise<boolean> {
   } finally {
     service.kill("SIGKILL");
   }
+}
+
+/** Those that are not among `earlier`: none as soon as there is none. */
+async function leftOfDeploys(earlier: ReadonlySet<string>): Promise<string[]> {
+  let left: string[] = [];
+  const look = async () => {
+    left = (await processesOfDeploys()).filter((pid) => !earlier.has(pid));
+    return left.length === 0;
+  };
+  await waitFor(look, { what: "their end", withinMs: 5_000 }).catch(() => {});
+  return left;
 }
 
 /** Every process of a deploy, children included, carries FARSIDE_RUN in its environment. */

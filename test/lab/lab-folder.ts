@@ -24,8 +24,9 @@ export function sweepLabFolders(): void {
     if (!name.startsWith(PREFIX)) continue;
     const folder = join(tmpdir(), name);
     try {
-      const [pid = "", startTime] = readFileSync(join(folder, "owner"), "utf8").trim().split(" ");
-      if (startTimeOf(Number(pid)) !== startTime) removeLabFolder(folder);
+      // Of one that is just being made the file is missing, or there and still empty.
+      const [, pid, startTime] = /^(\d+) (\d+)\n$/.exec(readFileSync(join(folder, "owner"), "utf8")) ?? [];
+      if (pid !== undefined && startTimeOf(Number(pid)) !== startTime) removeLabFolder(folder);
     } catch {
       // Just being made, or somebody else's.
     }

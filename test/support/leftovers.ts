@@ -9,8 +9,8 @@ export function isNothing(residue: Residue): boolean {
   return residue.processes.length + residue.listeners.length + residue.files.length === 0;
 }
 
-/** Passes as soon as nothing is on `host` that was not at mark(); fails with the list of what is after `withinMs`. */
-export async function expectNothingLeft(host: Host, withinMs = 5_000): Promise<void> {
+/** What is on `host` that was not at mark(): nothing, as soon as there is nothing, else what there is after `withinMs`. */
+export async function whatStays(host: Host, withinMs = 5_000): Promise<Residue> {
   let residue = await host.residue();
   await waitFor(
     async () => {
@@ -19,5 +19,10 @@ export async function expectNothingLeft(host: Host, withinMs = 5_000): Promise<v
     },
     { what: "nothing left", withinMs, everyMs: 100 },
   ).catch(() => {});
-  expect(residue).toEqual(NOTHING);
+  return residue;
+}
+
+/** Passes as soon as nothing is on `host` that was not at mark(); fails with the list of what is after `withinMs`. */
+export async function expectNothingLeft(host: Host, withinMs = 5_000): Promise<void> {
+  expect(await whatStays(host, withinMs)).toEqual(NOTHING);
 }

@@ -7,6 +7,8 @@ export interface WaitOptions {
   readonly withinMs?: number;
   /** 20 where left out. Only for state that gives no event. */
   readonly everyMs?: number;
+  /** For a bound that is promised: of each pause at most twice its length counts, as a machine that is late with it is late with all else. */
+  readonly isFair?: boolean;
   /** More for the error, asked for when the deadline has passed. */
   readonly detail?: () => string;
 }
@@ -16,15 +18,17 @@ export async function waitFor<T>(
   probe: () => Promise<T | undefined | null | false> | T | undefined | null | false,
   options: WaitOptions,
 ): Promise<T> {
-  const { what, withinMs = 20_000, everyMs = 20, detail } = options;
-  const deadline = performance.now() + withinMs;
+  const { what, withinMs = 20_000, everyMs = 20, isFair = false, detail } = options;
+  let deadline = performance.now() + withinMs;
   for (;;) {
     const answer = await probe();
     if (answer !== undefined && answer !== null && answer !== false) return answer;
     if (performance.now() >= deadline) {
       throw new Error(`${what} did not come within ${withinMs} ms${detail ? `\n${detail()}` : ""}`);
     }
+    const pausedAt = performance.now();
     await delay(everyMs);
+    if (isFair) deadline += Math.max(0, performance.now() - pausedAt - 2 * everyMs);
   }
 }
 

@@ -25,7 +25,9 @@ export interface CardProcessOptions {
 
 const START_TIMEOUT_MS = 25_000;
 const TOKEN_TIMEOUT_MS = 30_000;
+/** pcscd looks for a card two or three times a second, where it gets to it. */
 const TRIES_BEFORE_RESEAT = 6;
+const RESEAT_AFTER_MS = 2_500;
 
 async function startPcscd(dir: string): Promise<void> {
   const driver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
@@ -70,9 +72,16 @@ async function main(options: CardProcessOptions): Promise<void> {
   const insert = async (): Promise<void> => {
     if (reader.isPresent) return;
     let tries = 0;
+    let seatedAt = performance.now();
     await until("the token is visible", TOKEN_TIMEOUT_MS, async () => {
-      // A card that comes while vpcd still lets go of the last one is dropped, or sits there unseen: seat it again.
-      if (tries++ % TRIES_BEFORE_RESEAT === TRIES_BEFORE_RESEAT - 1) await reader.remove();
+      // A card that comes while vpcd still lets go of the last one is dropped, or sits there unseen: seat it again. Not too soon: who
+      // has seen it by then sees a card that goes.
+      if (tries >= TRIES_BEFORE_RESEAT && performance.now() - seatedAt > RESEAT_AFTER_MS) {
+        await reader.remove();
+        tries = 0;
+        seatedAt = performance.now();
+      }
+      tries += 1;
       await reader.insert().catch(() => undefined);
       return tokenIsVisible();
     });
