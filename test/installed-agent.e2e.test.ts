@@ -85,9 +85,9 @@ describeLab("an agent installed on a build server with systemd", () => {
   const phases = async () =>
     Object.fromEntries(Object.entries(await states()).map(([id, { phase }]) => [id, phase]));
   const answers = async (port: number) => {
-    const script = `exec 3<> /dev/tcp/127.0.0.1/${port}; echo hello >&3; read -r -t 5 line <&3; echo "$line"`;
+    const script = `exec 3<> /dev/tcp/127.0.0.1/${port}; echo hello >&3; read -r -t 15 line <&3; echo "$line"`;
     return (
-      (await lab.jump.exec(["timeout", "10", "bash", "-c", script], { user: "builder" })).stdout === "hello\n"
+      (await lab.jump.exec(["timeout", "20", "bash", "-c", script], { user: "builder" })).stdout === "hello\n"
     );
   };
   const compiledIsKept = () =>
@@ -225,6 +225,7 @@ describeLab("an agent installed on a build server with systemd", () => {
     expect(applied.code, applied.transcript).toBe(0);
     expect(Object.values(await phases())).toEqual(["open", "open", "open", "open", "open"]);
     expect([await answers(5555), await answers(4445), await answers(4444)]).toEqual([true, true, false]);
+    await waitFor(() => relays.stdout.includes("0 cut"), { what: "the end of the relay that changed" });
     await say("two", 1, 2, 3, 4);
     // The one that changed, and no other.
     expect(relays.stdout.match(/\d cut/g)).toEqual(["0 cut"]);

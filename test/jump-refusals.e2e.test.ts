@@ -53,10 +53,8 @@ describeLab("a jump host that won't", () => {
   test("an address that nobody answers on is a timeout that ConnectTimeout sets", async () => {
     await lab.blackholeWorkstationLink();
     try {
-      const started = performance.now();
       await using farside = forwardTo(JUMP_LOGIN, "-o", "ConnectTimeout=2");
-      await expectError(farside, { code: "hop.unreachable", leg: "jump" });
-      expect(performance.now() - started).toBeLessThan(10_000);
+      await expectError(farside, { code: "hop.unreachable", leg: "jump", says: /no answer within 2 s$/ });
     } finally {
       await lab.endBlackhole();
     }

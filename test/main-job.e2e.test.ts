@@ -138,6 +138,7 @@ describeLab("the main job", () => {
       await using service = lab.target.spawn([...program, "4445", String(perStream), where], {
         user: "signer",
       });
+      await waitFor(() => service.stdout.includes("listening"), { what: "the service" });
       await using farside = runFarside(lab, ["forward", JUMP_LOGIN, ...args]);
       await farside.ready();
       const before = await lab.workstationBytes();
@@ -174,6 +175,6 @@ describeLab("the main job", () => {
     expect(reports).toMatchObject([{ sent: 512 * MIB, received: 512 * MIB }]);
     expect((await farside.end()).exit.code).toBe(0);
     expect((await lab.workstationBytes()) - before).toBeLessThan(MIB);
-    expect(reportsOf(service.stdout)).toMatchObject([{ received: 512 * MIB }]);
+    await expect.poll(() => reportsOf(service.stdout)).toMatchObject([{ received: 512 * MIB }]);
   }, 200_000);
 });

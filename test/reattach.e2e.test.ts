@@ -64,6 +64,8 @@ describeLab("a forward with --reattach", () => {
     try {
       await expectNothingLeft(lab.jump, leaseS * 1000 + 5_000);
       await client.exit;
+      // Once the link is good again it could see for itself that the agent is gone.
+      await farside.waitForEvent("error");
     } finally {
       await lab.restoreWorkstationLink();
     }

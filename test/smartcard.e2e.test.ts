@@ -140,7 +140,7 @@ describe("a PIV card behind pcscd and OpenSC", () => {
     await using card = await lab.open(pinSource, {
       events: { onWaiting, onRemoved: () => seen.push("removed"), onInserted: () => seen.push("inserted") },
     });
-    await lab.card.setDelay(3_000);
+    await lab.card.setDelay(30_000);
     const signature = expect(testSignature(card)).rejects.toMatchObject({ code: "card.removed" });
     await isSigning;
     await lab.card.remove();

@@ -80,7 +80,7 @@ describeLab("a port that a farside agent holds", () => {
   });
 
   test("is taken over from an agent that is stopped beyond its lease, whoever it was started by", async () => {
-    await using first = forward(["--lease", "1"]);
+    await using first = forward(["--lease", "2"]);
     await first.ready();
     const pid = await agentOf(first);
     await onJump("STOP", pid);

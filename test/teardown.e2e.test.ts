@@ -5,6 +5,7 @@ import { describeLab } from "./support/describe-lab.ts";
 import { startEcho } from "./support/echo-service.ts";
 import { cliPath, type FarsideRun, mainJob, runFarside } from "./support/farside.ts";
 import { expectNothingLeft } from "./support/leftovers.ts";
+import { machinePid } from "./support/machine-pid.ts";
 import { CTRL_C, Terminal } from "./support/pty.ts";
 import { Trace } from "./support/strace.ts";
 import { waitFor } from "./support/wait-for.ts";
@@ -55,7 +56,7 @@ describeLab("nothing is left on the jump host", () => {
   }
 
   test("a relay that ends within the grace is let finish, and teardown does not wait longer", async () => {
-    await using farside = await start("--grace", "20");
+    await using farside = await start("--grace", "60");
     const client = await holdConnection(lab.jump, 4444);
     const ending = farside.end();
     await waitFor(async () => !(await lab.jump.residue()).listeners.length, { what: "the listener's end" });
@@ -63,7 +64,7 @@ describeLab("nothing is left on the jump host", () => {
     client.stdin.end();
     const { exit, ms } = await ending;
     expect(exit.code).toBe(0);
-    expect(ms).toBeLessThan(8_000);
+    expect(ms).toBeLessThan(20_000);
     await client.exit;
     await expectNothingLeft(lab.jump);
   });
@@ -112,7 +113,8 @@ describeLab("nothing is left on the jump host", () => {
   });
 
   test("after an interrupt before it is ready: exit 130", async () => {
-    await lab.card.setDelay(1_000);
+    // No signature comes before the interrupt.
+    await lab.card.setDelay(30_000);
     try {
       await using farside = runFarside(lab, mainJob());
       await waitFor(async () => (await lab.jump.residue()).processes.length > 0, { what: "a login" });
@@ -129,18 +131,14 @@ describeLab("nothing is left on the jump host", () => {
     await using terminal = Terminal.start(lab, command);
     await terminal.waitForText(/PIN/);
     terminal.type(`${lab.card.pin}\r`);
-    await terminal.waitForText(/ready/);
+    await terminal.waitForText(/ready: session/);
     const client = await holdConnection(lab.jump, 4444);
+    const find = ["pgrep", "--oldest", "--full", "^node .*/cli/dist/main.js"];
+    const pid = await machinePid(lab.workstation, Number(await lab.workstation.run(find)));
     const stopped = performance.now();
     terminal.type(CTRL_C);
-    await lab.workstation.run([
-      "pkill",
-      "--oldest",
-      "--signal",
-      "INT",
-      "--full",
-      "^node .*/cli/dist/main.js",
-    ]);
+    // At once: a second later it is another one.
+    process.kill(pid, "SIGINT");
     const { code } = await terminal.exit;
     const ms = performance.now() - stopped;
     expect(code, terminal.text).toBe(0);
@@ -151,15 +149,18 @@ describeLab("nothing is left on the jump host", () => {
   });
 
   test("a second signal more than a second after the first ends the grace at once", async () => {
-    await using farside = await start("--grace", "30");
+    await using farside = await start("--grace", "60");
     const client = await holdConnection(lab.jump, 4444);
     const started = performance.now();
     await farside.signal("SIGINT");
-    await waitFor(() => performance.now() - started > 1_200, { what: "more than a second" });
+    // The first has been taken.
+    await waitFor(async () => !(await lab.jump.residue()).listeners.length, { what: "the listener's end" });
+    const taken = performance.now();
+    await waitFor(() => performance.now() - taken > 1_050, { what: "more than a second" });
     const { exit, receipt } = await farside.end("SIGINT");
     expect(exit.code, farside.transcript).toBe(0);
     expect(receipt?.clean).toBe(true);
-    expect(performance.now() - started).toBeLessThan(8_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
     await client.exit;
     await expectNothingLeft(lab.jump);
   });
@@ -180,10 +181,10 @@ describeLab("nothing is left on the jump host", () => {
     expect([farside.process.hasEnded, client.hasEnded]).toEqual([false, false]);
     const again = await lab.workstation.exec(["node", cliPath, "teardown", "--json", "slow"]);
     expect([again.code, JSON.parse(again.stdout)]).toEqual([0, expect.objectContaining({ clean: true })]);
-    expect(performance.now() - started).toBeLessThan(20_000);
+    expect(performance.now() - started).toBeLessThan(40_000);
     expect((await farside.exit).code, farside.transcript).toBe(0);
     await client.exit;
-    await expectNothingLeft(lab.jump, 1_000);
+    await expectNothingLeft(lab.jump);
   });
 
   test("no process of the login creates a file or opens one for writing", async () => {

@@ -130,7 +130,7 @@ describeLab("a target whose SSH server is hostile", () => {
       expect(echo.stdout.trim(), farside.transcript).toBe(String(bytes));
       await waitFor(() => target.stdout.includes("rekeyed"), {
         what: "a hundred key exchanges",
-        withinMs: 20_000,
+        withinMs: 40_000,
       });
       expect((await agentMemory(farside)) - before).toBeLessThan(MOST_MORE);
       expect((await farside.end()).exit.code, farside.transcript).toBe(0);

@@ -124,7 +124,7 @@ if [ "$INIT" = systemd ]; then
   # What this machine would start besides; the lab has its own network, names, clock and sshd.
   for unit in systemd-networkd.service systemd-networkd.socket systemd-resolved.service systemd-timesyncd.service \
     systemd-udevd.service systemd-udev-trigger.service pcscd.socket pcscd.service ssh.service ssh.socket \
-    haproxy.service cron.service e2scrub_reap.service getty.target $(cd /etc/systemd/system/multi-user.target.wants
+    haproxy.service cron.service e2scrub_reap.service getty.target timers.target $(cd /etc/systemd/system/multi-user.target.wants
     2> /dev/null && ls); do
     case $unit in dbus.* | systemd-logind.* | remote-fs.target) continue ;; esac
     ln -sf /dev/null "/etc/systemd/system/$unit"

@@ -33,7 +33,8 @@ export class LabSshd {
     const service = ["systemd-run", "--quiet", "--collect", "--property=KillMode=process", ...sshd, "-D"];
     const { code, stderr } = await host.exec(host.hasSystemd ? service : sshd);
     if (code !== 0) throw new Error(`sshd of ${host.name} did not start: ${stderr}`);
-    await waitFor(() => isListening(host.initPid, 22), {
+    // It listens a moment before it has the name by which it is found.
+    await waitFor(async () => (await isListening(host.initPid, 22)) && (await this.pid()) !== undefined, {
       what: `sshd of ${host.name}`,
       detail: () => stderr,
     });

@@ -1,6 +1,7 @@
+import { waitFor } from "../support/wait-for.ts";
 import { type Cell, traitsOf } from "./cell.ts";
 import type { MatrixLab } from "./matrix-lab.ts";
-import { type Outcome, runCell } from "./run-cell.ts";
+import { LEFT_MS, type Outcome, runCell } from "./run-cell.ts";
 
 /** Mostly they wait: for a login, for an rc file that sleeps, for the agent's end. */
 const AT_A_TIME = 3;
@@ -39,11 +40,16 @@ export async function runAll(
 /** One connection a cell, and a host as it was. */
 export async function checkHost(matrix: MatrixLab, cells: readonly Cell[]): Promise<string[]> {
   const { connections } = await matrix.counts();
-  const { processes, listeners, files } = await matrix.lab.jump.residue();
   const own = cells.flatMap(traitsOf).flatMap(({ leaves }) => leaves ?? []);
-  const left = [...processes, ...listeners, ...files].filter(
-    (line) => !own.some((pattern) => pattern.test(line)),
-  );
+  let left: string[] = [];
+  const isNothing = async () => {
+    const { processes, listeners, files } = await matrix.lab.jump.residue();
+    left = [...processes, ...listeners, ...files].filter(
+      (line) => !own.some((pattern) => pattern.test(line)),
+    );
+    return left.length === 0;
+  };
+  await waitFor(isNothing, { what: "nothing left", withinMs: LEFT_MS, everyMs: 100 }).catch(() => {});
   return [
     ...(connections === cells.length ? [] : [`${connections} SSH connections for ${cells.length} cells`]),
     ...left.map((line) => `left on the host: ${line}`),

@@ -18,7 +18,9 @@ export interface Outcome {
 
 /** A typed error has to come so soon after its cause can be known, and a teardown has to be over. */
 const PROMPT_MS = 5_000;
-const LEFT_MS = 5_000;
+/** Nothing may be left so long after the end. */
+export const LEFT_MS = 5_000;
+
 /** Runs farside against one cell and compares all that the table says about it. Never rejects for what farside does. */
 export async function runCell(matrix: MatrixLab, cell: Cell): Promise<Outcome> {
   const { jump } = matrix.lab;

@@ -76,7 +76,7 @@ describeLab("the input and output of farside run", () => {
   });
 
   test("holds a command back whose output nobody reads, for longer than the lease", async () => {
-    const words = [...runWords({ options: ["--lease", "2"] }), "cat", "/dev/shm/payload"];
+    const words = [...runWords({ options: ["--lease", "4"] }), "cat", "/dev/shm/payload"];
     const script = '"$@" | (sleep 6; sha256sum)';
     const run = on.lab.workstation.spawn(["sh", "-c", script, "sh", ...words], {
       env: runEnvironment(on.lab),

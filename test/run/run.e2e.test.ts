@@ -88,7 +88,7 @@ describeLab("farside run", () => {
   });
 
   test("gives the command a terminal, passes Ctrl-C to it, and sets this one back", async () => {
-    const command = `sh -c 'stty size; test -t 0 && echo TERMINAL; trap "echo INT; exit 9" INT; while :; do sleep 0.1; done'`;
+    const command = `sh -c 'stty size; trap "echo INT; exit 9" INT; test -t 0 && echo TERMINAL; while :; do sleep 0.1; done'`;
     const line = `${[...runWords({ options: ["--tty"] })].join(" ")} ${command}`;
     await using terminal = Terminal.start(
       on.lab,

@@ -6,6 +6,7 @@ import { checkout, type Lab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/lab-process.ts";
 import { type Lag, lagOf, lagProbe } from "../support/event-loop-lag.ts";
 import { TARGET_LOGIN } from "../support/farside.ts";
+import { whatStays } from "../support/leftovers.ts";
 import { type ProcessUsage, usageOf } from "../support/process-usage.ts";
 import { waitFor, within } from "../support/wait-for.ts";
 import { startJumpHosts } from "./jump-hosts.ts";
@@ -88,7 +89,8 @@ export async function holdJumpHosts(options: JumpHostsOptions): Promise<JumpHost
   const ending = await lagOf(program);
   const { verifies, signs } = await lab.card.counters();
   const signatures = Object.values(signs).reduce((sum, each) => sum + each, 0);
-  const residue = await lab.jump.residue();
+  // Its connections are over; sshd's own processes for them may need a moment.
+  const residue = await whatStays(lab.jump);
   const problems = [
     ...lines(/^build-(?!.*: open at )/),
     ...(opened() === count ? [] : [`${opened()} of ${count} opened`]),
@@ -119,6 +121,7 @@ async function restartTarget(lab: Lab, count: number): Promise<number> {
     Number((await lab.target.exec(["pgrep", "-c", "-u", "signer", "sshd"])).stdout);
   await lab.target.sshd.stop();
   await lab.target.exec(["pkill", "-u", "signer", "sshd"]);
+  await waitFor(async () => (await logins()) === 0, { what: "the end of the logins at the target" });
   await startStrictSshd(lab);
   const restartedAt = performance.now();
   const limits = { what: `${count} logins at the target`, withinMs: 30_000 + count * 3_000, everyMs: 100 };

@@ -28,7 +28,9 @@ export async function startJumpHosts(
   const started = await jump.run(["sh", "-c", START, String(FIRST_PORT), String(last)], {
     timeoutMs: 60_000,
   });
-  await waitFor(() => isListening(jump.initPid, last), { what: `the sshd on port ${last}` });
+  // Each goes into the background before it listens.
+  for (let port = FIRST_PORT; port <= last; port += 1)
+    await waitFor(() => isListening(jump.initPid, port), { what: `the sshd on port ${port}` });
   const hosts = started
     .trim()
     .split("\n")

@@ -57,7 +57,7 @@ const SSHD_ITSELF = ["/var/log/lab-sshd.log", "/proc/self/oom_score_adj", "/dev/
 
 /** Successful calls of a trace that create, change or open for writing anything but /dev/null; sshd's own left out. */
 export function writingCalls(trace: string): string[] {
-  return trace.split("\n").filter((line) => {
+  return wholeCalls(trace).filter((line) => {
     const match = /^\d+\s+(\w+)\((.*)\)\s+= (\d+)/.exec(line);
     if (match === null) return false;
     const [, call = "", given = ""] = match;
@@ -66,5 +66,16 @@ export function writingCalls(trace: string): string[] {
       /O_(WRONLY|RDWR|CREAT|TRUNC|APPEND)/.test(given) &&
       !SSHD_ITSELF.some((path) => given.includes(`"${path}"`))
     );
+  });
+}
+
+/** A call that another process came into the middle of is in two lines: `11 open(… <unfinished ...>`, `11 <... open resumed>…) = 3`. */
+function wholeCalls(trace: string): string[] {
+  const begun = new Map<string, string>();
+  return trace.split("\n").map((line) => {
+    const [, pid = "", beginning] = /^(\d+)\s+(.*) <unfinished \.\.\.>$/.exec(line) ?? [];
+    if (beginning !== undefined) begun.set(pid, beginning);
+    const [, whose = "", end] = /^(\d+)\s+<\.\.\. \w+ resumed>(.*)$/.exec(line) ?? [];
+    return end === undefined ? line : `${whose} ${begun.get(whose) ?? ""}${end}`;
   });
 }

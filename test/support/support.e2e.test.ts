@@ -20,6 +20,14 @@ test("of a trace, calls that write are told from calls that read and calls that 
     '11 mkdir("/tmp/x", 0777) = 0',
     '11 openat(AT_FDCWD, "/etc/passwd", O_RDWR|O_CLOEXEC) = 3',
   ];
+  const inTwoLines = [
+    '11 openat(AT_FDCWD, "/tmp/x", O_WRONLY|O_CREAT, 0666 <unfinished ...>',
+    '12 openat(AT_FDCWD, "/etc/passwd", O_RDONLY <unfinished ...>',
+    "11 <... openat resumed>)             = 3",
+    "12 <... openat resumed>)             = 4",
+    '13 unlink("/tmp/x" <unfinished ...>',
+    "13 <... unlink resumed>)             = -1 ENOENT (No such file or directory)",
+  ];
   const others = [
     '11 openat(AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC) = 3',
     '11 openat(AT_FDCWD, "/etc/x", O_WRONLY|O_CREAT, 0666) = -1 EACCES (Permission denied)',
@@ -27,6 +35,9 @@ test("of a trace, calls that write are told from calls that read and calls that 
     "11 +++ exited with 0 +++",
   ];
   expect(writingCalls([...written, ...others].join("\n"))).toEqual(written);
+  expect(writingCalls(inTwoLines.join("\n"))).toEqual([
+    '11 openat(AT_FDCWD, "/tmp/x", O_WRONLY|O_CREAT, 0666)             = 3',
+  ]);
 });
 
 test("terminal output is shown as it ends up", () => {

@@ -25,6 +25,7 @@ export interface CardProcessOptions {
 
 const START_TIMEOUT_MS = 25_000;
 const TOKEN_TIMEOUT_MS = 30_000;
+const LOOK_TIMEOUT_MS = 5_000;
 /** pcscd looks for a card two or three times a second, where it gets to it. */
 const TRIES_BEFORE_RESEAT = 6;
 const RESEAT_AFTER_MS = 2_500;
@@ -58,7 +59,11 @@ async function until(what: string, timeoutMs: number, isTrue: () => Promise<bool
 
 /** pcscd takes a moment to notice a card: what counts is that a PKCS#11 module shows the token. */
 async function tokenIsVisible(): Promise<boolean> {
-  const { stdout } = await promisify(execFile)("pkcs11-tool", ["--list-slots"]).catch(() => ({ stdout: "" }));
+  // OpenSC can hang for good where the card goes while it looks.
+  const options = { timeout: LOOK_TIMEOUT_MS, killSignal: "SIGKILL" } as const;
+  const { stdout } = await promisify(execFile)("pkcs11-tool", ["--list-slots"], options).catch(() => ({
+    stdout: "",
+  }));
   return /token label/.test(stdout);
 }
 

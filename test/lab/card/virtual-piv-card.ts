@@ -19,6 +19,8 @@ export interface CardCounters {
   apdus: number;
 }
 
+/** How soon another delay, or the card's removal, is seen by a signature under way. */
+const DELAY_STEP_MS = 20;
 const applicationId = Buffer.from("a000000308000010000100", "hex");
 const objectIds: Readonly<Record<SlotName, string>> = {
   "9a": "5fc105",
@@ -33,6 +35,7 @@ const hex = (digits: string): Buffer => Buffer.from(digits, "hex");
 export class VirtualPivCard {
   readonly counters: CardCounters = { verifies: 0, signs: {}, apdus: 0 };
   triesLeft: number;
+  /** How long a signature takes, one that is under way too. */
   signDelayMs = 0;
   readonly #pin: string;
   readonly #maxTries: number;
@@ -44,6 +47,8 @@ export class VirtualPivCard {
   #isFreshlyVerified = false;
   #chain: Buffer[] = [];
   #unread: Buffer | undefined;
+  /** How often its power or a reset has ended what it was doing. */
+  #resets = 0;
 
   constructor({ keys, pin, tries }: VirtualPivCardOptions) {
     this.#pin = pin;
@@ -59,6 +64,7 @@ export class VirtualPivCard {
 
   /** Power off, or a warm reset. */
   reset(): void {
+    this.#resets += 1;
     this.#isSelected = false;
     this.#isVerified = false;
     this.#isFreshlyVerified = false;
@@ -149,9 +155,20 @@ export class VirtualPivCard {
     if (challenge === undefined) return statusWord.wrongData;
     const signature = signChallenge(entry, p1, challenge);
     if (typeof signature === "number") return signature;
-    if (this.signDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, this.signDelayMs));
+    if (!(await this.#isGivenTime())) return statusWord.conditionsNotSatisfied;
     this.counters.signs[entry.slot] = (this.counters.signs[entry.slot] ?? 0) + 1;
     return encodeTlv("7c", encodeTlv("82", signature));
+  }
+
+  /** Resolves after the delay; with false where the card is taken out meanwhile: nothing was signed. */
+  async #isGivenTime(): Promise<boolean> {
+    const [startedAt, resets] = [performance.now(), this.#resets];
+    while (this.#resets === resets) {
+      const left = startedAt + this.signDelayMs - performance.now();
+      if (left <= 0) return true;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(left, DELAY_STEP_MS)));
+    }
+    return false;
   }
 
   /** `data` and "ok", or its first part and how much is left for GET RESPONSE. */
