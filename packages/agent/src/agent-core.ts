@@ -106,7 +106,10 @@ export class AgentCore {
         this.#lifetime?.relaysChanged(open);
         this.#garbage.relaysChanged(open);
       },
-      onBound: options.onBound,
+      onBound: (forwardId, bound) => {
+        this.#lifetime?.forwardOpened();
+        options.onBound?.(forwardId, bound);
+      },
       // The look for what a session left behind goes by this variable.
       startFastOwners:
         options.startFastOwners ?? (() => new SockDiagOwners({ environment: { [RUN_VARIABLE]: nonce } })),
@@ -139,6 +142,7 @@ export class AgentCore {
     this.#lifetime = new Lifetime({
       ...{ leaseMs, ttlMs, idleMs },
       onEnd: (reason) => this.end({ reason }),
+      isWaitedFor: () => this.forwards.isWaitedFor,
       onLease: (endsInMs) =>
         this.#options.onLease?.(session, endsInMs === undefined ? "never" : leaseUntil(endsInMs)),
     });

@@ -11,6 +11,8 @@ export interface LifetimeOptions {
   readonly idleMs: number;
   /** Called once. */
   readonly onEnd: (reason: LifetimeEnd) => void;
+  /** Whether connections wait for a relay, or a forward is being opened: the agent is not idle then. Default: never. */
+  readonly isWaitedFor?: (() => boolean) | undefined;
   /** Called when the lease begins, is renewed, or is not needed any more (undefined): in how many ms it ends now. */
   readonly onLease?: ((endsInMs: number | undefined) => void) | undefined;
   /** A monotonic clock in ms. */
@@ -23,6 +25,8 @@ const MAX_TICK_MS = 1000;
 const GAP_MS = 2000;
 /** The orchestrator renews every third of the lease. */
 const RENEWALS_PER_LEASE = 3;
+/** An agent that is waited for when its idle time is over is looked at again after this. */
+const LOOK_AGAIN_MS = 50;
 
 /**
  * How long an agent may live: its lease, its --ttl, its --idle. The lease is held for `leaseMs` after a renewal and not a
@@ -89,6 +93,11 @@ export class Lifetime implements Disposable {
     }
   }
 
+  /** There is a forward to connect to: only from now on its lack of relays counts. */
+  forwardOpened(): void {
+    if (this.#idleSince !== undefined) this.#idleSince = this.#now();
+  }
+
   /** Stops the clocks. Idempotent. */
   [Symbol.dispose](): void {
     this.#hasEnded = true;
@@ -114,23 +123,35 @@ export class Lifetime implements Disposable {
 
   #schedule(): void {
     if (this.#hasEnded) return;
-    const now = this.#now();
-    const due = this.#due(now);
-    const delay = typeof due === "number" ? due : 0;
+    const due = this.#due(this.#now());
+    this.#lookIn(typeof due === "number" ? due : 0);
+  }
+
+  #lookIn(ms: number): void {
     clearTimeout(this.#timer);
-    this.#tickDueAt = now + delay;
-    this.#timer = setTimeout(() => this.#tick(), delay);
+    this.#tickDueAt = this.#now() + ms;
+    this.#timer = setTimeout(() => this.#tick(), ms);
   }
 
   #tick(): void {
     const now = this.#now();
     if (now - this.#tickDueAt > GAP_MS) this.#sparedUntil = now + this.#options.leaseMs / RENEWALS_PER_LEASE;
     const due = this.#due(now);
-    if (typeof due === "number") {
-      this.#schedule();
-      return;
-    }
+    if (typeof due === "number") this.#schedule();
+    // A timer may come before the connections that the kernel has completed meanwhile: they are accepted first.
+    else if (due === "idle") setImmediate(() => this.#endIfIdle());
+    else this.#end(due);
+  }
+
+  #endIfIdle(): void {
+    if (this.#hasEnded) return;
+    if (this.#due(this.#now()) !== "idle") this.#schedule();
+    else if (this.#options.isWaitedFor?.() === true) this.#lookIn(LOOK_AGAIN_MS);
+    else this.#end("idle");
+  }
+
+  #end(reason: LifetimeEnd): void {
     this[Symbol.dispose]();
-    this.#options.onEnd(due);
+    this.#options.onEnd(reason);
   }
 }

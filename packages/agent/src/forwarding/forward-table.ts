@@ -59,6 +59,7 @@ export class ForwardTable implements AsyncDisposable {
   readonly #names = new Map<number, Promise<string>>();
   readonly #news: RelayNews;
   #lastRelayId = 0;
+  #opening = 0;
   #isClosed = false;
 
   constructor(options: ForwardTableOptions) {
@@ -86,6 +87,11 @@ export class ForwardTable implements AsyncDisposable {
     return waiting;
   }
 
+  /** Whether accepted connections wait for a relay, or a forward is being opened. */
+  get isWaitedFor(): boolean {
+    return this.#opening > 0 || this.#waiting > 0;
+  }
+
   get counters(): ForwardCounters[] {
     return [...this.#forwards.values()].map(({ counters }) => counters);
   }
@@ -101,6 +107,19 @@ export class ForwardTable implements AsyncDisposable {
     params: OpenForwardParams,
     signal: AbortSignal,
     options: OpenForwardOptions = {},
+  ): Promise<readonly BindAddress[]> {
+    this.#opening += 1;
+    try {
+      return await this.#open(params, signal, options);
+    } finally {
+      this.#opening -= 1;
+    }
+  }
+
+  async #open(
+    params: OpenForwardParams,
+    signal: AbortSignal,
+    options: OpenForwardOptions,
   ): Promise<readonly BindAddress[]> {
     const { forwardId } = params;
     const allowedUids = await this.#allowedUids(params.admission.allowUsers);
