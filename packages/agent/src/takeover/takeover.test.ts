@@ -4,19 +4,17 @@ import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import type net from "node:net";
 import os from "node:os";
 import path from "node:path";
-import { createInterface } from "node:readline";
 import { isCodedError } from "@farside/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { Listener } from "../forwarding/listener.ts";
-import { newRun } from "../testing/new-run.ts";
 import { hasOtherUsers, NOBODY } from "../testing/other-user.ts";
+import { type Holder, type HolderOptions, RUN, startHolder } from "../testing/start-holder.ts";
 import { agentTitle, installedTitle, leaseUntil, parseAgentTitle } from "./agent-title.ts";
 import { decideTakeover, type TakeoverRequest } from "./decide-takeover.ts";
 import { openTakingOver, type TakenOver } from "./open-taking-over.ts";
 import { proveAgent } from "./proven-agent.ts";
 
 const uid = process.getuid?.() ?? 0;
-const RUN = newRun();
 const request: TakeoverRequest = { session: "new", lostRuns: [], isForced: false };
 
 let folder: string;
@@ -32,31 +30,10 @@ afterEach(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-interface Holder {
-  readonly pid: number;
-  readonly child: ChildProcess;
-  /** What it listens on: a port of 127.0.0.1, or a path. */
-  readonly port: number;
-}
-
-/** A process that listens, with the title and the environment of an agent, or of something that is like one. */
-async function holder({
-  title = agentTitle("old", leaseUntil(60_000)),
-  env = { FARSIDE_RUN: RUN } as Record<string, string>,
-  listen = "0, '127.0.0.1'",
-  more = "",
-} = {}): Promise<Holder> {
-  const script = `${more}; process.title = ${JSON.stringify(title)};
-    const s = require("net").createServer((c) => c.destroy());
-    s.listen(${listen}, () => console.log(s.address().port ?? 0))`;
-  // Room for the title.
-  const child = spawn(process.execPath, ["-e", script, "x".repeat(100)], {
-    env: { PATH: process.env["PATH"] ?? "", ...env },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  children.push(child);
-  const [port] = await once(createInterface({ input: child.stdout }), "line");
-  return { pid: child.pid ?? 0, child, port: Number(port) };
+async function holder(options: HolderOptions = {}): Promise<Holder> {
+  const started = await startHolder(options);
+  children.push(started.child);
+  return started;
 }
 
 async function take(
@@ -97,7 +74,7 @@ describe("the title of an agent", () => {
 });
 
 /** A program of ours with another user's rights, or with ours and another's: it may be signalled, and is none of ours to end. */
-const actsForAnother: [string, Parameters<typeof holder>[0]] = [
+const actsForAnother: [string, HolderOptions] = [
   "acts for another user",
   { more: `process.seteuid(${NOBODY})` },
 ];
@@ -111,7 +88,7 @@ describe("an agent", () => {
     expect(await proveAgent(pid, uid + 1)).toBeUndefined();
   });
 
-  test.each<[string, Parameters<typeof holder>[0]]>([
+  test.each<[string, HolderOptions]>([
     ["is called otherwise", { title: "node" }],
     ["was not deployed", { env: {} }],
     ["has a mark that is none", { env: { FARSIDE_RUN: "yes" } }],
@@ -143,7 +120,7 @@ test("what has an agent's title and mark, and is another program, is none", asyn
 
 describe("a port that an agent holds", () => {
   const over = agentTitle("old", leaseUntil(-10_000));
-  test.each<[TakenOver["reason"], Partial<TakeoverRequest>, Parameters<typeof holder>[0]]>([
+  test.each<[TakenOver["reason"], Partial<TakeoverRequest>, HolderOptions]>([
     ["same-name", { session: "old" }, {}],
     ["orchestrator-gone", { lostRuns: [RUN] }, {}],
     ["lease-over", {}, { title: over }],
