@@ -65,7 +65,7 @@ describe("a diagnosis with --engine openssh", () => {
     await mkdir(bin);
     await writeFile(`${bin}/ssh`, "#!/bin/sh\necho OpenSSH_8.4p1 Debian-5 >&2\n");
     await chmod(`${bin}/ssh`, 0o755);
-    await using old = await startJumpHost(undefined, { config: [`SetEnv PATH=${bin}:/usr/bin:/bin`] });
+    await using old = await startJumpHost(undefined, { environment: { PATH: `${bin}:/usr/bin:/bin` } });
     await old.know(target);
     const { failure, failed, told, events } = await examine({ forwards: ["0:127.0.0.1:9"] }, old);
     expect(failed).toMatchObject([{ check: "ssh", code: "engine.ssh-too-old", leg: "jump" }]);

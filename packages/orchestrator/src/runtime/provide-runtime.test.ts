@@ -32,7 +32,7 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "farside-host-"));
   for (const name of ["run", "cache"]) await mkdir(join(folder, name), { mode: 0o700 });
   host = await startJumpHost(agent.bundle, {
-    config: [`SetEnv XDG_RUNTIME_DIR=${folder}/run XDG_CACHE_HOME=${folder}/cache`],
+    environment: { XDG_RUNTIME_DIR: `${folder}/run`, XDG_CACHE_HOME: `${folder}/cache` },
   });
 });
 afterEach(async () => {

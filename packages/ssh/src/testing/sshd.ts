@@ -17,6 +17,8 @@ export interface SshdOptions {
   readonly authorizedKeys?: readonly string[];
   /** Further lines of sshd_config; they come first, so they win. */
   readonly config?: readonly string[];
+  /** Set for every login, over what sshd itself sets. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** A real sshd on a free port of 127.0.0.1, for the user who runs the tests. Disposing ends it and removes its files. */
@@ -49,7 +51,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
 async function startOn(
   port: number,
   folder: TemporaryFolder,
-  { hostKeys: kinds = ["ed25519"], certify, authorizedKeys, config = [] }: SshdOptions,
+  { hostKeys: kinds = ["ed25519"], certify, authorizedKeys, config = [], environment }: SshdOptions,
   attempt: number,
 ): Promise<Sshd> {
   const hostKeys = await Promise.all(
@@ -61,6 +63,11 @@ async function startOn(
   const certificate = first && (await certify?.(first));
   const lines = [
     ...config,
+    // Where no shell is above it, bash reads ~/.bashrc for a login's command: what stands there is not the tests'
+    // business, and may take longer than the command.
+    `SetEnv ${Object.entries({ SHLVL: "1", ...environment })
+      .map(([name, value]) => `${name}=${value}`)
+      .join(" ")}`,
     `Port ${port}`,
     "ListenAddress 127.0.0.1",
     ...hostKeys.map(({ path }) => `HostKey ${path}`),
