@@ -5,11 +5,12 @@ import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { bundleNames } from "@farside/agent/bundle";
 import { BUNDLE_FILE, CODE_CACHE_FILE, wrapped } from "@farside/cli/run-bundle";
 import type { Metafile } from "esbuild";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { bundleAgents } from "./bundle.ts";
 import { bundleCommandLine } from "./bundle-cli.ts";
+import { bundleForTest } from "./bundle-for-test.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const run = promisify(execFile);
@@ -25,7 +26,7 @@ beforeAll(async () => {
   await mkdir(folder);
   await copyFile(`${root}packages/cli/package.json`, `${base}/package.json`);
   await symlink(`${root}node_modules`, `${base}/node_modules`);
-  await bundleAgents(folder);
+  await Promise.all(bundleNames.map((name) => bundleForTest(folder, name)));
   metafile = await bundleCommandLine({ agentFolder: folder, folder });
 });
 afterAll(() => rm(base, { recursive: true, force: true }));

@@ -157,8 +157,8 @@ describe("the agent's bundle", () => {
 
   test("is the same, byte for byte, whoever makes it", async () => {
     const other = `${folder}other/`;
-    const [one, two] = await Promise.all([bundleAgent(folder), bundleAgent(other)]);
-    expect(two.manifest).toEqual(one.manifest);
+    const again = await bundleAgent(other);
+    expect(again.manifest).toEqual(bundled.manifest);
     expect((await readFile(`${other}agent.cjs.br`)).equals(await readFile(`${folder}agent.cjs.br`))).toBe(
       true,
     );

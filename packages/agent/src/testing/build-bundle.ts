@@ -17,13 +17,13 @@ export interface BuiltBundle extends AsyncDisposable {
 
 /** A bundle of the source as it is now, in a folder of its own. */
 export async function buildBundle(name: BundleName = "agent"): Promise<BuiltBundle> {
-  const { bundleAgent } = await script<{ bundleAgent(folder: string, name: string): Promise<unknown> }>(
-    "bundle.ts",
+  const { bundleForTest } = await script<{ bundleForTest(folder: string, name: string): Promise<void> }>(
+    "bundle-for-test.ts",
   );
   const folder = await mkdtemp(path.join(os.tmpdir(), "farside-agent-"));
   // Agents of other users read it, too.
   await chmod(folder, 0o755);
-  await bundleAgent(`${folder}/`, name);
+  await bundleForTest(`${folder}/`, name);
   return {
     folder: `${folder}/`,
     path: path.join(folder, `${name}.cjs`),

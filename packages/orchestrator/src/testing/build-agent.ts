@@ -29,26 +29,27 @@ export async function buildResidentAgent(): Promise<BuiltResidentAgent> {
   };
 }
 
-/** Makes the bundle that the checkout's own programs take. */
+/** Makes the bundle that the checkout's own programs take, unless scripts/test has. */
 export async function buildCheckoutAgent(): Promise<void> {
-  const bundleAgent = await bundler();
+  if (process.env["FARSIDE_IS_BUILT"] === "yes") return;
+  const { bundleAgent } = await script<{ bundleAgent: () => Promise<unknown> }>("bundle.ts");
   await bundleAgent();
 }
 
 async function build(names: readonly BundleName[]): Promise<{ folder: string } & AsyncDisposable> {
-  const bundleAgent = await bundler();
+  const { bundleForTest } = await script<{ bundleForTest: BundleForTest }>("bundle-for-test.ts");
   const folder = await mkdtemp(join(tmpdir(), "farside-agent-"));
-  await Promise.all(names.map((name) => bundleAgent(`${folder}/`, name)));
+  await Promise.all(names.map((name) => bundleForTest(`${folder}/`, name)));
   return {
     folder: `${folder}/`,
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }
 
-type BundleAgent = (folder?: string, name?: BundleName) => Promise<unknown>;
+type BundleForTest = (folder: string, name: BundleName) => Promise<void>;
 
-async function bundler(): Promise<BundleAgent> {
+async function script<T>(name: string): Promise<T> {
   // The scripts are no part of the package: its own build knows nothing of them.
-  const { href } = new URL("../../../../scripts/bundle.ts", import.meta.url);
-  return ((await import(href)) as { bundleAgent: BundleAgent }).bundleAgent;
+  const { href } = new URL(`../../../../scripts/${name}`, import.meta.url);
+  return (await import(href)) as T;
 }
