@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
-import { build, type Plugin } from "esbuild";
 import type { Host } from "./host.ts";
+import { oneFile } from "./one-file.ts";
 
 /** Programs of the lab that run on its hosts: files in `programs/`. */
 export type ProgramName =
@@ -16,7 +16,6 @@ export type ProgramName =
   | "relay-crowd"
   | "short-relays";
 
-const bundles = new Map<ProgramName, Promise<string>>();
 /** The command lines of those that are on a host, or on their way there. */
 const installed = new WeakMap<Host, Map<ProgramName, Promise<string[]>>>();
 
@@ -41,31 +40,5 @@ async function install(host: Host, name: ProgramName): Promise<string[]> {
 
 /** A program as one plain JavaScript (CommonJS) text. */
 export function programText(name: ProgramName): Promise<string> {
-  const text = bundles.get(name) ?? bundle(name);
-  bundles.set(name, text);
-  return text;
+  return oneFile(fileURLToPath(new URL(`./programs/${name}.ts`, import.meta.url)));
 }
-
-async function bundle(name: ProgramName): Promise<string> {
-  const result = await build({
-    entryPoints: [fileURLToPath(new URL(`./programs/${name}.ts`, import.meta.url))],
-    bundle: true,
-    platform: "node",
-    target: "node18",
-    format: "cjs",
-    write: false,
-    plugins: [withoutNativeModules],
-  });
-  const [file] = result.outputFiles;
-  if (file === undefined) throw new Error(`nothing came of ${name}`);
-  return file.text;
-}
-
-/** ssh2 does without its native parts where they can't be loaded. */
-const withoutNativeModules: Plugin = {
-  name: "without native modules",
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /\.node$|^cpu-features$/ }, ({ path }) => ({ path, namespace: "native" }));
-    onLoad({ filter: /.*/, namespace: "native" }, () => ({ contents: 'throw new Error("left out");' }));
-  },
-};

@@ -4,6 +4,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { oneFile } from "../one-file.ts";
 import { authorizedKeysLine } from "./authorized-keys.ts";
 import { CardControl, type CardState } from "./card-control.ts";
 import { type CardSlots, makeCardKeys, readCardKeys, type SlotName } from "./card-keys.ts";
@@ -60,12 +61,14 @@ export async function startCard(options: StartCardOptions): Promise<VirtualCard>
   await makeCardKeys(dir, slots);
   await Promise.all(["run", "conf"].map((name) => mkdir(join(dir, name), { recursive: true, mode: 0o755 })));
   await writeFile(join(dir, "slots"), slotNames.join(","));
+  const program = join(dir, "card-process.cjs");
+  await writeFile(program, await oneFile(entryPath));
   const processOptions: CardProcessOptions = { dir, pin, tries, slots: slotNames };
   const [command = "", ...args] = [
     ...namespaceCommand,
     ...["unshare", ...(process.getuid?.() === 0 ? [] : ["--user", "--map-root-user"])],
     ...["--mount", "--net", "--pid", "--fork", "--kill-child", "/bin/sh", "-c", namespaceScript, "card", dir],
-    ...[process.execPath, ...sourceArguments, entryPath, JSON.stringify(processOptions)],
+    ...[process.execPath, program, JSON.stringify(processOptions)],
   ];
   const child = spawn(command, args, { stdio: ["pipe", "pipe", "pipe"], detached: true });
   let log = "";
@@ -120,7 +123,6 @@ function makeCommands(control: CardControl, dir: string, slotNames: readonly Slo
 }
 
 const entryPath = fileURLToPath(new URL("./card-process.ts", import.meta.url));
-const sourceArguments = ["--import", import.meta.resolve("tsx"), "--conditions=@farside/source"];
 
 /** pcscd knows its socket's folder at build time only, hence the bind mount over it. */
 const namespaceScript = [
