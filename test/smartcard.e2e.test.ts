@@ -16,6 +16,7 @@ import {
 import { publicKeyLine } from "@farside/ssh";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type CardSlots, startCard, type VirtualCard } from "./lab/card/main.ts";
+import { within } from "./support/wait-for.ts";
 
 interface Asked extends PinSource {
   readonly asked: PinRequest[];
@@ -160,9 +161,10 @@ describe("a PIV card behind pcscd and OpenSC", () => {
       events: { onRemoved: removed.resolve, onInserted: inserted.resolve },
     });
     await lab.card.remove();
-    await removed.promise;
+    // Not by the deadline of a call that hangs, 20 s.
+    await within(removed.promise, 15_000, "word of the removal");
     await lab.card.insert();
-    await inserted.promise;
+    await within(inserted.promise, 15_000, "word of the return");
     expect(card.pinEntries).toBe(1);
   });
 

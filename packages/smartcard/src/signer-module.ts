@@ -203,9 +203,14 @@ export class SignerModule {
   }
 
   #isSessionAlive(): boolean {
-    if (this.#session === undefined) return false;
+    const session = this.#session;
+    if (session === undefined) return false;
     try {
-      this.#module.C_GetSessionInfo(this.#session);
+      if (/opensc/i.test(this.description)) {
+        // Its C_GetSessionInfo asks the card. Where that has just gone, OpenSC 0.23 keeps a lock and hangs at the next look.
+        this.#module.C_FindObjectsInit(session, [{ type: attribute.class, value: objectClass.publicKey }]);
+        this.#module.C_FindObjectsFinal(session);
+      } else this.#module.C_GetSessionInfo(session);
       return true;
     } catch (error) {
       if (codeOf(error) === undefined) throw error;
