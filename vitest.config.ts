@@ -11,7 +11,7 @@ const fromSource = {
 /** Deadlines only tell what hangs: each leaves room for processes that start on a busy machine. A poll's own would be a second. */
 const common = {
   expect: { requireAssertions: true, poll: { timeout: 20_000 } },
-  testTimeout: 60_000,
+  testTimeout: 120_000,
   hookTimeout: 120_000,
 };
 

@@ -69,7 +69,8 @@ describeLab("docs/recipes.md", () => {
   const runAll = async (argvs: readonly (readonly string[])[]): Promise<ExecResult[]> => {
     const results: ExecResult[] = [];
     for (const argv of argvs) {
-      results.push(await lab.workstation.exec(argv, { cwd: "/root/recipe", env: ENVIRONMENT }));
+      const options = { cwd: "/root/recipe", env: ENVIRONMENT, timeoutMs: 60_000 };
+      results.push(await lab.workstation.exec(argv, options));
     }
     return results;
   };

@@ -49,6 +49,8 @@ describeLab("the end of farside run", () => {
       const run = on.sh("echo up");
       await waitFor(async () => (await on.lab.jump.residue()).processes.length > 0, { what: "a login" });
       await run.signal("SIGINT");
+      // Who waits for one that is under way has it now.
+      await on.lab.card.setDelay(0);
       const { code, stdout, stderr } = await ended(run);
       expect([code, stdout], stderr).toEqual([130, ""]);
       await expectNothingLeft(on.lab.jump);

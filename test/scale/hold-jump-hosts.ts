@@ -62,7 +62,7 @@ export async function holdJumpHosts(options: JumpHostsOptions): Promise<JumpHost
       ...{ what, withinMs, everyMs: 200 },
       detail: () => `${program.stdout}\n${program.stderr}`,
     });
-  await until("the card", () => lines(/logged in/).length > 0, 20_000);
+  await until("the card", () => lines(/logged in/).length > 0, 40_000);
   const before = await usageOf(pid);
   // Until now modules were loaded.
   await lagOf(program);
