@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CardPresence, type OpenCardOptions, openCard, testSignature } from "@farside/smartcard";
+import { signerUnderTest } from "@farside/smartcard/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startCard, type VirtualCard } from "./lab/card/main.ts";
 import { waitFor, within } from "./support/wait-for.ts";
@@ -29,6 +30,7 @@ describe("a card that is taken out", () => {
     let answer = async (_signal: AbortSignal | undefined): Promise<string> => virtual.pin;
     const card = await openCard({
       env: { ...process.env, PCSCLITE_CSOCK_NAME: virtual.csockName },
+      signerEntry: signerUnderTest,
       pinSource: {
         isInteractive: true,
         ask: async ({ reason, signal }) => {

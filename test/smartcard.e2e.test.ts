@@ -13,6 +13,7 @@ import {
   type PinSource,
   testSignature,
 } from "@farside/smartcard";
+import { signerUnderTest as signerEntry } from "@farside/smartcard/testing";
 import { publicKeyLine } from "@farside/ssh";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type CardSlots, startCard, type VirtualCard } from "./lab/card/main.ts";
@@ -65,7 +66,7 @@ function useCard(slots: CardSlots) {
       return theCard();
     },
     open: (pinSource: PinSource, more: Partial<OpenCardOptions> = {}): Promise<CardIdentity> =>
-      openCard({ env: env(), pinSource, watchIntervalMs: 0, ...more }),
+      openCard({ env: env(), signerEntry, pinSource, watchIntervalMs: 0, ...more }),
   };
 }
 
@@ -85,9 +86,9 @@ describe("a PIV card behind pcscd and OpenSC", () => {
   });
 
   test("shows its keys without a PIN, as ssh-keygen would write them", async () => {
-    const { tokens } = await listTokens({ env: lab.env() });
+    const { tokens } = await listTokens({ env: lab.env(), signerEntry });
     expect(tokens).toMatchObject([{ label: "farside lab 9a", pin: "ok", reader: "Virtual PCD 00 00" }]);
-    const { keys } = await listKeys({ env: lab.env() });
+    const { keys } = await listKeys({ env: lab.env(), signerEntry });
     const withoutComment = (line: string): string => line.split(" ").slice(0, 2).join(" ");
     expect(keys.map(({ authorizedKeysLine }) => withoutComment(authorizedKeysLine))).toEqual(
       (await lab.card.publicKeys()).map(withoutComment),
@@ -236,18 +237,20 @@ describe("a PIV card behind pcscd and OpenSC", () => {
 describe("readers and cards that aren't there", () => {
   test("are told apart: no reader, no card", async () => {
     const env = { ...process.env, PCSCLITE_CSOCK_NAME: "/nonexistent/pcscd.comm" };
-    await expect(openCard({ env, pinSource: pins([]) })).rejects.toMatchObject({ code: "card.no-reader" });
+    await expect(openCard({ env, signerEntry, pinSource: pins([]) })).rejects.toMatchObject({
+      code: "card.no-reader",
+    });
     const dir = await mkdtemp(join(tmpdir(), "farside-card-"));
     await using card = await startCard({ dir, slots: { "9a": "p384" } });
     const withReader = { ...process.env, PCSCLITE_CSOCK_NAME: card.csockName };
-    await using identity = await openCard({ env: withReader, pinSource: pins([card.pin]) });
+    await using identity = await openCard({ env: withReader, signerEntry, pinSource: pins([card.pin]) });
     const [key] = await identity.publicKeys();
     expect(key === undefined ? "" : publicKeyLine({ ...key, comment: "lab-card-9a" })).toBe(
       (await card.publicKeys())[0],
     );
     await expect(testSignature(identity)).resolves.toMatchObject({ algorithm: "ecdsa-sha2-nistp384" });
     await card.remove();
-    await expect(openCard({ env: withReader, pinSource: pins([]) })).rejects.toMatchObject({
+    await expect(openCard({ env: withReader, signerEntry, pinSource: pins([]) })).rejects.toMatchObject({
       code: "card.no-token",
     });
     await rm(dir, { recursive: true, force: true });

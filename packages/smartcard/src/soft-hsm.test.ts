@@ -25,7 +25,7 @@ describe("a SoftHSM2 token", () => {
 
   it("signs with every kind of key after one PIN entry", async () => {
     const pinSource = scriptedPinSource([softHsmPin]);
-    await using card = await openCard({ provider: hsm.provider, env: hsm.env, pinSource });
+    await using card = await openCard({ ...hsm.options, pinSource });
     const tested = [];
     for (const publicKey of await card.publicKeys()) {
       const { algorithm } = await testSignature(card, { publicKey });
@@ -42,9 +42,9 @@ describe("a SoftHSM2 token", () => {
   });
 
   it("shows its tokens and keys without a PIN", async () => {
-    const { tokens } = await listTokens({ provider: hsm.provider, env: hsm.env });
+    const { tokens } = await listTokens({ ...hsm.options });
     expect(tokens).toMatchObject([{ label: "soft", model: "SoftHSM v2", pin: "ok", pinPad: false }]);
-    const listed = await listKeys({ provider: hsm.provider, env: hsm.env });
+    const listed = await listKeys({ ...hsm.options });
     expect(listed.needsLogin).toEqual([]);
     expect(listed.keys.map(({ id, label, type }) => [id, label, type])).toEqual([
       ["01", "rsa", "ssh-rsa"],
@@ -67,7 +67,7 @@ describe("several SoftHSM2 tokens", () => {
     await hsm[Symbol.asyncDispose]();
   });
   const open = (more: Partial<OpenCardOptions> = {}): Promise<CardIdentity> =>
-    openCard({ provider: hsm.provider, env: hsm.env, pinSource: scriptedPinSource([softHsmPin]), ...more });
+    openCard({ ...hsm.options, pinSource: scriptedPinSource([softHsmPin]), ...more });
 
   it("are told apart by their keys, by their label, and by a URI", async () => {
     // The empty one may hide its keys, but the other one shows some.
@@ -101,7 +101,7 @@ describe("several SoftHSM2 tokens", () => {
 
   it("a token that hides its keys is logged in to for them", async () => {
     await hsm.addToken("hidden", [{ ...key, isHidden: true }]);
-    const listed = await listKeys({ provider: hsm.provider, env: hsm.env, token: "hidden" });
+    const listed = await listKeys({ ...hsm.options, token: "hidden" });
     expect(listed).toEqual({ keys: [], needsLogin: ["hidden"] });
     const pinSource = scriptedPinSource([softHsmPin]);
     await using card = await open({ token: "hidden", login: "on-sign", pinSource });

@@ -2,13 +2,20 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { SignerEntry } from "../signer-entry.ts";
 import { compileFaultModule } from "./compile-fault-module.ts";
+import { signerUnderTest } from "./signer-under-test.ts";
 import { type SoftHsm, startSoftHsm } from "./soft-hsm.ts";
 
 /** A SoftHSM2 token with one P-256 key, behind a module that fails on demand. */
 export interface FaultyCard extends AsyncDisposable {
   /** What `openCard` needs for it. */
-  readonly options: { provider: string; env: NodeJS.ProcessEnv; passEnvironment: readonly string[] };
+  readonly options: {
+    provider: string;
+    env: NodeJS.ProcessEnv;
+    passEnvironment: readonly string[];
+    signerEntry: SignerEntry | undefined;
+  };
   /** From the next call on: `C_Sign hang`, `C_Login crash`, `C_Sign exit`, `C_Sign slow 1200`, `C_Login 48`; "" for none. */
   fail(how: string): Promise<void>;
   /** The functions that were called so far, of C_Login and C_Sign. */
@@ -42,6 +49,7 @@ export async function startFaultyCard(): Promise<FaultyCard> {
       provider,
       env: { ...hsm.env, P11_REAL: hsm.provider, P11_FAULT: faultFile, P11_CALLS: callFile },
       passEnvironment: ["P11_REAL", "P11_FAULT", "P11_CALLS"],
+      signerEntry: signerUnderTest,
     },
     ...{ fail, calls, called },
     [Symbol.asyncDispose]: () => remove(hsm, folder),

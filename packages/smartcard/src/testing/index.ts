@@ -5,3 +5,4 @@ export type { ObjectFacts, SignerCallName, SignerCalls, SignParams, TokenFacts }
 export type { Signer } from "../signer-process.ts";
 export { compileFaultModule } from "./compile-fault-module.ts";
 export { fuzzTargets } from "./fuzz-targets.ts";
+export { signerUnderTest } from "./signer-under-test.ts";

@@ -4,7 +4,9 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { ProviderOptions } from "../open-card.ts";
 import { usualProviderPaths } from "../provider-path.ts";
+import { signerUnderTest } from "./signer-under-test.ts";
 
 export const softHsmPin = "7351-soft";
 
@@ -22,6 +24,8 @@ export interface SoftHsm extends AsyncDisposable {
   readonly provider: string;
   /** For whoever loads the module: SOFTHSM2_CONF, and the environment of this process. */
   readonly env: NodeJS.ProcessEnv;
+  /** What `openCard` and the lists need for it. */
+  readonly options: ProviderOptions;
   /** One more token with keys. */
   addToken(label: string, keys: readonly SoftHsmKey[]): Promise<void>;
 }
@@ -57,6 +61,7 @@ export async function startSoftHsm(label: string, keys: readonly SoftHsmKey[]): 
   await addToken(label, keys);
   return {
     ...{ provider, env, addToken },
+    options: { provider, env, signerEntry: signerUnderTest },
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }
