@@ -1,4 +1,12 @@
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -8,7 +16,7 @@ const PREFIX = "farside-lab-";
 export function makeLabFolder(): string {
   sweepLabFolders();
   const folder = mkdtempSync(join(tmpdir(), PREFIX));
-  writeFileSync(join(folder, "owner"), `${process.pid} ${startTimeOf(process.pid)}\n`);
+  writeFileSync(join(folder, "owner"), ownerOf(process.pid));
   mkdirSync(join(folder, "shared"), { mode: 0o755 });
   return folder;
 }
@@ -24,21 +32,32 @@ export function sweepLabFolders(): void {
     if (!name.startsWith(PREFIX)) continue;
     const folder = join(tmpdir(), name);
     try {
-      // Of one that is just being made the file is missing, or there and still empty.
-      const [, pid, startTime] = /^(\d+) (\d+)\n$/.exec(readFileSync(join(folder, "owner"), "utf8")) ?? [];
-      if (pid !== undefined && startTimeOf(Number(pid)) !== startTime) removeLabFolder(folder);
+      const owner = readFileSync(join(folder, "owner"), "utf8");
+      // Not yet written, or of processes that can't be seen from here: a suite in a PID namespace of its own.
+      if (!owner.endsWith(` ${pidNamespace()}\n`)) continue;
+      if (ownerOf(Number.parseInt(owner, 10)) !== owner) removeLabFolder(folder);
     } catch {
-      // Just being made, or somebody else's.
+      // Just being made, or somebody else's; or nobody can tell.
     }
   }
 }
 
-/** Start time of a process in clock ticks; tells a reused pid from the process that had it. */
+/** What tells a process from all others that there were: its pid, its start time, and where that pid counts. */
+function ownerOf(pid: number): string {
+  return `${pid} ${startTimeOf(pid)} ${pidNamespace()}\n`;
+}
+
+function pidNamespace(): string {
+  return readlinkSync("/proc/self/ns/pid");
+}
+
+/** In clock ticks. Throws where it can't be read for another reason than that there is no such process. */
 function startTimeOf(pid: number): string {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "";
-  } catch {
+  } catch (error) {
+    if (!["ENOENT", "ESRCH"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
     return "gone";
   }
 }

@@ -199,20 +199,27 @@ testLab(
 
 testLab("nor does one with systemd, and no control group", () => killOwner(["--systemd"]), KILLED_WITHIN_MS);
 
-testLab("a lab's folder that is just being made is not taken for a dead one's", async () => {
-  const folder = mkdtempSync(join(tmpdir(), "farside-lab-"));
-  try {
-    const owner = join(folder, "owner");
-    writeFileSync(owner, "");
-    sweepLabFolders();
-    expect(existsSync(owner)).toBe(true);
-    writeFileSync(owner, "1 999999999999\n");
-    sweepLabFolders();
-    expect(existsSync(folder)).toBe(false);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-});
+testLab(
+  "a folder whose owner is not written yet, or can't be seen from here, is not taken for a dead one's",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "farside-lab-"));
+    try {
+      const owner = join(folder, "owner");
+      writeFileSync(owner, "");
+      sweepLabFolders();
+      expect(existsSync(owner)).toBe(true);
+      // Of a suite in a PID namespace of its own.
+      writeFileSync(owner, "1 999999999999 pid:[1]\n");
+      sweepLabFolders();
+      expect(existsSync(owner)).toBe(true);
+      writeFileSync(owner, `1 999999999999 ${readlinkSync("/proc/self/ns/pid")}\n`);
+      sweepLabFolders();
+      expect(existsSync(folder)).toBe(false);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+);
 
 async function killOwner(options: readonly string[]): Promise<void> {
   const owner = spawn(
