@@ -12,6 +12,8 @@ export interface TerminalRunOptions {
   /** What `stty` is told first. */
   readonly size?: string;
   readonly isContinued?: boolean;
+  /** A file for the exit code of a farside whose terminal was closed. */
+  readonly codeFile?: string;
 }
 
 /** farside in a terminal of its own; its exit code and the terminal's modes afterwards are printed behind what it prints. */
@@ -22,13 +24,15 @@ export class TerminalRun implements AsyncDisposable {
   constructor(
     argv: readonly string[],
     env: NodeJS.ProcessEnv,
-    { size = "cols 120 rows 40", isContinued = false }: TerminalRunOptions = {},
+    { size = "cols 120 rows 40", isContinued = false, codeFile }: TerminalRunOptions = {},
   ) {
     const line = [process.execPath, cliPath, ...argv].map(quoted).join(" ");
     const modes = "stty -a | grep -o -- '-\\{0,1\\}icanon\\|-\\{0,1\\}echo\\>' | tr '\\n' ' '";
     // The shell gets the Ctrl-C too, and must outlive it to tell the rest.
     const job = isContinued ? `set -m; ${line}; echo stopped; fg` : line;
-    const script = `trap : INT; stty ${size}; ${job}; echo "exit $?"; echo "modes $(${modes})"`;
+    // What is closed tells the shell, which hands it on and waits for the end.
+    const outlived = `${line} & trap "kill -HUP $!" HUP; wait $!; wait $!; echo $? > ${quoted(codeFile ?? "")}`;
+    const script = `trap : INT; stty ${size}; ${codeFile === undefined ? job : outlived}; echo "exit $?"; echo "modes $(${modes})"`;
     this.run = new CliRun(
       spawn("script", ["--quiet", "--flush", "--return", "--command", script, "/dev/null"], {
         stdio: ["pipe", "pipe", "pipe"],

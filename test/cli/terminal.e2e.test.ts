@@ -27,8 +27,9 @@ test("Ctrl-C in a terminal ends the session in order: a live line, the receipt, 
   expect(text).toContain("modes icanon echo");
 });
 
-test("a terminal that is closed ends the session in order: nothing is left, and its record is gone", async () => {
-  await using terminal = inTerminal(loopback.job("--name", "hangup"));
+test("a terminal that is closed ends the session in order: nothing is left, its record is gone, and it does not crash", async () => {
+  const codeFile = loopback.sshd.folder.file("exit-code");
+  await using terminal = inTerminal(loopback.job("--name", "hangup"), { codeFile });
   await terminal.shows(/ready: session/);
   const record = join(loopback.stateHome, "farside", "hangup", "session.json");
   const { pid, agentPid } = await waitFor(
@@ -49,6 +50,9 @@ test("a terminal that is closed ends the session in order: nothing is left, and 
   // A record that stays is a receipt that was not clean.
   expect(await isGone(record)).toBe(true);
   expect(await isGone(`/proc/${agentPid}`)).toBe(true);
+  // Not 139: Node.js dies of SIGSEGV where it can't give a terminal its modes back.
+  const exitCode = () => readFile(codeFile, "utf8").catch(() => "");
+  expect(await waitFor(async () => (await exitCode()).trim(), { what: "its exit code" })).toBe("0");
 });
 
 test("a terminal without a size is no reason to hang", async () => {

@@ -5,6 +5,7 @@ import { keepYoungGenerationSmall } from "@farside/protocol/small-young-generati
 import type { CommandContext } from "./command-context.ts";
 import { runCommandLine } from "./command-line.ts";
 import { exitCodeOf, type Interrupt, interruptExitCodes } from "./exit-code.ts";
+import { outliveTerminal } from "./gone-terminal.ts";
 import { Interrupts } from "./interrupts.ts";
 import { watchOutput } from "./output/lost-output.ts";
 import { writeError, writeWarning } from "./output/write-error.ts";
@@ -30,6 +31,7 @@ if (debuggerUrl !== undefined) {
   writeWarning(`the debugger at ${debuggerUrl} was closed`, hint, context);
 }
 keepYoungGenerationSmall();
+outliveTerminal();
 
 for (const signal of Object.keys(interruptExitCodes) as Interrupt[]) {
   process.on(signal, () => {
