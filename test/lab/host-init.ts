@@ -146,6 +146,8 @@ while read -r _; do :; done
 export function initEnvironment(facts: HostInitFacts): Record<string, string> {
   return {
     PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    // Its input is a socket: where no shell is above it, bash would read the machine's ~/.bashrc first.
+    SHLVL: "1",
     INSIDE: HOST_INSIDE,
     FOLDER: facts.folder,
     NAME: facts.hostname,
