@@ -30,8 +30,7 @@ export function setTitle(session: string, lease?: number | "never"): void {
 
 /** Readies this process for an agent: what libraries print or warn of goes to the log, for stdout may be the control channel. */
 export function prepareProcess(log: Log): void {
-  const debuggerUrl = keepDebuggersOut();
-  if (debuggerUrl !== undefined) log.warn("a debugger was open, and was closed", { url: debuggerUrl });
+  keepDebuggersOut((url, opener) => log.warn("a debugger was open, and was closed", { url, opener }));
   keepYoungGenerationSmall();
   redirectConsole(log);
   process.removeAllListeners("warning");

@@ -25,11 +25,11 @@ const context: CommandContext = {
 const isOfCommand = process.argv[2] === "run";
 let crashes = 0;
 
-const debuggerUrl = keepDebuggersOut();
-if (debuggerUrl !== undefined) {
-  const hint = "NODE_OPTIONS asks for it; every user of this machine could read the PIN through it.";
-  writeWarning(`the debugger at ${debuggerUrl} was closed`, hint, context);
-}
+keepDebuggersOut((url, opener) => {
+  const why = opener === "option" ? "NODE_OPTIONS asks for it" : "SIGUSR1 opened it while farside started";
+  const hint = `${why}; every user of this machine could read the PIN through it.`;
+  writeWarning(`the debugger at ${url} was closed`, hint, context);
+});
 keepYoungGenerationSmall();
 outliveTerminal();
 

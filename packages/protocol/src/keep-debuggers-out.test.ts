@@ -3,9 +3,9 @@ import { expect, test } from "vitest";
 import { listeningPorts } from "./testing/listening-ports.ts";
 
 const module = new URL("./keep-debuggers-out.ts", import.meta.url).href;
-const keepOut = `import { keepDebuggersOut } from ${JSON.stringify(module)}; const closed = keepDebuggersOut();`;
+const keepOut = `import { keepDebuggersOut } from ${JSON.stringify(module)}; let closed; keepDebuggersOut((url, opener) => { closed = opener; });`;
 /** Says what it does whenever it is asked. */
-const answers = `process.stdin.on("data", () => console.log(typeof closed));`;
+const answers = `process.stdin.on("data", () => console.log(closed));`;
 
 /** A program that has taken `signal` and answered ten times since, and the TCP ports that it then listens on; `untilOpen`: it is asked until there is one. */
 async function portsAfter(code: string, { flags = [] as string[], signal = true, untilOpen = false } = {}) {
@@ -36,7 +36,17 @@ test("a process that keeps them out opens no debugger by SIGUSR1, and lives on",
 
 test("one that was open already is closed, and told of", async () => {
   const opened = await portsAfter(`${keepOut} ${answers}`, { flags: ["--inspect=0"] });
-  expect(opened).toEqual({ answer: "string", ports: [] });
+  expect(opened).toEqual({ answer: "option", ports: [] });
+});
+
+test("one that a signal opens because it came too early is closed, too", async () => {
+  // As after a start without an option; the signal's own thread opens it only now.
+  const early = `process.execArgv.length = 0; delete process.env.NODE_OPTIONS; ${keepOut}
+    (await import("node:inspector")).open(0);
+    process.stdin.on("data", () => { const timer = setInterval(() => {
+      if (closed !== undefined) { clearInterval(timer); console.log(closed); }
+    }, 10); });`;
+  expect(await portsAfter(early)).toEqual({ answer: "signal", ports: [] });
 });
 
 test("without it there is one either way: this test would see it", async () => {
