@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { describeLab } from "../support/describe-lab.ts";
 import { type Plan, type Row, runConformance, type Table } from "./conformance-lab.ts";
 import { verdictLines } from "./report.ts";
+import type { End } from "./script.ts";
 import { SAMPLE, SMALL_SAMPLE } from "./scripts.ts";
 import { scriptsForShape } from "./scripts-for-shape.ts";
 import { bothSockets, tcpShape } from "./shape.ts";
@@ -40,6 +41,15 @@ describeLab("a relay", () => {
         expect(sights.filter((sight) => sight.includes("never sent"))).toEqual([]);
       },
     );
+
+    // What `ssh -L` makes an ordinary end of is no worse as one, but promised as what it is.
+    test.runIf(plan.shape === tcpShape)("passes a reset on as one where no hop is between", () => {
+      const sees = (name: string, end: End) =>
+        rowsOf().find((row) => row.name === name)?.seen["farside, no hop"]?.[end];
+      const reset = "connected, 5 bytes, reset, closed";
+      expect(sees("client resets", "service")).toBe(reset);
+      expect(sees("service resets", "client")).toBe(reset);
+    });
 
     test("leaves nothing open in the forwarder", () => {
       expect(verdictLines(rowsOf().at(-1) as Row, "worse")).toEqual([]);
