@@ -82,7 +82,6 @@ export function defineCommandLine(
     .locale("en")
     .exitProcess(false)
     .strict()
-    .recommendCommands()
     .demandCommand(1, 1, "Say which command to run.", "One command at a time.")
     .help("help", "Show this help")
     .alias("help", "h")

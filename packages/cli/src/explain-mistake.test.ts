@@ -112,6 +112,21 @@ describe("a mistake on the command line", () => {
       'usage.invalid: --events: "3" is not fd:N | Example: --events fd:3 3>events.jsonl',
     ],
     [["audit", "verfy"], "usage.invalid: unknown command audit verfy | Did you mean verify?"],
+    // Too far away from every one there is.
+    [
+      ["agent", "foo"],
+      "usage.invalid: unknown command agent foo | farside agent --help shows what there is.",
+    ],
+    [["card", "foo"], "usage.invalid: unknown command card foo | farside card --help shows what there is."],
+    [["card", "kyes"], "usage.invalid: unknown command card kyes | Did you mean keys?"],
+    // Its help is none of another.
+    [["help", "forwrd"], "usage.invalid: unknown command forwrd | Did you mean forward?"],
+    [["agent", "instal", "--help"], "usage.invalid: unknown command agent instal | Did you mean install?"],
+    // Not a script for bash, and then a mistake.
+    [
+      ["completion", "fish"],
+      'usage.invalid: unexpected argument "fish" | It is for the shell that SHELL names: bash, or zsh.',
+    ],
     [["agent", "instal", "x"], "usage.invalid: unknown command agent instal | Did you mean install?"],
     [
       ["agent", "install"],

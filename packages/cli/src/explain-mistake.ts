@@ -1,4 +1,5 @@
 import type { CodedError } from "@farside/protocol/errors";
+import { checkCommand, isCommand } from "./check-command.ts";
 import { checkOptions } from "./check-options.ts";
 import { unpacked } from "./options/values.ts";
 import { usageError } from "./usage-error.ts";
@@ -23,10 +24,11 @@ const NOT_FOR_RUN: Readonly<Record<string, readonly [message: string, hint: stri
   ],
 };
 
-/** Refuses what yargs would take without a word, or misunderstand: a value for a flag, arguments behind `--`, options that there aren't. */
+/** Refuses what yargs would take without a word, or misunderstand: commands that there aren't, a value for a flag, arguments behind `--`, options that there aren't. */
 export function checkWords(words: readonly string[]): void {
   // The shell asks for completions, with what was typed so far.
   if (words[0] === "--get-yargs-completions") return;
+  checkCommand(words);
   for (const word of words) {
     if (word === "--") throw usageError("-- and what follows it has no meaning here", hintFor(words));
     const flag = FLAGS.exec(word)?.[1];
@@ -46,15 +48,12 @@ export function explainMistake(said: string, words: readonly string[]): CodedErr
   const [, unknown] = /^Unknown (?:argument|command)s?: (.*)$/.exec(text) ?? [];
   if (unknown !== undefined) {
     const names = unknown.split(", ");
-    const isCommand = words[0] === "run" && !names[0]?.startsWith("-");
+    const isOfRun = words[0] === "run" && !names[0]?.startsWith("-");
     return usageError(
       names.map((name) => unknownWord(name, words)).join(", "),
-      isCommand ? "Put the command behind --: farside run JUMP -L … -- make sign" : hint,
+      isOfRun ? "Put the command behind --: farside run JUMP -L … -- make sign" : hint,
     );
   }
-  const [, meant] = /^Did you mean (.*)\?$/.exec(text) ?? [];
-  if (meant !== undefined)
-    return usageError(`unknown command ${lastCommandWord(words)}`, `Did you mean ${meant}?`);
   const [, bare] = /^Not enough arguments following: (.*)$/.exec(text) ?? [];
   if (bare !== undefined) return usageError(`${dashed(bare, words)} needs a value`, hint);
   const [, missing] = /^Missing required arguments?: (.*)$/.exec(text) ?? [];
@@ -75,19 +74,8 @@ function notForRun(word: string): readonly [message: string, hint: string] | und
 }
 
 function hintFor(words: readonly string[]): string {
-  const command = words[0] === undefined || words[0].startsWith("-") ? "" : ` ${commandOf(words)}`;
-  const known = [
-    "forward",
-    "deploy-and-forward",
-    "run",
-    "teardown",
-    "status",
-    "doctor",
-    "card",
-    "agent",
-    "audit",
-  ].includes(words[0] ?? "");
-  return `farside${known ? command : ""} --help shows what there is.`;
+  const command = isCommand(words[0] ?? "") ? ` ${commandOf(words)}` : "";
+  return `farside${command} --help shows what there is.`;
 }
 
 function unknownWord(name: string, words: readonly string[]): string {
@@ -105,10 +93,6 @@ function typedOption(name: string, words: readonly string[]): string | undefined
 
 function dashed(name: string, words: readonly string[]): string {
   return typedOption(name, words) ?? (name.length === 1 ? `-${name}` : `--${name}`);
-}
-
-function lastCommandWord(words: readonly string[]): string {
-  return words.slice(0, ["card", "agent", "audit"].includes(words[0] ?? "") ? 2 : 1).join(" ");
 }
 
 /** As far as its help is one of its own. */

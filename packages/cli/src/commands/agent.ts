@@ -109,6 +109,7 @@ const subcommands = {
   { describe: string; options: readonly AgentOption[]; example: readonly [string, string] }
 >;
 export type AgentSubcommand = keyof typeof subcommands;
+export const agentSubcommandNames: readonly string[] = Object.keys(subcommands);
 
 /** What `farside agent SUBCOMMAND` may be given; undefined where there is no such subcommand. */
 export function agentSubcommandOptions(name: string): Readonly<Record<string, Options>> | undefined {
@@ -142,7 +143,7 @@ export function agentCommand(context: CommandContext, take: TakeExitCode): Comma
           },
         );
       }
-      return line.demandCommand(1, 1, `Say what to do: ${Object.keys(subcommands).join(", ")}.`);
+      return line.demandCommand(1, 1, `Say what to do: ${agentSubcommandNames.join(", ")}.`);
     },
     handler: () => undefined,
   } as unknown as CommandModule;

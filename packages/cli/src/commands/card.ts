@@ -26,6 +26,7 @@ const subcommands = [
   ],
 ] as const;
 export type CardSubcommand = (typeof subcommands)[number][0];
+export const cardSubcommandNames: readonly string[] = subcommands.map(([name]) => name);
 
 export function cardCommand(context: CommandContext, take: TakeExitCode): CommandModule {
   return {

@@ -149,10 +149,10 @@ export function describeReceipt(receipt: Receipt): Description {
   ].join(", ");
   if (clean) return done(`nothing left on ${host}: ${counts}`);
   const again = receipt.session === "*" ? `--host ${host}` : receipt.session;
-  const hint = `Run farside teardown ${again}, or look at the host.`;
   const unknown = processes.find((item) => item.startsWith(UNKNOWN));
   if (unknown !== undefined || processes.length + listeners.length + files.length === 0) {
     const why = unknown?.slice(UNKNOWN.length) ?? `${host} could not be looked at`;
+    const hint = `Once that is put right, run farside teardown ${again}, or look at the host.`;
     return { level: "error", tone: "warning", text: `what is left is not known: ${why}`, hint };
   }
   const items = [
@@ -160,6 +160,7 @@ export function describeReceipt(receipt: Receipt): Description {
     ...listeners.map((item) => `listener ${item}`),
     ...files.map((item) => `file ${item}`),
   ];
+  const hint = `Run farside teardown ${again}, or look at the host.`;
   return { level: "error", tone: "warning", text: `left on ${host}: ${counts}`, items, hint };
 }
 
