@@ -1,8 +1,14 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type CardPresence, type OpenCardOptions, openCard, testSignature } from "@farside/smartcard";
-import { signerUnderTest } from "@farside/smartcard/testing";
+import {
+  type CardPresence,
+  type OpenCardOptions,
+  openCard,
+  resolveProviderPath,
+  testSignature,
+} from "@farside/smartcard";
+import { compileFaultModule, signerUnderTest } from "@farside/smartcard/testing";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { startCard, type VirtualCard } from "./lab/card/main.ts";
 import { waitFor, within } from "./support/wait-for.ts";
@@ -74,6 +80,27 @@ describe("a card that is taken out", () => {
     expect(it.states).toEqual(["present", "removed", "pin-needed", "present"]);
     expect(it.reasons).toEqual(["first", "card-reinserted"]);
     expect(await virtual.counters()).toMatchObject({ verifies: 2 });
+  });
+
+  test("is missed within two seconds also by a module that tells of no slot events", async () => {
+    const [provider, fault, calls] = ["module.so", "fault", "calls"].map((name) => join(dir, name)) as [
+      string,
+      string,
+      string,
+    ];
+    await compileFaultModule(provider);
+    // CKR_FUNCTION_NOT_SUPPORTED.
+    await writeFile(fault, "C_WaitForSlotEvent 84");
+    const env = {
+      ...{ ...process.env, PCSCLITE_CSOCK_NAME: virtual.csockName },
+      ...{ P11_REAL: resolveProviderPath(undefined), P11_FAULT: fault, P11_CALLS: calls },
+    };
+    await using it = await watched({ provider, env });
+    await virtual.remove();
+    await it.reaches("removed", NOTICE_MS);
+    await virtual.insert();
+    await it.reaches("pin-needed");
+    expect(await readFile(calls, "utf8")).toContain("C_WaitForSlotEvent");
   });
 
   test("is waited for by what wants a signature, where that was asked for", async () => {

@@ -6,7 +6,7 @@ import type { Phase } from "./faults/phases.ts";
 import { cycleOf } from "./faults/play.ts";
 import { describeLab } from "./support/describe-lab.ts";
 
-/** Of the some 350 that `npm run soak -- faults` plays, those that found something once, and one of each kind. */
+/** Of the some 350 that `npm run soak -- faults` plays, those that found something once, on each side; what a card, its module and stdout do, other files have. */
 const sample: readonly (readonly [Phase, string])[] = [
   ["connecting", "orchestrator: SIGKILL"],
   ["connecting", "workstation's disk: full"],

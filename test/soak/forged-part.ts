@@ -18,9 +18,14 @@ export const forgedPart: SoakPart = async ({ seed, scale, say }) => {
     },
   });
   const { controls } = report;
+  const tried = Object.values(report.fields).map((field) => field.tried);
+  const batches = Math.ceil(total / (TIMES_PER_BATCH * tried.length));
   const problems = Object.entries(report.fields)
     .filter(([, { signed }]) => signed > 0)
     .map(([field, { signed }]) => `${signed} requests with a changed ${field} were signed`);
+  if (tried.some((count) => count !== batches * TIMES_PER_BATCH))
+    problems.push(`not as many of each field: ${tried.join(", ")}`);
+  if (controls.tried !== batches) problems.push(`${controls.tried} unchanged requests in ${batches} batches`);
   if (controls.signed !== controls.tried) problems.push("an unchanged request was not signed");
   if (controls.loggedIn !== controls.logins)
     problems.push("a login with an unchanged request's signature failed");

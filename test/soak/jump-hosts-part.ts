@@ -56,7 +56,9 @@ export const jumpHostsPart: SoakPart = async ({ scale, say }) => {
     "| --- | --- | --- |",
     ...(["starting", "held", "ending"] as const).map((phase) => `| ${phase} | ${late(lag[phase])} |`),
   ].join("\n");
-  return { problems, table, page: { path: "docs/reliability.md", kind: "place" } };
+  const isUntold = queueLines.length === 0 && hosts > 10;
+  const untold = isUntold ? ["that signatures wait for the card was not told"] : [];
+  return { problems: [...problems, ...untold], table, page: { path: "docs/reliability.md", kind: "place" } };
 };
 
 const cells = ({ rss, own, descriptors }: ProcessUsage): string =>

@@ -7,6 +7,7 @@ import {
   targetKinds,
 } from "../scale/measured-session.ts";
 import { startEcho } from "../support/echo-service.ts";
+import { megabytes } from "../support/process-usage.ts";
 
 export interface MeasureOptions {
   readonly lab: Lab;
@@ -20,6 +21,9 @@ export interface TargetReport {
   /** What was not as it should be; each names the kind of target. */
   readonly problems: readonly string[];
 }
+
+/** Resident, of an agent that has had no relay yet. */
+const IDLE_BYTES = 60e6;
 
 export type Measured<Report> = Report & { readonly kind: TargetKind; readonly fresh: SessionUsage };
 
@@ -42,7 +46,9 @@ export async function measureTargets<Report extends TargetReport>(
     const fresh = await session.usage();
     const report = await measure({ lab, session, fresh });
     const atEnd = (await session.end()).map((problem) => `${kind}: ${problem}`);
-    return { ...report, kind, fresh, problems: [...report.problems, ...atEnd] };
+    const { rss } = fresh.agent;
+    const idle = rss < IDLE_BYTES ? [] : [`${kind}: an idle agent has ${megabytes(rss)}`];
+    return { ...report, kind, fresh, problems: [...idle, ...report.problems, ...atEnd] };
   };
   return await Promise.all(targetKinds.map(one));
 }

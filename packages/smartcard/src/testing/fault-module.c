@@ -67,6 +67,11 @@ static CK_RV faulty_sign(CK_SESSION_HANDLE session, CK_BYTE_PTR data, CK_ULONG l
   return result ? result : real->C_Sign(session, data, length, signature, signature_length);
 }
 
+static CK_RV faulty_wait_for_slot_event(CK_FLAGS flags, CK_SLOT_ID_PTR slot, CK_VOID_PTR reserved) {
+  CK_RV result = fault("C_WaitForSlotEvent");
+  return result ? result : real->C_WaitForSlotEvent(flags, slot, reserved);
+}
+
 CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
   void *library = dlopen(getenv("P11_REAL"), RTLD_NOW | RTLD_LOCAL);
   CK_RV (*get)(CK_FUNCTION_LIST_PTR_PTR);
@@ -78,6 +83,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR list) {
   functions.C_GetTokenInfo = faulty_token_info;
   functions.C_Login = faulty_login;
   functions.C_Sign = faulty_sign;
+  functions.C_WaitForSlotEvent = faulty_wait_for_slot_event;
   *list = &functions;
   return CKR_OK;
 }
