@@ -8,7 +8,7 @@ import { watchCondition } from "./watch-condition.ts";
 const DURATION_MS = 20_000;
 const GRACE_S = 8;
 const AWAY_MS = { min: GRACE_S * 1000 + 2_000, max: GRACE_S * 1000 + 6_000 };
-const TIMEOUT_MS = 150_000;
+const TIMEOUT_MS = 240_000;
 /** The first time on a machine, a Debian is fetched. */
 const FETCH_TIMEOUT_MS = 330_000;
 /** So that a single login that waits is seen within the minute; the rest is sshd's own. */
