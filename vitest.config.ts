@@ -12,7 +12,7 @@ const fromSource = {
 const common = {
   expect: { requireAssertions: true, poll: { timeout: 20_000 } },
   testTimeout: 120_000,
-  hookTimeout: 120_000,
+  hookTimeout: 240_000,
 };
 
 export default defineConfig({

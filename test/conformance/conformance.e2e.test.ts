@@ -23,7 +23,7 @@ describeLab("a relay", () => {
   let tables: readonly Table[];
   beforeAll(async () => {
     tables = await runConformance(plans, { withinMs: 60_000 });
-  }, 180_000);
+  }, 300_000);
 
   describe.each(plans.map((plan, at) => [plan.shape.name, plan, at] as const))("of %s", (_, plan, at) => {
     const rowsOf = (): readonly Row[] => tables[at]?.rows ?? [];

@@ -8,14 +8,18 @@ import { waitFor } from "../support/wait-for.ts";
 
 const promises = (text: string): string[] => text.split("\n").filter((line) => /^ {2}[✓✗] /.test(line));
 
-testLab("the demo keeps what it promises in 20 s", async () => {
-  const started = quietNow();
-  const { stdout } = await promisify(execFile)(`${checkout}/scripts/demo`, { timeout: 60_000 });
-  expect(promises(stdout)).toHaveLength(8);
-  expect(stdout).not.toContain("✗");
-  expect(stdout).toContain("the signature is valid");
-  expect(quietNow() - started).toBeLessThan(20_000);
-});
+testLab(
+  "the demo keeps what it promises in 20 s",
+  async () => {
+    const started = quietNow();
+    const { stdout } = await promisify(execFile)(`${checkout}/scripts/demo`, { timeout: 150_000 });
+    expect(promises(stdout)).toHaveLength(8);
+    expect(stdout).not.toContain("✗");
+    expect(stdout).toContain("the signature is valid");
+    expect(quietNow() - started).toBeLessThan(20_000);
+  },
+  180_000,
+);
 
 testLab(
   "the demo of an ordinary user keeps what it promises, and says what differs",
@@ -25,14 +29,14 @@ testLab(
     const { code, stdout, stderr } = await lab.workstation.exec(demo, {
       user: "alice",
       cwd: PUBLIC_CHECKOUT,
-      timeoutMs: 60_000,
+      timeoutMs: 120_000,
     });
     expect(code, `${stdout}${stderr}`).toBe(0);
     expect(stdout).toContain("What differs");
     expect(promises(stdout).length).toBeGreaterThan(5);
     expect(stdout).not.toContain("✗");
   },
-  90_000,
+  180_000,
 );
 
 testLab(
@@ -65,5 +69,5 @@ testLab(
     );
     expect(await left()).toBe("");
   },
-  90_000,
+  180_000,
 );

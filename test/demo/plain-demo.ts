@@ -30,7 +30,7 @@ export async function plainDemo(): Promise<boolean> {
   const service = spawn(process.execPath, [join(place.folder, "signing-service.cjs"), String(servicePort)]);
   process.once("exit", () => service.kill("SIGKILL"));
   try {
-    const [publicKey] = (await within(once(service.stdout, "data"), 10_000, "the signing service")) as [
+    const [publicKey] = (await within(once(service.stdout, "data"), 30_000, "the signing service")) as [
       Buffer,
     ];
     await writeFile(join(place.folder, "signing.pub"), publicKey);
@@ -70,7 +70,7 @@ export async function plainDemo(): Promise<boolean> {
     const jobArgs = ["build-job.cjs", "release.tar", "signing.pub", `localhost:${port}`];
     const job = spawn(process.execPath, jobArgs, { cwd: place.folder, stdio: ["ignore", "pipe", "pipe"] });
     for (const stream of [job.stdout, job.stderr]) stream.on("data", (text) => transcript.take(String(text)));
-    const [jobCode] = (await within(once(job, "close"), 30_000, "the build job")) as [number | null];
+    const [jobCode] = (await within(once(job, "close"), 60_000, "the build job")) as [number | null];
 
     heading("On the workstation: SIGINT");
     farside.kill("SIGINT");

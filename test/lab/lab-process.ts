@@ -21,7 +21,7 @@ export interface Exit {
 
 export interface ExecOptions extends SpawnOptions {
   readonly input?: string | Uint8Array;
-  /** 30,000 where left out; then the process group is killed and exec rejects. */
+  /** 60,000 where left out; then the process group is killed and exec rejects. */
   readonly timeoutMs?: number;
 }
 
@@ -141,7 +141,7 @@ export async function execIn(
 ): Promise<ExecResult> {
   const process = LabProcess.start(enter, argv, options);
   process.stdin.end(options.input ?? "");
-  const timeoutMs = options.timeoutMs ?? 30_000;
+  const timeoutMs = options.timeoutMs ?? 60_000;
   let late = false;
   const timer = setTimeout(() => {
     late = true;
