@@ -35,9 +35,11 @@ describe("the agent's log", () => {
 
   test("drops what comes as a flood, and says how much", () => {
     const { log, lines } = logging();
+    const startedAt = performance.now();
     for (let index = 0; index < 1000; index += 1) log.info(`line ${index}`);
+    const seconds = (performance.now() - startedAt) / 1000;
     const written = lines().length;
-    expect(written).toBeLessThan(300);
+    expect(written).toBeLessThan(300 + 20 * seconds);
     expect(written).toBeGreaterThan(100);
   });
 

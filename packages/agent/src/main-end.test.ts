@@ -26,7 +26,8 @@ describe.each(nodeVersions)("an agent as its bundle, on %s", (version) => {
     const startedAt = performance.now();
     agent.child.stdin.end();
     expect(await agent.exit()).toEqual([0, null]);
-    expect(performance.now() - startedAt).toBeLessThan(1000);
+    // No grace, and no lease that has to expire first.
+    expect(performance.now() - startedAt).toBeLessThan(10_000);
     await cut;
     expect([existsSync(socketPath), await isListening(port)]).toEqual([false, false]);
     expect(agent.log).toContain('"reason":"stdin-ended"');

@@ -96,8 +96,9 @@ describe.each(nodeVersions)("a resident agent, on %s", (version) => {
     await echo(relay, "after");
     relay.end();
     await readAll(relay);
+    const bridgeEnded = once(again.bridge.child, "exit");
     expect(await again.control.peer.request(stopAgent, { graceMs: 0 })).toEqual({ relaysCut: 0 });
-    expect((await once(again.bridge.child, "exit"))[0]).toBe(0);
+    expect((await bridgeEnded)[0]).toBe(0);
     expect(again.control.of(agentEnding)).toEqual([{ reason: "stopped" }]);
     await nothingLeft(pid);
     expect(await isListening(port)).toBe(false);

@@ -184,7 +184,8 @@ describe("a teardown", () => {
     child.stdout.on("data", (chunk) => {
       output += chunk;
     });
-    expect(await once(child, "exit")).toEqual([0, null]);
+    // With its last output: an exit may be heard of before that.
+    expect(await once(child, "close")).toEqual([0, null]);
     expect(output).toMatch(/open: .*"127\.0\.0\.1"/);
     expect(output).toMatch(/receipt: .*"clean":true/);
   });

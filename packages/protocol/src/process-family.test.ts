@@ -20,19 +20,21 @@ async function start(script: string) {
     env: { ...process.env, [name]: value },
   });
   started.push(child);
-  await once(child.stdout, "data");
   const family = new ProcessFamily(child.pid ?? 0, mark);
+  // Before what it prints is waited for: of one that ends right behind that, the exit may be heard of first.
   const exited = once(child, "exit").then(([code, signal]) => {
     family.leaderReaped();
     return [code, signal];
   });
+  await once(child.stdout, "data");
   return { child, family, exited };
 }
 
 describe("a process family", () => {
   test("is the group, and what has left it with its environment", async () => {
-    const { family } = await start("sleep 60 & setsid sleep 60 & sleep 0.05; echo up; wait");
-    expect(family.members()).toHaveLength(3);
+    const { family } = await start("sleep 60 & setsid sleep 60 & echo up; wait");
+    // One that is just becoming another program shows no environment for a moment.
+    await expect.poll(() => family.members()).toHaveLength(3);
     family.killNow();
     await family.end({ graceMs: 0 });
     expect(family.members()).toEqual([]);

@@ -1,6 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { CodedError } from "@farside/protocol";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { descendantsOf } from "./data-path/testing/process-tree.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { Hop } from "./hop.ts";
 import type { HopOptions } from "./hop-options.ts";
@@ -9,6 +10,7 @@ import { PinnedHostKeys } from "./pinned-host-keys.ts";
 import { failureOf } from "./testing/failure-of.ts";
 import { hopOptionsFor } from "./testing/hop-options-for.ts";
 import { type KeyPair, makeKeyPair } from "./testing/key-pair.ts";
+import { program } from "./testing/program.ts";
 import { rejectedBy, silentIdentity } from "./testing/silent-identity.ts";
 import { type Sshd, startSshd } from "./testing/sshd.ts";
 
@@ -22,6 +24,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await sshd[Symbol.asyncDispose]();
 });
+
+afterEach(() => void vi.useRealTimers());
 
 const attempt = async (overrides: Partial<HopOptions>, at: Sshd = sshd) =>
   failureOf(Hop.connect(await hopOptionsFor(at, overrides)));
@@ -37,11 +41,12 @@ describe("a host key that is not accepted", () => {
   });
 
   test("waits for an operator longer than for the host", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { hostKeys } = await hopOptionsFor(sshd);
     const slow: HopOptions["hostKeys"] = {
       keyTypes: () => [],
       verify: async (...args) => {
-        await new Promise((resolve) => setTimeout(resolve, 600));
+        await vi.advanceTimersByTimeAsync(600);
         await hostKeys.verify(...args);
       },
     };
@@ -105,13 +110,18 @@ describe("a login that is refused", () => {
   });
 
   test("tells the identity to stop when the host hangs up while it signs", async () => {
-    await using impatient = await startSshd({ config: ["LoginGraceTime 1"] });
+    await using impatient = await startSshd();
     let reason: unknown;
     const identity = silentIdentity([impatient.userKey], async ({ signal }) => {
-      await rejectedBy(signal).catch((error) => {
+      const stopped = rejectedBy(signal).catch((error) => {
         reason = error;
         throw error;
       });
+      // As at the end of LoginGraceTime.
+      const sessions = await descendantsOf(impatient.pid);
+      // One ends with the other.
+      await program("kill", ["-9", ...sessions.map(String)]).catch(() => {});
+      await stopped;
       return new Uint8Array();
     });
     const error = await attempt({ identity }, impatient);

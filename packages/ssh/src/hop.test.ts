@@ -230,7 +230,7 @@ describe("the end of a hop", () => {
   });
 
   test("a host that stops answering is lost after three unanswered keepalives", async () => {
-    const hop = await Hop.connect(await hopOptionsFor(sshd, { keepaliveIntervalMs: 60 }));
+    const hop = await Hop.connect(await hopOptionsFor(sshd, { keepaliveIntervalMs: 250 }));
     const parent = await hop.exec("ps -o ppid= -p $$");
     const pid = (await text(parent)).trim();
     await program("kill", ["-STOP", pid]);

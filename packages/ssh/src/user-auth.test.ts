@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { Hop } from "./hop.ts";
 import type { HopOptions, KeyboardPrompts } from "./hop-options.ts";
 import { KeyFileIdentity } from "./key-file-identity.ts";
@@ -18,6 +18,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await sshd[Symbol.asyncDispose]();
 });
+
+afterEach(() => void vi.useRealTimers());
 
 describe("a host that wants a one-time password behind the key", () => {
   let server: Ssh2Server;
@@ -95,12 +97,15 @@ describe("a host that wants a one-time password behind the key", () => {
   });
 
   test("fails with what the operator's side fails with", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const error = await failureOf(
       options({
         keyboardInteractive: async (_prompts, { signal }) => {
-          await new Promise((_resolve, reject) =>
+          const aborted = new Promise((_resolve, reject) =>
             signal.addEventListener("abort", () => reject(signal.reason)),
           );
+          setImmediate(() => vi.advanceTimersByTime(100));
+          await aborted;
           return [];
         },
         authenticationTimeoutMs: 100,

@@ -1,4 +1,4 @@
-import { signalCommand, stopAgent } from "@farside/protocol";
+import { renewLease, signalCommand, stopAgent } from "@farside/protocol";
 import { describe, expect, test } from "vitest";
 import {
   type CommandBench,
@@ -64,8 +64,10 @@ describe("the end of a command", () => {
 
   test("comes with an expired lease", async () => {
     await using bench = await startBench({ hello: { leaseMs: 2500 } });
+    const renewing = setInterval(() => void bench.agent.peer.request(renewLease, {}).catch(() => {}), 300);
     bench.sh(tree);
     await bench.says(/up\nup/);
+    clearInterval(renewing);
     await bench.agent.exit();
     expect(bench.agent.endReason).toBe("lease-expired");
     await expectNothingLeft();

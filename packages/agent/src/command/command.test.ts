@@ -80,12 +80,12 @@ describe("a command of the agent", () => {
     });
     const before = (await bench.agent.peer.request(describeAgent, {})).rssBytes;
     bench.run(["cat", "/dev/zero"]);
+    await expect.poll(() => taken).toBeGreaterThan(0);
     for (let beat = 0; beat < 30; beat += 1) {
       await bench.agent.peer.request(renewLease, {});
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
     // What the pipe held may have come in smaller pieces.
-    expect(taken).toBeGreaterThan(0);
     expect(taken).toBeLessThanOrEqual(MAX_COMMAND_CHUNKS * MAX_COMMAND_CHUNK_BYTES);
     const after = (await bench.agent.peer.request(describeAgent, {})).rssBytes;
     expect(after - before).toBeLessThan(30 * MEBIBYTE);
@@ -111,12 +111,13 @@ describe("a command of the agent", () => {
     await using bench = await startBench();
     const open = () => readdirSync(`/proc/${bench.agent.hello.pid}/fd`).length;
     await bench.sh("true").ended;
+    // With what the first command leaves for a moment.
     const before = open();
     for (let round = 0; round < 5; round += 1) {
       await bench.sh("echo x").ended;
       await bench.run(["no-such-command"]).ended.catch(() => {});
     }
-    await expect.poll(open).toBe(before);
+    await expect.poll(open).toBeLessThanOrEqual(before);
   });
 
   test("takes what it started in the background with it, whether it stayed in the group or not", async () => {

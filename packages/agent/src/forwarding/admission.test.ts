@@ -15,7 +15,7 @@ type Source = "/proc" | "sock_diag";
 const sources: readonly Source[] = existsSync("/usr/bin/perl") ? ["/proc", "sock_diag"] : ["/proc"];
 const lookups = {
   "/proc": new PeerUidLookup(),
-  sock_diag: new PeerUidLookup({ tables: new SockDiagOwners({ environment: {} }) }),
+  sock_diag: new PeerUidLookup({ tables: new SockDiagOwners({ environment: {}, answerTimeoutMs: 30_000 }) }),
 };
 afterAll(async () => {
   await Promise.all([lookups["/proc"].close(), lookups.sock_diag.close()]);

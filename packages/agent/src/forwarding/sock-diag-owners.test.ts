@@ -12,7 +12,10 @@ const connection = {
   remotePort: 50_000,
 };
 
-function helper(program: string, answerTimeoutMs = 10_000): SockDiagOwners {
+/** The helper has to start first. */
+const LONG_MS = 30_000;
+
+function helper(program: string, answerTimeoutMs = LONG_MS): SockDiagOwners {
   return new SockDiagOwners({ environment: {}, command: [process.execPath, "-e", program], answerTimeoutMs });
 }
 
@@ -74,7 +77,10 @@ describe("owners by a helper process", () => {
 describe.runIf(existsSync("/usr/bin/perl"))("the helper of perl", () => {
   test("gets the given environment alone, and is gone after the close", async () => {
     const before = new Set(children());
-    const owners = new SockDiagOwners({ environment: { FARSIDE_RUN: "0123" } });
+    const owners = new SockDiagOwners({
+      environment: { FARSIDE_RUN: "0123" },
+      answerTimeoutMs: LONG_MS,
+    });
     await owners.ownerOf(connection);
     const started = children().filter((pid) => !before.has(pid));
     expect(started).toHaveLength(1);
@@ -93,7 +99,7 @@ describe.runIf(existsSync("/usr/bin/perl"))("the helper of perl", () => {
     client.resetAndDestroy();
     await once(client, "close");
     const before = new Set(children());
-    const owners = new SockDiagOwners({ environment: {} });
+    const owners = new SockDiagOwners({ environment: {}, answerTimeoutMs: LONG_MS });
     await owners.ownerOf(connection);
     const asked = Array.from({ length: 1000 }, () => owners.ownerOf(addresses));
     for (const pid of children()) if (!before.has(pid)) process.kill(Number(pid), "SIGKILL");

@@ -8,6 +8,9 @@ import { SockDiagOwners } from "./sock-diag-owners.ts";
 describeSocketOwners("/proc", () => new ProcNetOwners());
 
 describe.runIf(existsSync("/usr/bin/perl"))("with perl", () => {
-  describeSocketOwners("sock_diag through a helper", () => new SockDiagOwners({ environment: {} }));
+  describeSocketOwners(
+    "sock_diag through a helper",
+    () => new SockDiagOwners({ environment: {}, answerTimeoutMs: 30_000 }),
+  );
   describeSocketOwners("a sock_diag socket of its own", () => new SockDiagProgram());
 });

@@ -155,7 +155,8 @@ describe("a target behind hops", () => {
     (await lease.lastHop(never)).abort(new CodedError("hop.lost", "cut for the test", { leg: "hop" }));
     await expect(readAll(client)).rejects.toMatchObject({ code: "ECONNRESET" });
     expect(await relay.closed).toMatchObject({ reason: "error", error: { code: "hop.lost", leg: "hop" } });
-    expect(events).toEqual(["connected 1", "lost 1 hop.lost"]);
+    // It may be there again already.
+    expect(events.slice(0, 2)).toEqual(["connected 1", "lost 1 hop.lost"]);
     expect((await exchange(behind, "again")).toString()).toBe("again");
     expect(delegate.asked).toHaveLength(2);
   });

@@ -3,7 +3,7 @@ import net from "node:net";
 import { freePort } from "@farside/ssh/testing";
 import { describe, expect, test } from "vitest";
 import { hasOtherUsers, NOBODY, runAs } from "../testing/other-user.ts";
-import { connect, serveTcp } from "../testing/tcp.ts";
+import { connect, serveOnOne, serveTcp } from "../testing/tcp.ts";
 import type { ListenerOptions } from "./listener.ts";
 import { openTcpListener } from "./tcp-listener.ts";
 
@@ -46,10 +46,10 @@ describe("a listener on localhost", () => {
     for (const socket of [...sockets, v4, v6]) socket.destroy();
   });
 
-  test.each(["127.0.0.1", "::1"])(
+  test.each(["127.0.0.1", "::1"] as const)(
     "is an error that names the holder when %s is taken, and leaves nothing open",
     async (taken) => {
-      await using holder = await serveTcp(() => {}, { host: taken, port: 0 });
+      await using holder = await serveOnOne(taken);
       const failure = openTcpListener(loopback(holder.port), unwatched);
       await expect(failure).rejects.toMatchObject({
         code: "forward.port-in-use",

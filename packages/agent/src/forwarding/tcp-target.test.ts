@@ -1,6 +1,6 @@
 import { getEventListeners } from "node:events";
 import { describe, expect, test } from "vitest";
-import { connect, readAll, serveTcp } from "../testing/tcp.ts";
+import { connect, readAll, serveOnOne, serveTcp } from "../testing/tcp.ts";
 import type { Dialled, Target } from "./target.ts";
 import { tcpTarget } from "./tcp-target.ts";
 import { unixTarget } from "./unix-target.ts";
@@ -21,10 +21,13 @@ async function answerOf(target: Target): Promise<string> {
 }
 
 describe("a TCP target", () => {
-  test.each(["127.0.0.1", "::1"])("named localhost is reached where it listens on %s only", async (host) => {
-    await using service = await serveTcp((socket) => socket.end("here"), { host, port: 0 });
-    expect(await answerOf(tcpTarget("localhost", service.port))).toBe("here");
-  });
+  test.each(["127.0.0.1", "::1"] as const)(
+    "named localhost is reached where it listens on %s only",
+    async (host) => {
+      await using service = await serveOnOne(host, (socket) => socket.end("here"));
+      expect(await answerOf(tcpTarget("localhost", service.port))).toBe("here");
+    },
+  );
 
   test("is reached at the address of a name that answers, past those that refuse or are silent", async () => {
     await using service = await serveTcp((socket) => socket.end("here"));

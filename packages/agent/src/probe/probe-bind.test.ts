@@ -3,6 +3,7 @@ import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { serveOnOne } from "../testing/tcp.ts";
 import { probeBindAddress } from "./probe-bind.ts";
 
 let folder: string;
@@ -29,9 +30,14 @@ const inUse = {
 };
 
 describe("whether a listener could be opened", () => {
-  it.each(["127.0.0.1", "0.0.0.0", "::1", "::"])("is no where somebody listens on %s", async (host) => {
+  it.each(["127.0.0.1", "0.0.0.0", "::"])("is no where somebody listens on %s", async (host) => {
     const port = await listenOn({ host, port: 0, ipv6Only: false });
     await expect(probeBindAddress({ kind: "loopback", port })).rejects.toMatchObject(inUse);
+  });
+
+  it("is no where somebody listens on ::1", async () => {
+    await using server = await serveOnOne("::1");
+    await expect(probeBindAddress({ kind: "loopback", port: server.port })).rejects.toMatchObject(inUse);
   });
 
   it("is yes on a port that nobody listens on, and nobody can connect to it meanwhile", async () => {

@@ -67,9 +67,11 @@ describe.runIf(isRoot)("a teardown on the host itself", () => {
     // It ends at the second SIGTERM.
     const script = `n=0; trap 'date +%s%N >> ${told}; n=$((n+1)); [ $n = 2 ] && exit 0' TERM`;
     await start(script, nonce());
+    const begunAt = Date.now();
     expect(await here()).toEqual({ processes: [], files: [] });
-    const [first = 0n, second = 0n, ...more] = (await readFile(told, "utf8")).split("\n").map(BigInt);
-    expect(Number(second - first) / 1e6).toBeGreaterThan(GRACE_MS - 150);
+    const [, second = 0n, ...more] = (await readFile(told, "utf8")).split("\n").map(BigInt);
+    // From when the first was sent: a busy shell hears of that as late as it likes.
+    expect(Number(second) / 1e6 - begunAt).toBeGreaterThan(GRACE_MS - 10);
     expect(more).toEqual([0n]);
   });
 

@@ -111,9 +111,14 @@ export class AgentProcess implements AsyncDisposable {
     return waitForEvent(this.events, this.#watchers, definition, matches) as Promise<DataOf<D>>;
   }
 
-  /** Exit code and signal, within the deadline. */
+  /** Exit code and signal, within the deadline; by then all that it has said and logged is here. */
   async exit(): Promise<readonly [number | null, NodeJS.Signals | null]> {
-    return within(this.exited, () => `the agent did not exit; it logged: ${this.log}`);
+    const exit = await within(this.exited, () => `the agent did not exit; it logged: ${this.log}`);
+    // An exit may be heard of before the last bytes of its pipes are.
+    const { stderr } = this.child;
+    const said = Promise.all([this.peer.closed, stderr.readableEnded ? undefined : once(stderr, "end")]);
+    await within(said, () => "somebody else holds the agent's output");
+    return exit;
   }
 
   get endReason(): AgentEndReason | undefined {

@@ -48,6 +48,24 @@ export async function serveTcp(
   };
 }
 
+/** A server on a port of `host`, one of the two loopback addresses, that is free at the other. */
+export async function serveOnOne(
+  host: "127.0.0.1" | "::1",
+  onConnection?: (socket: net.Socket) => void,
+): Promise<TestServer> {
+  for (;;) {
+    const server = await serveTcp(onConnection, { host, port: 0 });
+    const other = host === "::1" ? "127.0.0.1" : "::1";
+    const there = await serveTcp(undefined, { host: other, port: server.port }).catch(() => undefined);
+    if (there === undefined) {
+      await server[Symbol.asyncDispose]();
+      continue;
+    }
+    await there[Symbol.asyncDispose]();
+    return server;
+  }
+}
+
 /** A connected socket that may be half closed; the caller destroys it. */
 export async function connect(options: net.NetConnectOpts): Promise<net.Socket> {
   const socket = net.connect({ ...options, allowHalfOpen: true });

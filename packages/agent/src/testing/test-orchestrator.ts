@@ -13,7 +13,7 @@ import {
 /** A hand-written orchestrator's hello, as far as a test does not say it itself. */
 export function testHello(session: string, hello: Partial<OrchestratorHello> = {}): OrchestratorHello {
   return {
-    ...{ protocol: 1, session, leaseMs: 15_000, ttlMs: 0, idleMs: 0, logLevel: "debug", capabilities: [] },
+    ...{ protocol: 1, session, leaseMs: 60_000, ttlMs: 0, idleMs: 0, logLevel: "debug", capabilities: [] },
     ...hello,
   };
 }

@@ -26,10 +26,13 @@ const file = () => join(folder, "audit.jsonl");
 const lines = async () => (await readFile(file(), "utf8")).trimEnd().split("\n");
 const eventsOf = async () => (await lines()).map((line) => (JSON.parse(line) as { event: string }).event);
 
+/** As long as it may take on a busy machine: what is not written by then is lost, by contract. */
+const LONG_MS = 20_000;
+
 async function write(events: readonly string[], options: Partial<AuditTrailOptions> = {}): Promise<number> {
   const trail = new AuditTrail({ folder, ...options });
   for (const event of events) trail.append({ event, session: "calm-otter" });
-  return trail.close();
+  return trail.close(LONG_MS);
 }
 
 test("lines are canonical JSON, each with the hash of the one before, in a file that is ours alone", async () => {
@@ -50,7 +53,7 @@ test("several that write at the same time make one chain", async () => {
     for (const [index, trail] of trails.entries()) trail.append({ event: `of-${index}` });
     await trails[round % trails.length]?.flush();
   }
-  expect(await Promise.all(trails.map((trail) => trail.close()))).toEqual([0, 0, 0, 0, 0]);
+  expect(await Promise.all(trails.map((trail) => trail.close(LONG_MS)))).toEqual([0, 0, 0, 0, 0]);
   expect(await verifyAudit(folder)).toMatchObject({ lines: 100, findings: [], last: { seq: 100 } });
 });
 
@@ -138,7 +141,7 @@ test("a file that can't be written to holds nobody up; what waits is written whe
   await rm(file());
   trail.append({ event: "bind" });
   // Tried once more at the end.
-  expect(await trail.close()).toBe(0);
+  expect(await trail.close(LONG_MS)).toBe(0);
   expect(await eventsOf()).toEqual(["deploy", "bind"]);
 });
 
@@ -151,7 +154,7 @@ test("a flood drops what may be dropped, and says how much", async () => {
   const trail = new AuditTrail({ folder });
   for (let count = 0; count < 20_005; count += 1) trail.append({ event: "relay" }, { mayDrop: true });
   trail.append({ event: "sign" });
-  expect(await trail.close(20_000)).toBe(0);
+  expect(await trail.close(LONG_MS)).toBe(0);
   const tail = (await lines()).slice(-2).map((line) => JSON.parse(line) as object);
   expect(tail).toMatchObject([{ event: "sign" }, { event: "dropped", count: 5 }]);
   expect(await verifyAudit(folder)).toMatchObject({ lines: 20_002, findings: [] });
@@ -160,7 +163,7 @@ test("a flood drops what may be dropped, and says how much", async () => {
 test("an entry that is too long for a line is left out, and said to be", async () => {
   const trail = new AuditTrail({ folder });
   trail.append({ event: "bind", target: "x".repeat(100_000) });
-  await trail.close();
+  await trail.close(LONG_MS);
   expect(JSON.parse((await lines())[0] ?? "")).toMatchObject({ event: "bind", omitted: "it was too long" });
 });
 
