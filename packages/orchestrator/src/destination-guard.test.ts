@@ -24,6 +24,7 @@ const otherData = data({ sessionId: otherSid });
 const otherProof = otherHostKey.signatureOver(otherSid);
 const flip = (bytes: Uint8Array, at: number) => bytes.map((byte, index) => (index === at ? byte ^ 1 : byte));
 const shortSid = randomBytes(19);
+const longSid = randomBytes(65);
 
 /** What a hostile jump host may try. The word is the check that stops it. */
 const attacks: [name: string, reason: string, request: SignParams][] = [
@@ -136,6 +137,11 @@ const attacks: [name: string, reason: string, request: SignParams][] = [
     "a session identifier that is too short",
     "session-id",
     request({ data: data({ sessionId: shortSid }), serverSignature: hostKey.signatureOver(shortSid) }),
+  ],
+  [
+    "a session identifier that is too long",
+    "session-id",
+    request({ data: data({ sessionId: longSid }), serverSignature: hostKey.signatureOver(longSid) }),
   ],
   ["a hop that was not declared", "undeclared-hop", request({ hopId: "hop-2" })],
   ["a hop named __proto__", "undeclared-hop", request({ hopId: "__proto__" })],

@@ -76,6 +76,18 @@ describe("a new host", () => {
     expect(await isFoundByName("jump", file)).toBe(true);
   });
 
+  test("is neither accepted nor written by a yes that came after everything was over", async () => {
+    const over = new AbortController();
+    const ask = async () => {
+      over.abort(new Error("over"));
+      return true;
+    };
+    const hostKeys = await known([], { check: "ask", ask });
+    const verified = hostKeys.verify(key.publicKey.blob, place, { signal: over.signal });
+    await expect(verified).rejects.toThrow("over");
+    expect([await readFile(file, "utf8"), hostKeys.knownKeys(place)]).toEqual(["", []]);
+  });
+
   test.each(["a,b", "a b", "*", "!a", "|1|a", "a\nb"])(
     "named %j is accepted, but never written",
     async (host) => {

@@ -182,6 +182,15 @@ describe("a key that is not accepted", () => {
     },
   );
 
+  test("because it is revoked for the host's name alone, is refused on another port too", async () => {
+    const hostKeys = await known([`[jump]:2222 ${keyOf(key)}`, `@revoked jump ${keyOf(key)}`]);
+    const at = { host: "jump", port: 2222 };
+    expect(await failureOf(hostKeys.verify(key.publicKey.blob, at))).toMatchObject({
+      code: "host-key.revoked",
+    });
+    expect(hostKeys.knownKeys(at)).toEqual([]);
+  });
+
   test("because it is unknown, shows its fingerprint", async () => {
     const hostKeys = await known([]);
     const error = await failureOf(hostKeys.verify(key.publicKey.blob, place));
