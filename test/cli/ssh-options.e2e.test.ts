@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { appendFile, writeFile } from "node:fs/promises";
+import { access, appendFile, writeFile } from "node:fs/promises";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { fingerprint } from "@farside/ssh";
 import { type Sshd, startSshd } from "@farside/ssh/testing";
@@ -196,7 +196,11 @@ test("a third signal drops a session whose agent answers nothing, and says that 
     expect(code).toBe(75);
     expect(eventsOf(stdout).filter(({ event }) => event === "receipt")).toMatchObject([{ clean: false }]);
   } finally {
-    process.kill(pid, "SIGKILL");
+    // Where farside has ended it after all, what is wrong has been said above.
+    await access(`/proc/${pid}`).then(
+      () => process.kill(pid, "SIGKILL"),
+      () => undefined,
+    );
   }
   expect((await runCli(["teardown", "stuck"], { env: loopback.environment })).code).toBe(0);
 });
