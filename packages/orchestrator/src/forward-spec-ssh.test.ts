@@ -33,7 +33,7 @@ const host = fc.constantFrom(
   "-x",
   "a b",
 );
-const path = fc.constantFrom("/run/x", "./x", "/a\\:b", "[/a:b]", "/", "x", "/a/");
+const path = fc.constantFrom("/run/x", "./x", "/a\\:b", "/a\\/b", "\\/x", "[/a:b]", "/", "x", "/a/");
 const good = fc.oneof(
   fc.tuple(port, host, port),
   fc.tuple(host, port, host, port),

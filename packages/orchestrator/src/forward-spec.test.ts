@@ -28,6 +28,7 @@ const accepted: [spec: string, bind: object, target: object][] = [
   ["./in.sock:/run/out.sock", unix("./in.sock"), unix("/run/out.sock")],
   ["/tmp/a\\:b.sock:sign:1", unix("/tmp/a:b.sock"), tcp("sign", 1)],
   ["[/tmp/c:d.sock]:sign:1", unix("/tmp/c:d.sock"), tcp("sign", 1)],
+  ["4444:/a\\/b", loopback(4444), unix("/a/b")],
   [" 1:h:2", loopback(1), tcp("h", 2)],
   ["postgresql:db:postgresql", loopback(5432), tcp("db", 5432)],
   ["*:http:web:443", at("*", 80), tcp("web", 443)],
@@ -37,6 +38,9 @@ const accepted: [spec: string, bind: object, target: object][] = [
 const refused: [spec: string, part: RegExp][] = [
   ["", /it is empty/],
   ["4444", /the target is missing/],
+  ["\\/run/x", /the target is missing/],
+  ["4444:\\/x", /the target must be host:hostport or the path/],
+  ["\\/x:/run/y", /the port to listen on/],
   ["4444:localhost", /the target must be host:hostport or the path/],
   ["4444:localhost:", /the last part is empty/],
   ["abc:localhost:4444", /the port to listen on is not a port number/],

@@ -140,16 +140,19 @@ function bracketed(rest: string, part: string, fail: Fail): Split {
 
 function plain(rest: string, part: string, fail: Fail): Split {
   let text = "";
+  // As for ssh, a slash that is taken literally makes no path.
+  let isPath = false;
   for (let at = 0; at < rest.length; at += 1) {
     const character = rest[at];
-    if (character === ":") return { field: { text, isPath: text.includes("/") }, after: rest.slice(at + 1) };
+    if (character === ":") return { field: { text, isPath }, after: rest.slice(at + 1) };
+    if (character === "/") isPath = true;
     if (character === "\\") {
       at += 1;
       if (at >= rest.length) fail(part, "ends in a backslash");
     }
     text += rest[at];
   }
-  return { field: { text, isPath: text.includes("/") }, after: undefined };
+  return { field: { text, isPath }, after: undefined };
 }
 
 function readPort({ text }: Field, part: string, fail: Fail): number {
