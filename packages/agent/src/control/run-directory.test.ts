@@ -3,7 +3,13 @@ import os from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { hasOtherUsers, NOBODY } from "../testing/other-user.ts";
-import { checkPrivate, leaveRunDirectory, openRunDirectory, runDirectories } from "./run-directory.ts";
+import {
+  checkPrivate,
+  leaveRunDirectory,
+  makePrivate,
+  openRunDirectory,
+  runDirectories,
+} from "./run-directory.ts";
 
 const uid = process.getuid?.() ?? 0;
 let folder: string;
@@ -28,6 +34,15 @@ const inAnothers: [string, () => Promise<void>] = [
 ];
 
 describe("the folder of the control sockets", () => {
+  test("is made also while other agents that end remove it, empty as it is", async () => {
+    const place = `${folder}/farside`;
+    const made = () => makePrivate(place, uid);
+    const left = () => leaveRunDirectory(place);
+    for (let times = 0; times < 1_000; times += 1) await Promise.all([made(), left(), made(), left()]);
+    await makePrivate(place, uid);
+    expect(await modeOf(place)).toBe(0o700);
+  });
+
   test("is looked for in the runtime folder, in /tmp and below the home", () => {
     expect(runDirectories(facts({ uid: 7, runtimeFolder: "/run/user/7", home: "/home/b" }))).toEqual([
       "/run/user/7/farside",

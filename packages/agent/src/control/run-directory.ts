@@ -7,6 +7,7 @@ import { CodedError } from "@farside/protocol";
 const MAX_SOCKET_PATH_BYTES = 107;
 /** A session's name, `.sock`, and what a future version may need. */
 const LONGEST_NAME_BYTES = 72;
+const OPEN_ATTEMPTS = 10;
 const OPEN_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 export interface RunDirectoryFacts {
@@ -77,16 +78,27 @@ export async function makePrivate(folder: string, uid: number): Promise<void> {
   if (!(await exists(parent)) && !parent.startsWith("/tmp"))
     await mkdir(parent, { recursive: true, mode: 0o700 });
   await checkParent(parent, uid);
-  await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "EEXIST") throw error;
-  });
-  const handle = await open(folder, OPEN_FOLDER);
+  const handle = await openMade(folder);
   try {
     await checkOwn(handle, uid);
     // A umask or a hand may have made it narrower or readable.
     await handle.chmod(0o700);
   } finally {
     await handle.close();
+  }
+}
+
+async function openMade(folder: string): Promise<FileHandle> {
+  for (let attempt = 1; ; attempt += 1) {
+    await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST") throw error;
+    });
+    try {
+      return await open(folder, OPEN_FOLDER);
+    } catch (error) {
+      // Another agent that ends may just have removed it, empty as it was.
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT" || attempt === OPEN_ATTEMPTS) throw error;
+    }
   }
 }
 
