@@ -6,17 +6,21 @@ import type { Phase } from "./faults/phases.ts";
 import { cycleOf } from "./faults/play.ts";
 import { describeLab } from "./support/describe-lab.ts";
 
-/** Of the some 350 that `npm run soak -- faults` plays, those that found something once, on each side; what a card, its module and stdout do, other files have. */
+/** Of the some 400 that `npm run soak -- faults` plays, one of each kind, on each side, and those that found something once; what a card's module does, other files have. */
 const sample: readonly (readonly [Phase, string])[] = [
   ["connecting", "orchestrator: SIGKILL"],
   ["connecting", "workstation's disk: full"],
+  ["connecting", "jump host's disk: full"],
   ["card-login", "signer: SIGKILL"],
   ["deploying", "orchestrator: SIGTERM"],
   ["opening", "agent: SIGTERM"],
   ["opening", "workstation's network: packets dropped for longer than the lease"],
   ["signed", "workstation's connections: reset"],
   ["relaying", "laptop asleep for longer than the lease"],
+  ["relaying", "workstation's cable: out for a moment"],
   ["ready", "workstation's clock: a day ahead, then back"],
+  ["ready", "stdout: closed"],
+  ["ready", "card: out and in again"],
   ["verifying", "jump host's sshd: SIGKILL"],
 ];
 

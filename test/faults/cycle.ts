@@ -35,8 +35,9 @@ export async function runCycle(
   const { lab } = faultLab;
   const problems: string[] = [];
   const hosts = [lab.jump, lab.target, lab.workstation];
+  await using _clock = fault.movesClock === "jump host" ? await faultLab.startJumpClock() : undefined;
   await Promise.all(hosts.map((host) => host.mark()));
-  await using farside = await faultLab.startFarside(name, { movesClock: fault.movesClock });
+  await using farside = await faultLab.startFarside(name, { movesClock: fault.movesClock === "workstation" });
   const context = { faultLab, farside };
   let clients: readonly LabProcess[] = [];
   let outcome = "not reached";
@@ -62,14 +63,14 @@ export async function runCycle(
   await farside.process.kill();
   problems.push(...(await areTold(clients)));
   await Promise.all(clients.map((client) => client.kill()));
-  problems.push(...(await leftOn(faultLab, [lab.jump, lab.target])));
+  problems.push(...(await leftOn([lab.jump, lab.target])));
   if ((await faultLab.sessionsLeft()).length > 0) {
     const { code, said } = await faultLab.teardownAll();
     if (code !== 0) problems.push(`farside teardown --all: exit ${code}\n${said}`);
     const left = await faultLab.sessionsLeft();
     if (left.length > 0) problems.push(`after the teardown the workstation still has ${left.join()}`);
   }
-  problems.push(...(await leftOn(faultLab, [lab.workstation])));
+  problems.push(...(await leftOn([lab.workstation])));
   return { phase, fault: fault.name, outcome, problems };
 }
 
@@ -172,16 +173,18 @@ const LEGLESS: ReadonlySet<string> = new Set(["config.invalid"]);
 /** Where the message says all there is. */
 const HINTLESS: ReadonlySet<string> = new Set([]);
 
-async function leftOn(faultLab: FaultLab, hosts: readonly Host[]): Promise<string[]> {
-  // The state folder is looked at by name, and what moves the clock has files of its own.
-  const ignored = (path: string) => /^\/root\/(state|\.cache)|^\/dev\/shm\/(sem\.)?faketime/.test(path);
+/** The workstation's state folder is looked at by name, and what moves a clock has files of its own. */
+const isExpected = (path: string, { name }: Host): boolean =>
+  /^\/dev\/shm\/(sem\.)?faketime/.test(path) ||
+  (name === "workstation" && /^\/root\/(state|\.cache)/.test(path));
+
+async function leftOn(hosts: readonly Host[]): Promise<string[]> {
   const problems = await Promise.all(
     hosts.map(async (host) => {
       let residue = await host.residue();
       const look = async () => {
         const found = await host.residue();
-        const isSettled = host !== faultLab.lab.workstation;
-        residue = isSettled ? found : { ...found, files: found.files.filter((path) => !ignored(path)) };
+        residue = { ...found, files: found.files.filter((path) => !isExpected(path, host)) };
         return isNothing(residue);
       };
       const isClean = await waitFor(look, { what: "nothing left", withinMs: RESIDUE_MS, everyMs: 150 }).catch(

@@ -4,6 +4,7 @@ import { resolveProviderPath } from "@farside/smartcard";
 import { compileFaultModule } from "@farside/smartcard/testing";
 import { type Lab, startLab } from "../lab/lab.ts";
 import type { LabProcess } from "../lab/lab-process.ts";
+import { LoginClock, movedClock } from "../lab/login-clock.ts";
 import { startByteService } from "../support/byte-traffic.ts";
 import { cliPath, type FarsideRun, mainJob, runFarside } from "../support/farside.ts";
 
@@ -12,7 +13,6 @@ const GRACE_S = 3;
 export const START_TIMEOUT_S = 12;
 /** A file system of its own, so that it can be full. */
 const STATE = "/root/state";
-const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /** A lab for cycles of start, fault and end: a service behind the target, and a card behind a module that fails on demand. */
 export class FaultLab implements AsyncDisposable {
@@ -21,6 +21,7 @@ export class FaultLab implements AsyncDisposable {
   readonly #service: LabProcess;
   readonly #module: string;
   readonly #moduleEnvironment: Readonly<Record<string, string>>;
+  #loginClock: LoginClock | undefined;
 
   private constructor(lab: Lab, port: number, service: LabProcess, module: string) {
     this.lab = lab;
@@ -65,9 +66,23 @@ export class FaultLab implements AsyncDisposable {
     await this.lab.workstation.run(["rm", "-f", `${STATE}/filler`]);
   }
 
-  /** Moves the clock of a farside that was started with `movesClock`; `+1d`, `+0`. */
+  /** Moves the clock of a farside that was started with `movesClock`; `+1d`, `-1d`, `+0`. */
   async setClock(offset: string): Promise<void> {
-    await writeFile(join(this.lab.shared, "clock"), `${offset}\n`);
+    await writeFile(this.#clock, `${offset}\n`);
+  }
+
+  /** Gives the logins on the jump host a clock that `setJumpClock` moves, until what it returns is disposed of. */
+  async startJumpClock(): Promise<AsyncDisposable> {
+    this.#loginClock = await LoginClock.start(this.lab.jump);
+    return this.#loginClock;
+  }
+  async setJumpClock(offset: string): Promise<void> {
+    if (this.#loginClock === undefined) throw new Error("the jump host has no clock of its own");
+    await this.#loginClock.set(offset);
+  }
+
+  get #clock(): string {
+    return join(this.lab.shared, "clock");
   }
 
   /** The main job, with short times; the PIN may be given three times. */
@@ -77,7 +92,6 @@ export class FaultLab implements AsyncDisposable {
   ): Promise<FarsideRun> {
     const { lab, port } = this;
     if (movesClock) await this.setClock("+0");
-    const clock = { LD_PRELOAD: FAKETIME, FAKETIME_TIMESTAMP_FILE: join(lab.shared, "clock") };
     const args = [
       ...mainJob(port),
       ...[
@@ -97,7 +111,7 @@ export class FaultLab implements AsyncDisposable {
       pin: [lab.pin, lab.pin, lab.pin].join("\n"),
       env: {
         ...{ ...this.#moduleEnvironment, XDG_STATE_HOME: STATE },
-        ...(movesClock && { ...clock, FAKETIME_NO_CACHE: "1", DONT_FAKE_MONOTONIC: "1" }),
+        ...(movesClock && movedClock(this.#clock)),
       },
     });
   }

@@ -1,3 +1,4 @@
+import { emptyDisks, fillDisks } from "../lab/full-disks.ts";
 import { blackhole, endBlackhole } from "../lab/network.ts";
 import type { FarsideRun } from "../support/farside.ts";
 import { type FaultLab, LEASE_S } from "./fault-lab.ts";
@@ -31,8 +32,8 @@ export interface Fault {
   readonly closesStdout?: true;
   /** What goes through an open connection is lost: its client is told, also where the session goes on. */
   readonly cutsRelays?: true;
-  /** Needs a clock that can be moved. */
-  readonly movesClock?: true;
+  /** Whose clock must be one that can be moved. */
+  readonly movesClock?: "workstation" | "jump host";
 }
 
 const LONG_MS = (LEASE_S + 2) * 1000;
@@ -88,6 +89,19 @@ const orchestratorStopped = (lastsMs: number, outcome: Outcome): Fault => ({
   inject: ({ farside }) => farside.signal("SIGSTOP"),
   heal: goOn,
 });
+
+const clock = (of: "workstation" | "jump host", how: string, offset: string): Fault => {
+  const set = ({ faultLab }: FaultContext, to: string): Promise<void> =>
+    of === "workstation" ? faultLab.setClock(to) : faultLab.setJumpClock(to);
+  return {
+    name: `${of}'s clock: ${how}`,
+    lastsMs: SHORT_MS,
+    outcome: "goes-on",
+    movesClock: of,
+    inject: (context) => set(context, offset),
+    heal: (context) => set(context, "+0"),
+  };
+};
 
 const module = (how: string): Fault => ({
   name: `card's module: ${how}`,
@@ -236,13 +250,16 @@ export const faults: readonly Fault[] = [
     heal: ({ faultLab }) => faultLab.emptyDisk(),
   },
   {
-    name: "workstation's clock: a day ahead, then back",
+    name: "jump host's disk: full",
     lastsMs: SHORT_MS,
     outcome: "goes-on",
-    movesClock: true,
-    inject: ({ faultLab }) => faultLab.setClock("+1d"),
-    heal: ({ faultLab }) => faultLab.setClock("+0"),
+    inject: ({ faultLab }) => fillDisks(faultLab.lab.jump),
+    heal: ({ faultLab }) => emptyDisks(faultLab.lab.jump),
   },
+  clock("workstation", "a day ahead, then back", "+1d"),
+  clock("workstation", "a day behind, then right again", "-1d"),
+  clock("jump host", "a day ahead, then back", "+1d"),
+  clock("jump host", "a day behind, then right again", "-1d"),
   {
     name: "card: out and in again",
     lastsMs: CARD_OUT_MS,
