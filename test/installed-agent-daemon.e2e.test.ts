@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
+import { emptyDisks, fillDisks } from "./lab/full-disks.ts";
 import { type Lab, startLab } from "./lab/lab.ts";
 import { farsideAgent, startFarsideAgent } from "./support/agent-cli.ts";
 import { describeLab } from "./support/describe-lab.ts";
@@ -35,6 +36,16 @@ describeLab("an agent installed on a build server without systemd", () => {
     });
     await interrupted.signal("SIGINT");
     expect((await interrupted.exit).code).toBe(130);
+    await nothingLeft();
+    await fillDisks(lab.jump);
+    const full = await run("install", "-f", FILE);
+    expect([full.code, full.stderr], full.transcript).toEqual([
+      69,
+      expect.stringMatching(
+        /^error\[agent\.unsupported-host\]: writing \/home\/builder\/.*: no space left on the device.*\nhint: Make room/m,
+      ),
+    ]);
+    await emptyDisks(lab.jump);
     await nothingLeft();
     const installed = await run("install", "-f", FILE);
     expect(installed.code, installed.transcript).toBe(0);

@@ -11,6 +11,7 @@ import type { InstallRecord } from "../installed/install-record.ts";
 import { replaceFile } from "../installed/replace-file.ts";
 import { START_TEXT } from "../installed/start-text.ts";
 import { unitName, unitText } from "../installed/unit-text.ts";
+import { writeFailure } from "../installed/write-failure.ts";
 import { mallocEnvironment } from "../malloc-environment.ts";
 import { decideSurvival, readSurvivalFacts } from "../resident/survival.ts";
 import { answers } from "../takeover/stale-socket.ts";
@@ -67,7 +68,7 @@ export async function installAgent(options: InstallOptions): Promise<string> {
     return digest;
   } catch (error) {
     await removeAgentAt(places, record, options.manager);
-    throw error;
+    throw writeFailure(places.folder, error);
   }
 }
 
@@ -98,7 +99,9 @@ async function makeFolders(wanted: readonly string[]): Promise<string[]> {
     const missing: string[] = [];
     for (let at = folder; !(await exists(at)); at = path.dirname(at)) missing.unshift(at);
     for (const each of missing) {
-      await mkdir(each, { mode: 0o700 });
+      await mkdir(each, { mode: 0o700 }).catch((error: unknown) => {
+        throw writeFailure(each, error);
+      });
       made.push(each);
     }
   }
