@@ -4,6 +4,7 @@ import { waitFor } from "../support/wait-for.ts";
 import { CliRun, cliPath } from "./run-cli.ts";
 
 export const CTRL_C = "\u0003";
+export const CTRL_D = "\u0004";
 export const CTRL_Z = "\u001a";
 
 const quoted = (word: string) => `'${word.replaceAll("'", "'\\''")}'`;

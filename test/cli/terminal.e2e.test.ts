@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { waitFor, within } from "../support/wait-for.ts";
 import { type Loopback, startLoopback } from "./loopback.ts";
-import { CTRL_C, CTRL_Z, TerminalRun, type TerminalRunOptions } from "./terminal-run.ts";
+import { CTRL_C, CTRL_D, CTRL_Z, TerminalRun, type TerminalRunOptions } from "./terminal-run.ts";
 
 let loopback: Loopback;
 beforeAll(async () => {
@@ -84,12 +84,12 @@ test("Ctrl-Z at a hidden question stops it, and when it goes on it asks anew", a
   expect(text).toContain("modes icanon echo");
 });
 
-test("Ctrl-C at a hidden question calls it off: exit 130, nothing of it shown, the terminal as it was", async () => {
+test("Ctrl-C or Ctrl-D at a hidden question calls it off: exit 130, nothing of it shown, the terminal as it was", async () => {
   const argv = await lockedJob();
-  {
+  for (const typed of [`open${CTRL_C}`, `open${CTRL_D}`, CTRL_D]) {
     await using terminal = inTerminal(argv);
     await terminal.shows(/Passphrase of/);
-    terminal.type(`open${CTRL_C}`);
+    terminal.type(typed);
     const text = await terminal.end();
     expect(text).not.toContain("open");
     expect(text).toContain("exit 130");

@@ -38,20 +38,23 @@ export interface ListedKey {
 }
 
 /**
- * What is in the readers. No card is not an error here; a module that can't be loaded is. `withTries` also asks each card how many PIN
- * tries are left, which costs none, and `withKeys` which keys it shows without one.
+ * What is in the readers, or of that what has the label `token`. No card is not an error here; a module that can't be loaded is, and
+ * a label that no card has (`card.no-token`). `withTries` also asks each card how many PIN tries are left, which costs none, and
+ * `withKeys` which keys it shows without one, or which of them `key` names.
  */
 export async function listTokens(
   options: ProviderOptions &
+    Pick<CardChoice, "token" | "key"> &
     AbortOptions & { readonly withTries?: boolean; readonly withKeys?: boolean } = {},
 ): Promise<{ readers: number; tokens: ListedToken[] }> {
   return withSession(sessionFor(options), options, async (session) => {
     const { readers, tokens } = await session.tokens();
+    const wanted = tokens.length === 0 ? [] : fittingTokens({ readers, tokens }, { token: options.token });
     const listed: ListedToken[] = [];
-    for (const token of tokens) {
+    for (const token of wanted) {
       const triesLeft =
         options.withTries === true ? await pivTriesLeft(token, options.env ?? process.env) : undefined;
-      const keys = options.withKeys === true ? await shownKeys(session, token) : undefined;
+      const keys = options.withKeys === true ? await shownKeys(session, token, options.key) : undefined;
       listed.push({
         ...toListedToken(token),
         ...(triesLeft !== undefined && { triesLeft }),
@@ -86,10 +89,14 @@ export async function listKeys(
 }
 
 /** Undefined where the card can't be read or went: the others are listed all the same. */
-async function shownKeys(session: TokenSession, token: TokenFacts): Promise<ListedToken["keys"]> {
+async function shownKeys(
+  session: TokenSession,
+  token: TokenFacts,
+  key: string | undefined,
+): Promise<ListedToken["keys"]> {
   try {
     await session.choose(token);
-    const keys = fittingKeys(await session.objects(), {}, token);
+    const keys = fittingKeys(await session.objects(), { key }, token);
     return keys.map((key) => {
       const { id, label, type } = toListedKey(key, token);
       return { id, label, type };

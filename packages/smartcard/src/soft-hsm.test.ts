@@ -92,6 +92,17 @@ describe("several SoftHSM2 tokens", () => {
     expect(byUriWithoutProvider.tokenLabel).toBe("home");
   });
 
+  it("are listed all, or the one that is asked for, with its keys or the one that is asked for", async () => {
+    const list = async (more: { token?: string; key?: string } = {}) => {
+      const { tokens } = await listTokens({ ...hsm.options, withKeys: true, ...more });
+      return Object.fromEntries(tokens.map(({ label, keys: shown }) => [label, shown?.map(({ id }) => id)]));
+    };
+    expect(await list()).toMatchObject({ empty: [], work: ["01"], home: ["02"] });
+    expect(await list({ token: "home" })).toEqual({ home: ["02"] });
+    expect(await list({ key: "02" })).toMatchObject({ work: [], home: ["02"] });
+    await expect(list({ token: "nobody's" })).rejects.toMatchObject({ code: "card.no-token" });
+  });
+
   it("a token without keys is named, before a PIN where it needs none", async () => {
     await expect(open({ token: "empty" })).rejects.toMatchObject({
       code: "card.no-key",

@@ -78,7 +78,7 @@ export async function runCard(
 
 async function list({ argv, choice, context, reporter, print }: CardRun): Promise<void> {
   const { readers, tokens } = await listTokens({
-    ...{ provider: choice.provider, withTries: true, withKeys: true },
+    ...{ ...choice, withTries: true, withKeys: true },
     signal: context.interrupts.signal,
   });
   if (argv.json === true) {
@@ -103,7 +103,7 @@ async function list({ argv, choice, context, reporter, print }: CardRun): Promis
   if (keyRows.length > 0)
     for (const line of ["", ...table(["KEY", "LABEL", "TYPE", "TOKEN"], keyRows)]) print(line);
   for (const { label, keys: shown } of tokens)
-    if (shown?.length === 0)
+    if (shown?.length === 0 && argv.key === undefined)
       reporter.log("info", `${label} shows no key that can log in: farside card keys asks for its PIN`);
 }
 

@@ -1,4 +1,5 @@
 import { createInterface } from "node:readline";
+import type { ReadStream } from "node:tty";
 import { anySignal, CodedError, harmless, isCodedError } from "@farside/protocol";
 import password from "@inquirer/password";
 import type { Prompter, SecretQuestion, TextQuestion, YesQuestion } from "./prompter.ts";
@@ -20,9 +21,14 @@ export class TerminalPrompter implements Prompter {
   }
 
   askSecret(question: SecretQuestion): Promise<string> {
-    return this.#ask(question, ({ input, output }, signal) =>
-      password({ message: harmless(question.message) }, { input, output, signal }),
-    );
+    return this.#ask(question, async ({ input, output }, signal) => {
+      using refused = whenRefused(input);
+      using asking = anySignal([signal, refused.signal]);
+      return await password(
+        { message: harmless(question.message) },
+        { input, output, signal: asking.signal },
+      );
+    });
   }
 
   askText(question: TextQuestion): Promise<string> {
@@ -77,6 +83,16 @@ function whenContinued(): { readonly signal: AbortSignal } & Disposable {
   const onContinue = () => setImmediate(() => controller.abort());
   process.on("SIGCONT", onContinue);
   return { signal: controller.signal, [Symbol.dispose]: () => process.off("SIGCONT", onContinue) };
+}
+
+/** Aborts at Ctrl-D: Inquirer's readline closes at it, and its question would never end. */
+function whenRefused(input: ReadStream): { readonly signal: AbortSignal } & Disposable {
+  const controller = new AbortController();
+  const onKey = (_: unknown, key: { readonly ctrl?: boolean; readonly name?: string } | undefined) => {
+    if (key?.ctrl === true && key.name === "d") controller.abort();
+  };
+  input.on("keypress", onKey);
+  return { signal: controller.signal, [Symbol.dispose]: () => input.off("keypress", onKey) };
 }
 
 /** Ctrl-C or Ctrl-D, or the terminal is gone. Inquirer has a class for each. */
