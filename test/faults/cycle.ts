@@ -146,12 +146,16 @@ function judgeEnd(
   if (/^\s+at .+:\d+:\d+\)?$/m.test(farside.transcript)) say("a stack trace was shown");
   if (!isBeforeReady(phase) && fault.outcome === "goes-on" && !isEnding(phase) && !wentOn)
     say("the session should have gone on");
-  if (fault.closesStdout) return problems;
+  if (fault.sparesStart?.(phase) && !wentOn) say("the start should have gone on");
+  const isInterrupt = fault.interrupt !== undefined || isEnding(phase) || wentOn;
+  if (fault.closesStdout) {
+    if (isInterrupt ? exitCode !== 0 : exitCode === errorTable.internal.exit) say(`exit ${exitCode}`);
+    return problems;
+  }
   const errors = farside.of("error");
   const wasReady = farside.of("ready").length > 0;
   if (errors.length > 1) say(`${errors.length} errors`);
   const [error] = errors;
-  const isInterrupt = fault.interrupt !== undefined || isEnding(phase) || wentOn;
   const calledOff = fault.interrupt === "SIGTERM" ? 143 : 130;
   if (error === undefined) {
     const allowed = exitCode === 0 && wasReady;

@@ -16,7 +16,7 @@ export interface Fault {
   readonly name: string;
   /** How long until it is healed. */
   readonly lastsMs: number;
-  /** For a session that is open. Before that, every fault may end the start, and none has to. */
+  /** For a session that is open. Before that, every fault but those with `sparesStart` may end the start, and none has to. */
   readonly outcome: Outcome;
   readonly inject: (context: FaultContext) => Promise<unknown>;
   readonly heal?: (context: FaultContext) => Promise<unknown>;
@@ -26,6 +26,8 @@ export interface Fault {
   readonly interrupt?: "SIGINT" | "SIGTERM";
   /** Where that may take longer than for the others. */
   readonly endsWithinMs?: number;
+  /** Where a start does without what it takes away, or gets over it: it must not end it. Default: nowhere. */
+  readonly sparesStart?: (phase: Phase) => boolean;
   /** Nobody is left to say anything. */
   readonly killsOrchestrator?: true;
   /** Nobody hears what is said on stdout. */
@@ -97,6 +99,7 @@ const clock = (of: "workstation" | "jump host", how: string, offset: string): Fa
     name: `${of}'s clock: ${how}`,
     lastsMs: SHORT_MS,
     outcome: "goes-on",
+    sparesStart: isBeforeReady,
     movesClock: of,
     inject: (context) => set(context, offset),
     heal: (context) => set(context, "+0"),
@@ -190,6 +193,8 @@ export const faults: readonly Fault[] = [
     name: "workstation's cable: out for a moment",
     lastsMs: SHORT_MS,
     outcome: "goes-on",
+    // No lease runs yet.
+    sparesStart: (phase) => phase === "connecting" || phase === "card-login",
     inject: ({ faultLab }) => faultLab.lab.cutWorkstationLink(),
     heal: ({ faultLab }) => faultLab.lab.restoreWorkstationLink(),
   },
@@ -253,6 +258,8 @@ export const faults: readonly Fault[] = [
     name: "jump host's disk: full",
     lastsMs: SHORT_MS,
     outcome: "goes-on",
+    // farside is in memory only there.
+    sparesStart: isBeforeReady,
     inject: ({ faultLab }) => fillDisks(faultLab.lab.jump),
     heal: ({ faultLab }) => emptyDisks(faultLab.lab.jump),
   },
