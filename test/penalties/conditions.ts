@@ -22,6 +22,8 @@ export interface Condition {
   readonly options: readonly string[];
   /** What the user must have been told, in a line of the events each. */
   readonly tells: readonly RegExp[];
+  /** A login may be cut off from its host, where nobody can end it, for longer than a LoginGraceTime of seconds. */
+  readonly cutsLoginsOff?: true;
   /** Begins it once and ends it again: resolves when the forward works again. Rejects where the user was not told what it waits for. */
   readonly round: (context: ConditionContext) => Promise<void>;
 }
@@ -134,6 +136,7 @@ const linkFlapping: Condition = {
   name: "link flapping",
   options: ["--reattach", "--lease", "2m"],
   tells: [/"warning".*connecting again/, /"reattached"/],
+  cutsLoginsOff: true,
   async round(context) {
     const { lab, random, farside } = context;
     const { workstation, jump, target } = lab.lab;
