@@ -2,6 +2,7 @@ import { constants } from "node:fs";
 import { type FileHandle, lstat, mkdir, open, rmdir } from "node:fs/promises";
 import path from "node:path";
 import { CodedError } from "@farside/protocol";
+import { pathExists } from "../path-exists.ts";
 
 /** sun_path of Linux, without its NUL. */
 const MAX_SOCKET_PATH_BYTES = 107;
@@ -75,7 +76,7 @@ export async function checkPrivate(folder: string, uid: number): Promise<void> {
 export async function makePrivate(folder: string, uid: number): Promise<void> {
   const parent = path.dirname(folder);
   // Below the home, the usual folders may not be there yet.
-  if (!(await exists(parent)) && !parent.startsWith("/tmp"))
+  if (!(await pathExists(parent)) && !parent.startsWith("/tmp"))
     await mkdir(parent, { recursive: true, mode: 0o700 });
   await checkParent(parent, uid);
   const handle = await openMade(folder);
@@ -114,11 +115,4 @@ async function checkParent(parent: string, uid: number): Promise<void> {
   if (owner !== uid && owner !== 0) throw new Error(`the folder above it is of uid ${owner}`);
   if ((mode & 0o022) !== 0 && (mode & 0o1000) === 0)
     throw new Error("others may write to the folder above it");
-}
-
-async function exists(file: string): Promise<boolean> {
-  return lstat(file).then(
-    () => true,
-    () => false,
-  );
 }

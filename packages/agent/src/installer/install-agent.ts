@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmod, lstat, mkdir, open, readFile, rm, symlink } from "node:fs/promises";
+import { chmod, open, readFile, rm, symlink } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { CodedError, harmless, type InstalledConfig } from "@farside/protocol";
@@ -13,9 +13,11 @@ import { START_TEXT } from "../installed/start-text.ts";
 import { unitName, unitText } from "../installed/unit-text.ts";
 import { writeFailure } from "../installed/write-failure.ts";
 import { mallocEnvironment } from "../malloc-environment.ts";
+import { pathExists } from "../path-exists.ts";
 import { decideSurvival, readSurvivalFacts } from "../resident/survival.ts";
 import { answers } from "../takeover/stale-socket.ts";
 import { filesOf } from "./look-at-host.ts";
+import { makeFolders } from "./make-folders.ts";
 import { removeAgentAt } from "./remove-agent.ts";
 import type { ServiceManager } from "./service-manager.ts";
 
@@ -92,22 +94,6 @@ function sha256(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Makes what is missing, each of mode 0700; those that were made, outermost first. */
-async function makeFolders(wanted: readonly string[]): Promise<string[]> {
-  const made: string[] = [];
-  for (const folder of wanted) {
-    const missing: string[] = [];
-    for (let at = folder; !(await exists(at)); at = path.dirname(at)) missing.unshift(at);
-    for (const each of missing) {
-      await mkdir(each, { mode: 0o700 }).catch((error: unknown) => {
-        throw writeFailure(each, error);
-      });
-      made.push(each);
-    }
-  }
-  return made;
-}
-
 async function startUnit({ places, run, manager }: InstallOptions): Promise<void> {
   const { name, start, folder, unit } = places;
   const text = unitText({ name, node: process.execPath, command: [start, "serve", folder], run });
@@ -131,7 +117,7 @@ async function startDaemon({ places, run }: InstallOptions): Promise<void> {
     await log.close();
   }
   const until = performance.now() + DAEMON_START_TIMEOUT_MS;
-  while (!((await exists(places.agentLock)) && (await answers(places.control)))) {
+  while (!((await pathExists(places.agentLock)) && (await answers(places.control)))) {
     if (performance.now() >= until) throw startFailed(places.name, await lastLines(places.log));
     await wait(50);
   }
@@ -147,11 +133,4 @@ function startFailed(name: string, said: string): CodedError {
 
 async function lastLines(file: string): Promise<string> {
   return (await readFile(file, "utf8").catch(() => "")).slice(-4000);
-}
-
-async function exists(file: string): Promise<boolean> {
-  return lstat(file).then(
-    () => true,
-    () => false,
-  );
 }
