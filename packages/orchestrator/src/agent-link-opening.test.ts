@@ -49,13 +49,13 @@ describe("a link whose first forward was asked behind the bundle", () => {
     const { link, say, next, events, signed } = opened();
     say("hello", "sign", "answer");
     const made = await link;
-    const bound = await made.openForward(forward, AbortSignal.timeout(5_000));
+    const bound = await made.openForward(forward, AbortSignal.timeout(60_000));
     expect(bound).toEqual([{ kind: "tcp", address: "127.0.0.1", port: 4444 }]);
     expect(await next()).toMatchObject({ kind: "response", id: 1, result: { signature: expect.anything() } });
     expect(signed.length).toBe(1);
     expect(events).toMatchObject([{ message: "hello of 42" }, { event: "sign", decision: "signed" }]);
     // Another try, for a host key that was learned, is a request of its own.
-    void made.openForward(forward, AbortSignal.timeout(5_000)).catch(() => {});
+    void made.openForward(forward, AbortSignal.timeout(60_000)).catch(() => {});
     expect(await next()).toMatchObject({ kind: "request", id: 2, name: "forward.open" });
   });
 

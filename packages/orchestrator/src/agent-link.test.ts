@@ -60,7 +60,7 @@ async function connected({ leaseMs = 60_000, answersHeartbeats = true } = {}) {
 describe("the link to an agent", () => {
   it("says hello, and knows the agent", async () => {
     const { link, heard, events } = await connected();
-    await link.openForward({ ...forward, route: [] }, AbortSignal.timeout(5_000));
+    await link.openForward({ ...forward, route: [] }, AbortSignal.timeout(60_000));
     expect(heard).toEqual([
       { protocol: 1, session: "s", leaseMs: 60_000, ttlMs: 0, idleMs: 0, logLevel: "warn", capabilities: [] },
     ]);
@@ -74,14 +74,14 @@ describe("the link to an agent", () => {
       code: "sign.refused",
       data: { reason: "undeclared-hop" },
     });
-    await link.openForward(forward, AbortSignal.timeout(5_000));
+    await link.openForward(forward, AbortSignal.timeout(60_000));
     await agent.request(readyIdentity, { hopId: "hop-1" });
     expect(readied).toEqual(["ready"]);
   });
 
   it("signs for a declared hop, with the bytes that were judged, and tells of it", async () => {
     const { link, agent, events, signed } = await connected();
-    await link.openForward(forward, AbortSignal.timeout(5_000));
+    await link.openForward(forward, AbortSignal.timeout(60_000));
     const request = signRequest();
     const { signature } = await agent.request(signWithIdentity, request);
     expect(Buffer.from(signature).toString()).toBe("signature");
@@ -98,7 +98,7 @@ describe("the link to an agent", () => {
   it("signs nothing for a hop that was not declared, nor twice, and tells of it", async () => {
     const { link, agent, events, signed } = await connected();
     expect(await codeOf(agent.request(signWithIdentity, signRequest()))).toBe("sign.refused");
-    await link.openForward(forward, AbortSignal.timeout(5_000));
+    await link.openForward(forward, AbortSignal.timeout(60_000));
     const request = signRequest();
     await agent.request(signWithIdentity, request);
     await expect(agent.request(signWithIdentity, request)).rejects.toMatchObject({
@@ -143,7 +143,7 @@ describe("the link to an agent", () => {
 
   it("does not take a stop that was asked for as a failure, but an end without a word", async () => {
     const asked = await connected();
-    await asked.link.stop(0, AbortSignal.timeout(5_000));
+    await asked.link.stop(0, AbortSignal.timeout(60_000));
     await asked.agent.close();
     expect(await asked.link.closed).toBeUndefined();
     const unasked = await connected();
@@ -153,7 +153,7 @@ describe("the link to an agent", () => {
 
   it("makes every text harmless, and counts", async () => {
     const { link, agent, events } = await connected();
-    await link.openForward(forward, AbortSignal.timeout(5_000));
+    await link.openForward(forward, AbortSignal.timeout(60_000));
     const relay = { forwardId: "1", relayId: 1, peer: "\u001b[2J:1", uid: 0 };
     agent.emit(relayOpened, relay);
     agent.emit(relayRefused, { forwardId: "1", peer: "p", uid: 7, reason: "other-user", hint: "a\nb" });
@@ -177,7 +177,7 @@ describe("the link to an agent", () => {
 
   it("makes an opening and an end of a relay that was over before it was told", async () => {
     const { link, agent, events } = await connected();
-    await link.openForward(forward, AbortSignal.timeout(5_000));
+    await link.openForward(forward, AbortSignal.timeout(60_000));
     const relay = { forwardId: "1", relayId: 7, peer: "127.0.0.1:9", uid: 0 };
     agent.emit(relayClosed, {
       ...relay,
@@ -214,7 +214,7 @@ describe("the link to an agent", () => {
     ];
     for (const lie of lies) {
       const { link, agent, events } = await connected();
-      await link.openForward(forward, AbortSignal.timeout(5_000));
+      await link.openForward(forward, AbortSignal.timeout(60_000));
       lie(agent);
       expect(await link.closed).toMatchObject({ code: "protocol.bad-message", leg: "jump" });
       expect(events).toEqual([]);
@@ -223,7 +223,7 @@ describe("the link to an agent", () => {
 
   it("names a hop as it was declared, whatever the agent calls it", async () => {
     const { link, agent, events } = await connected();
-    await link.openForward(forward, AbortSignal.timeout(5_000));
+    await link.openForward(forward, AbortSignal.timeout(60_000));
     agent.emit(hopConnected, { hopId: "hop-1", user: "root", host: "evil", port: 1, hostKey: hostKey.blob });
     await expect.poll(() => events.length).toBe(1);
     expect(events).toMatchObject([

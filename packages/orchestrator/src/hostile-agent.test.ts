@@ -55,7 +55,7 @@ async function linked() {
         return Buffer.from("signature");
       },
     },
-    signal: AbortSignal.timeout(5_000),
+    signal: AbortSignal.timeout(60_000),
   });
   open.push(link);
   const forward = {
@@ -65,7 +65,7 @@ async function linked() {
       admission: { allowUsers: [], allowAnyUser: false },
     },
   };
-  await link.openForward(forward, AbortSignal.timeout(5_000));
+  await link.openForward(forward, AbortSignal.timeout(60_000));
   return { link, there, events, signed, received };
 }
 
@@ -122,7 +122,7 @@ describe("an agent whose texts are made for a terminal", () => {
       const { link, there, events, signed } = await linked();
       there.write(encodeFrame({ kind: "event", name, data: data as WireValue }));
       // An answer shows that it was read; a channel that breaks shows it too.
-      await link.describe(AbortSignal.timeout(5_000)).catch(() => undefined);
+      await link.describe(AbortSignal.timeout(60_000)).catch(() => undefined);
       if (name !== "agent.ending") await link.close();
       there.end();
       const error = await link.closed;

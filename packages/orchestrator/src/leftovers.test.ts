@@ -28,7 +28,7 @@ afterEach(() => host[Symbol.asyncDispose]());
 const here: LocalHost["hop"] = (...shells) => host.hop(...shells);
 const start: LocalHost["start"] = (...command) => host.start(...command);
 
-const look = (traces: Partial<Traces> = {}, mode: LookMode = "look", hop = here(), withinMs = 10_000) =>
+const look = (traces: Partial<Traces> = {}, mode: LookMode = "look", hop = here(), withinMs = 60_000) =>
   lookForLeftovers(
     hop,
     { nonce: newNonce(), ports: [], sockets: [], ...traces },
@@ -56,7 +56,7 @@ it("has the mark of no agent in its own command line, or a look for all would en
     throw new Error("enough");
   };
   const traces = { nonce: EVERY_RUN, ports: [1], sockets: ["/x"], controls: [EVERY_SESSION] };
-  const look = lookForLeftovers({ exec }, traces, "kill", AbortSignal.timeout(1_000));
+  const look = lookForLeftovers({ exec }, traces, "kill", AbortSignal.timeout(60_000));
   await expect(look).rejects.toThrow("enough");
   expect(asked).toContain("farside-look:");
   expect(asked).not.toContain(EVERY_RUN);

@@ -228,7 +228,7 @@ describe("a session that is left to itself", () => {
     const given = options({ reattach: undefined, detach: true, ttlMs: 600_000, leaseMs: 1_000, graceMs: 0 });
     const session = await deployAndForward({ ...given, forwards: `0:127.0.0.1:${service.port}` });
     const socket = await relay(session);
-    await session.detach({ signal: AbortSignal.timeout(10_000) });
+    await session.detach({ signal: AbortSignal.timeout(60_000) });
     expect(await session.closed).toEqual({ failure: undefined, receipt: undefined });
     expect(given.events.at(-1)).toMatchObject({ event: "detached", session: session.name });
     const startedAt = performance.now();

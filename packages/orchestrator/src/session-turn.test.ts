@@ -177,8 +177,10 @@ describe("a session's turn", () => {
     const letGo = third.take("dialling");
     controller.abort(reason);
     third.close();
-    await expect(given).rejects.toBe(reason);
-    await expect(letGo).rejects.toMatchObject({ code: "canceled" });
+    await Promise.all([
+      expect(given).rejects.toBe(reason),
+      expect(letGo).rejects.toMatchObject({ code: "canceled" }),
+    ]);
     await expect(third.take("dialling")).rejects.toMatchObject({ code: "canceled" });
     second.close();
     first.end();

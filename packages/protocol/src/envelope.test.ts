@@ -53,10 +53,10 @@ describe("a peer that is sent what is not the protocol", () => {
 
   test("closes at a result that is not valid, and everybody who waits hears why", async () => {
     const { peer, other, next } = peerAgainst({});
-    const requests = [peer.request(double, { number: 1 }), peer.request(double, { number: 2 })];
+    const answers = Promise.allSettled([1, 2].map((number) => peer.request(double, { number })));
     await next();
     await other.send({ kind: "response", id: 1, result: { number: "2" } });
-    expect(await Promise.allSettled(requests)).toMatchObject([
+    expect(await answers).toMatchObject([
       { reason: { code: "protocol.bad-message", message: expect.stringContaining("(number)") } },
       { reason: { code: "protocol.bad-message" } },
     ]);
@@ -81,12 +81,12 @@ describe("a peer that is sent what is not the protocol", () => {
 
   test("takes an error of a newer version as internal, naming its code", async () => {
     const { peer, other, next } = peerAgainst({});
-    const request = peer.request(double, { number: 1 });
-    await next();
-    await other.send({ kind: "failure", id: 1, error: { code: "new.code\x1b", message: "new" } });
-    await expect(request).rejects.toMatchObject({
+    const failed = expect(peer.request(double, { number: 1 })).rejects.toMatchObject({
       code: "internal",
       data: { originalCode: "new.code\\x1b" },
     });
+    await next();
+    await other.send({ kind: "failure", id: 1, error: { code: "new.code\x1b", message: "new" } });
+    await failed;
   });
 });

@@ -112,10 +112,10 @@ describe("a request", () => {
 
   test("over the limit of open ones is refused by its own side", async () => {
     const { peer } = peerAgainst({ pendingLimit: 2 });
-    const pending = [peer.request(double, { number: 1 }), peer.request(double, { number: 2 })];
+    const pending = Promise.allSettled([1, 2].map((number) => peer.request(double, { number })));
     await expect(peer.request(double, { number: 3 })).rejects.toThrow("2 requests are open already");
     await peer.close();
-    expect(await Promise.allSettled(pending)).toMatchObject([
+    expect(await pending).toMatchObject([
       { reason: { code: "agent.gone" } },
       { reason: { code: "agent.gone" } },
     ]);

@@ -42,10 +42,9 @@ describe("a forward", () => {
       .poll(() => clientOf(port).catch(() => undefined))
       .toBeDefined()
       .then(() => clientOf(port));
-    const cutOff = readAll(early);
+    const cutOff = expect(readAll(early)).rejects.toMatchObject({ code: "ECONNRESET" });
     await host.forwards.close("1", 0);
-    await failed;
-    await expect(cutOff).rejects.toMatchObject({ code: "ECONNRESET" });
+    await Promise.all([failed, cutOff]);
     const again = await serveTcp(() => {}, { host: "127.0.0.1", port });
     await again[Symbol.asyncDispose]();
   });

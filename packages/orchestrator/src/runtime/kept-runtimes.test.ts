@@ -24,7 +24,7 @@ const here: Pick<Hop, "exec"> = {
     >;
   },
 };
-const signal = AbortSignal.timeout(10_000);
+const signal = AbortSignal.timeout(60_000);
 
 describe("runtimes that were kept on a host", () => {
   it("are found wherever they may be, and removed with their folder only where that is wanted", async () => {

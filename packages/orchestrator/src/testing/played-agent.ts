@@ -53,7 +53,7 @@ export function linkOver(
         return Buffer.from("signature");
       },
     },
-    signal: AbortSignal.timeout(5_000),
+    signal: AbortSignal.timeout(60_000),
   };
 }
 
