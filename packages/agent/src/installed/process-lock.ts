@@ -23,9 +23,9 @@ export async function lockHolder(file: string): Promise<LockHolder | undefined> 
 /** Takes the lock for this process, unless another holds it. Whether it did: of those who try at the same time, one. */
 export async function takeLock(file: string): Promise<boolean> {
   const own = `${file}.${process.pid}-${randomUUID()}`;
-  // It appears with what it says: one that is still empty would look like nobody's.
-  await writeFile(own, await lockText(), { flag: "wx", mode: 0o600 });
   try {
+    // It appears with what it says: one that is still empty would look like nobody's.
+    await writeFile(own, await lockText(), { flag: "wx", mode: 0o600 });
     return (await linked(own, file)) || (await replacedStale(own, file));
   } finally {
     await rm(own, { force: true });
