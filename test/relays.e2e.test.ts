@@ -163,7 +163,7 @@ describeLab("an open forward", () => {
   });
 
   test("ends by itself after --ttl and after --idle, clean", async () => {
-    // At the same time. Both begin before the hop is there, and have to leave it time.
+    // At the same time. --ttl begins before the hop is there, and has to leave it time.
     const ended = async (port: number, ...limit: string[]) => {
       await using farside = runFarside(lab, [...mainJob(port), ...limit]);
       await farside.ready();

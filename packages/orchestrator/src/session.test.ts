@@ -122,7 +122,7 @@ describe("a session", () => {
   });
 
   it("ends at its ttl and when it is idle", async () => {
-    // Both count from the agent's start: long enough to be ready by then on a busy machine.
+    // --ttl counts from the agent's start: long enough to be ready by then on a busy machine.
     const ends = [{ ttlMs: 2_500 }, { idleMs: 2_500 }].map(async (limit) => {
       await using session = await deployAndForward(host.options(limit));
       return await session.closed;

@@ -56,13 +56,13 @@ export async function serveOnOne(
   for (;;) {
     const server = await serveTcp(onConnection, { host, port: 0 });
     const other = host === "::1" ? "127.0.0.1" : "::1";
-    const there = await serveTcp(undefined, { host: other, port: server.port }).catch(() => undefined);
-    if (there === undefined) {
-      await server[Symbol.asyncDispose]();
-      continue;
-    }
-    await there[Symbol.asyncDispose]();
-    return server;
+    const there = await serveTcp(undefined, { host: other, port: server.port }).catch(
+      ({ code }: NodeJS.ErrnoException) => code,
+    );
+    if (typeof there === "object") await there[Symbol.asyncDispose]();
+    // Any other failure: this machine has no such address.
+    if (there !== "EADDRINUSE") return server;
+    await server[Symbol.asyncDispose]();
   }
 }
 
