@@ -58,6 +58,12 @@ const signalAll = (
   return ({ faultLab }) => faultLab.lab[host].exec(["pkill", `-${signal}`, "-f", pattern]);
 };
 
+/** Whatever stands still there: what was stopped may have become another program at that very moment, as a login's process does. */
+const goOnAt = ([host]: Processes): ((context: FaultContext) => Promise<unknown>) => {
+  const command = "ps -eo pid=,stat= | awk '$2 ~ /^T/ { print $1 }' | xargs -r kill -CONT";
+  return ({ faultLab }) => faultLab.lab[host].exec(["sh", "-c", command]);
+};
+
 const killed = (
   name: string,
   processes: Processes,
@@ -75,7 +81,7 @@ const stopped = (name: string, processes: Processes, lastsMs: number, outcome: O
   lastsMs,
   outcome,
   inject: signalAll(processes, "STOP"),
-  heal: signalAll(processes, "CONT"),
+  heal: goOnAt(processes),
 });
 
 /** nsenter, which waits for a process in the lab, stops with it. */

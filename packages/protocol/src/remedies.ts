@@ -47,7 +47,7 @@ const remedies: Readonly<Record<Exclude<ErrorCode, "canceled">, string>> = {
   "agent.runtime-too-old":
     "Let farside send one, install Node.js 18.18 or newer there, or name it with --remote-node.",
   "agent.unsupported-host":
-    "The message names what was found; the jump host must be Linux. A Node.js is only sent to x86_64 and aarch64 with glibc 2.28 or newer.",
+    "The message names what was found, or what can't be written there (a full disk, a quota, a read-only file system); the jump host must be Linux. A Node.js is only sent to x86_64 and aarch64 with glibc 2.28 or newer.",
   "agent.command-refused":
     "The message has what it did instead: a ForceCommand, a command= in authorized_keys, a restricted or nologin shell, an rc file that exits.",
   "agent.digest-mismatch": "Start again; if it stays so, something on the way changes what is sent.",
