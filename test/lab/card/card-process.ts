@@ -27,7 +27,6 @@ const START_TIMEOUT_MS = 25_000;
 const TOKEN_TIMEOUT_MS = 30_000;
 const LOOK_TIMEOUT_MS = 5_000;
 /** pcscd looks for a card two or three times a second, where it gets to it. */
-const TRIES_BEFORE_RESEAT = 6;
 const RESEAT_AFTER_MS = 2_500;
 
 async function startPcscd(dir: string): Promise<void> {
@@ -76,17 +75,13 @@ async function main(options: CardProcessOptions): Promise<void> {
   };
   const insert = async (): Promise<void> => {
     if (reader.isPresent) return;
-    let tries = 0;
     let seatedAt = performance.now();
     await until("the token is visible", TOKEN_TIMEOUT_MS, async () => {
-      // A card that comes while vpcd still lets go of the last one is dropped, or sits there unseen: seat it again. Not too soon: who
-      // has seen it by then sees a card that goes.
-      if (tries >= TRIES_BEFORE_RESEAT && performance.now() - seatedAt > RESEAT_AFTER_MS) {
+      // A card that comes while vpcd still lets go of the last one may sit there unseen: seat it again. Never one that was seen: who uses
+      // it meanwhile would see it go.
+      if (reader.isPresent && !reader.isSeen && performance.now() - seatedAt > RESEAT_AFTER_MS)
         await reader.remove();
-        tries = 0;
-        seatedAt = performance.now();
-      }
-      tries += 1;
+      if (!reader.isPresent) seatedAt = performance.now();
       await reader.insert().catch(() => undefined);
       return tokenIsVisible();
     });

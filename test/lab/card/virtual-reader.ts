@@ -20,6 +20,7 @@ export class VirtualReader {
   readonly #card: VirtualPivCard;
   readonly #atr = makeAtr("LabPIV1X");
   #socket: Socket | undefined;
+  #isSeen = false;
 
   constructor(card: VirtualPivCard) {
     this.#card = card;
@@ -29,6 +30,11 @@ export class VirtualReader {
     return this.#socket !== undefined;
   }
 
+  /** Whether the driver has asked the card that is in for anything. */
+  get isSeen(): boolean {
+    return this.#isSeen;
+  }
+
   /** Idempotent. Rejects when no driver listens. */
   async insert(): Promise<void> {
     if (this.#socket !== undefined) return;
@@ -36,6 +42,7 @@ export class VirtualReader {
     const socket = connect(VPCD_PORT, "127.0.0.1").setNoDelay(true);
     await once(socket, "connect");
     this.#socket = socket;
+    this.#isSeen = false;
     socket.on("error", () => {});
     socket.on("close", () => {
       if (this.#socket === socket) this.#socket = undefined;
@@ -63,6 +70,7 @@ export class VirtualReader {
       if (socket.writable) socket.write(Buffer.concat([length, message]));
     };
     socket.on("data", (chunk: Buffer) => {
+      if (this.#socket === socket) this.#isSeen = true;
       buffered = Buffer.concat([buffered, chunk]);
       while (buffered.length >= 2 && buffered.length >= 2 + buffered.readUInt16BE(0)) {
         const end = 2 + buffered.readUInt16BE(0);
