@@ -114,7 +114,7 @@ describe("a card that is taken out", () => {
     abort.abort(new Error("not wanted any more"));
     await expect(third).rejects.toThrow("not wanted any more");
     await virtual.insert();
-    await within(both, 20_000, "both signatures");
+    await within(both, 60_000, "both signatures");
     expect(it.reasons).toEqual(["first", "card-reinserted"]);
     expect(it.states.at(-1)).toBe("present");
     expect(await virtual.counters()).toMatchObject({ verifies: 2 });
@@ -134,7 +134,7 @@ describe("a card that is taken out", () => {
     const ready = it.card.ready({});
     await it.reaches("waiting");
     await virtual.insert();
-    await within(ready, 20_000, "the card");
+    await within(ready, 60_000, "the card");
     expect(it.states.at(-1)).toBe("present");
     await it.card.sign({ ...wanted, failsWithoutCard: true });
     expect(it.reasons).toEqual(["first", "card-reinserted"]);

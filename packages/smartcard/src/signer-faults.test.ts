@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -52,6 +53,19 @@ describe("a module that misbehaves", () => {
       code: "card.crashed",
       message: expect.stringMatching(says),
     });
+  });
+
+  it("is started again also where nothing has told yet that its process was killed", async () => {
+    const pinSource = scriptedPinSource([softHsmPin]);
+    await using card = await open({ pinSource });
+    const stat = `/proc/${card.signerPid}/stat`;
+    process.kill(Number(card.signerPid), "SIGKILL");
+    // Without a turn of the event loop, which would tell of it.
+    const endsAt = performance.now() + deadlines.otherMs;
+    while (!/\) Z /.test(readFileSync(stat, "utf8")) && performance.now() < endsAt);
+    await expect(testSignature(card)).rejects.toMatchObject({ code: "card.crashed" });
+    await expect(testSignature(card)).resolves.toBeDefined();
+    expect(pinSource.asked.map(({ reason }) => reason)).toEqual(["first", "signer-restarted"]);
   });
 
   it("is reported for C_Login too, and gets the PIN only once", async () => {

@@ -56,6 +56,8 @@ export class SignerProcess implements AsyncDisposable {
   #pending: PendingCall | undefined;
   #nextId = 1;
   #isClosing = false;
+  /** Also where it has been told of no end yet: nothing can be sent any more. */
+  #hasEnded = false;
   #hungIn: SignerCallName | undefined;
   #closing: Promise<void> | undefined;
 
@@ -87,13 +89,14 @@ export class SignerProcess implements AsyncDisposable {
     child.stdin?.on("error", () => {});
     this.closed = new Promise((resolve) => {
       const settle = (how: string): void => {
+        this.#hasEnded = true;
         const reason = this.#isClosing && this.#hungIn === undefined ? undefined : this.#endError(how);
         this.#pending?.reject(reason ?? new CodedError("canceled", "the card was closed", { leg: "card" }));
         this.#pending = undefined;
         resolve(reason);
       };
       child.once("exit", (code, signal) => settle(signal ?? `exit ${code}`));
-      child.once("error", (error) => settle(error.message));
+      child.on("error", (error) => settle(error.message));
     });
   }
 
@@ -103,7 +106,7 @@ export class SignerProcess implements AsyncDisposable {
 
   /** It takes calls: it neither ended nor is being ended. */
   get isAlive(): boolean {
-    return this.#child.connected && this.#hungIn === undefined && !this.#isClosing;
+    return this.#child.connected && !this.#hasEnded && this.#hungIn === undefined && !this.#isClosing;
   }
 
   /**
@@ -127,7 +130,12 @@ export class SignerProcess implements AsyncDisposable {
       this.kill();
     }, deadlineMs);
     const waiting = setTimeout(() => onWaiting?.(), WAITING_AFTER_MS);
-    this.#child.send({ id, name, params });
+    this.#child.send({ id, name, params }, (error) => {
+      if (error === null) return;
+      // It is gone, or as good as gone: its end, which is still to be told, rejects the call.
+      this.#hasEnded = true;
+      this.kill();
+    });
     return answered.finally(() => {
       clearTimeout(deadline);
       clearTimeout(waiting);
