@@ -2,16 +2,16 @@
  * The process behind a virtual card: pcscd with vpcd's reader, and the card in it. `start-card.ts` runs it in mount and
  * network namespaces of its own. It ends, with pcscd, when its stdin ends.
  */
-import { execFile, spawn } from "node:child_process";
+import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
-import { rm, writeFile } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { type CardCommand, type CardState, serveCardControl } from "./card-control.ts";
 import { readCardKeys, type SlotName } from "./card-keys.ts";
+import { Pcscd } from "./pcscd.ts";
+import { until } from "./until.ts";
 import { VirtualPivCard } from "./virtual-piv-card.ts";
 import { VirtualReader } from "./virtual-reader.ts";
 
@@ -23,38 +23,12 @@ export interface CardProcessOptions {
   readonly slots: readonly SlotName[];
 }
 
-const START_TIMEOUT_MS = 25_000;
 const TOKEN_TIMEOUT_MS = 30_000;
 const LOOK_TIMEOUT_MS = 5_000;
-/** pcscd looks for a card two or three times a second, where it gets to it. */
+/** How soon a card that sits there unseen is seated again. */
 const RESEAT_AFTER_MS = 2_500;
-
-async function startPcscd(dir: string): Promise<void> {
-  const driver = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
-  if (!existsSync(driver)) throw new Error(`${driver} is missing: apt install vsmartcard-vpcd pcscd`);
-  await writeFile(
-    join(dir, "conf", "vpcd"),
-    `FRIENDLYNAME "Virtual PCD"\nDEVICENAME /dev/null:0x8C7B\nLIBPATH ${driver}\nCHANNELID 0x8C7B\n`,
-  );
-  const pcscd = spawn("/usr/sbin/pcscd", ["--foreground", "--config", join(dir, "conf")], {
-    stdio: ["ignore", 2, 2],
-  });
-  pcscd.once("exit", (code, signal) => {
-    console.error(`pcscd ended: ${signal ?? code}`);
-    process.exit(1);
-  });
-  await once(pcscd, "spawn");
-  process.once("exit", () => pcscd.kill("SIGKILL"));
-  await until("pcscd listens", START_TIMEOUT_MS, async () => existsSync("/run/pcscd/pcscd.comm"));
-}
-
-async function until(what: string, timeoutMs: number, isTrue: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await isTrue())) {
-    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
-    await delay(30);
-  }
-}
+/** A card that was taken out just when it was asked for its ATR may never be noticed. */
+const NOTICE_TIMEOUT_MS = 2_000;
 
 /** pcscd takes a moment to notice a card: what counts is that a PKCS#11 module shows the token. */
 async function tokenIsVisible(): Promise<boolean> {
@@ -70,6 +44,19 @@ async function main(options: CardProcessOptions): Promise<void> {
   const { dir, pin, tries, slots } = options;
   const card = new VirtualPivCard({ keys: readCardKeys(dir, slots), pin, tries });
   const reader = new VirtualReader(card);
+  const pcscd = await Pcscd.start(dir);
+  let insertionsBefore = 0;
+  let removedAt = performance.now();
+  const remove = async (): Promise<void> => {
+    await reader.remove();
+    removedAt = performance.now();
+  };
+  // vpcd takes the next card between two looks of pcscd, which then takes it for the last one; where somebody's reset of that one has
+  // failed, it calls the next one dead, until that is taken out.
+  const lastCardIsGone = (): boolean => {
+    const isNoticed = !reader.isSeen || pcscd.insertions > insertionsBefore;
+    return !pcscd.hasCard && (isNoticed || performance.now() - removedAt > NOTICE_TIMEOUT_MS);
+  };
   const resetCounters = (): void => {
     Object.assign(card.counters, { verifies: 0, signs: {}, apdus: 0 });
   };
@@ -80,15 +67,19 @@ async function main(options: CardProcessOptions): Promise<void> {
       // A card that comes while vpcd still lets go of the last one may sit there unseen: seat it again. Never one that was seen: who uses
       // it meanwhile would see it go.
       if (reader.isPresent && !reader.isSeen && performance.now() - seatedAt > RESEAT_AFTER_MS)
-        await reader.remove();
-      if (!reader.isPresent) seatedAt = performance.now();
-      await reader.insert().catch(() => undefined);
+        await remove();
+      if (!reader.isPresent) {
+        if (!lastCardIsGone()) return false;
+        insertionsBefore = pcscd.insertions;
+        seatedAt = performance.now();
+        await reader.insert().catch(() => undefined);
+      }
       return tokenIsVisible();
     });
   };
   const handle = async (command: CardCommand): Promise<CardState> => {
     if (command.do === "insert") await insert();
-    else if (command.do === "remove") await reader.remove();
+    else if (command.do === "remove") await remove();
     else if (command.do === "setTries") card.triesLeft = command.tries;
     else if (command.do === "setDelay") card.signDelayMs = command.ms;
     else if (command.do === "resetCounters") resetCounters();
@@ -100,7 +91,6 @@ async function main(options: CardProcessOptions): Promise<void> {
     };
   };
 
-  await startPcscd(dir);
   await insert();
   resetCounters();
   const socketPath = join(dir, "card.sock");

@@ -30,7 +30,7 @@ export class VirtualReader {
     return this.#socket !== undefined;
   }
 
-  /** Whether the driver has asked the card that is in for anything. */
+  /** Whether the driver has asked the card that is in, or was last, for anything. */
   get isSeen(): boolean {
     return this.#isSeen;
   }
