@@ -154,6 +154,17 @@ describe("a PIV card behind pcscd and OpenSC", () => {
     expect(reasons(pinSource)).toEqual(["first", "card-reinserted"]);
   });
 
+  test("is there again at once where it was swapped while its last user ended", async () => {
+    for (let round = 0; round < 4; round++) {
+      await using card = await lab.open(pins([lab.card.pin]));
+      await expect(testSignature(card)).resolves.toBeDefined();
+      await lab.card.remove();
+      await card.close();
+      await lab.card.insert();
+    }
+    expect(await lab.card.counters()).toMatchObject({ verifies: 4, tries: 3 });
+  });
+
   test("is watched: its removal and its return are told", async () => {
     const removed = withResolvers();
     const inserted = withResolvers();
