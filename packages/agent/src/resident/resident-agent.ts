@@ -1,7 +1,9 @@
 import os from "node:os";
 import {
+  abortable,
   agentHello,
   CodedError,
+  deadline,
   detachAgent,
   eventsDropped,
   handle,
@@ -35,6 +37,8 @@ import type { LogFile } from "./log-file.ts";
 /** The orchestrator that started it is about to attach. */
 const FIRST_HELLO_TIMEOUT_MS = 30_000;
 const LISTEN_ATTEMPTS = 3;
+/** How long the last messages may take to somebody who has let the lease expire. */
+const UNANSWERED_CLOSE_MS = 500;
 const CAPABILITIES = ["unix-listener", "uid-check", "hops", "resident", "metrics"] as const;
 /** Requests that any process of the user may make; all others are the attached orchestrator's. */
 const OPEN_TO_ALL: ReadonlySet<string> = new Set(["agent.describe", "agent.stop"]);
@@ -258,10 +262,21 @@ export class ResidentAgent {
   }
 
   async #closeControl(): Promise<void> {
-    await Promise.all([this.#metrics?.close(), ...[...this.#channels].map((peer) => peer.close())]);
+    await Promise.all([this.#metrics?.close(), this.#closeChannels()]);
     await this.#server?.close();
     await this.#options.logFile?.remove();
     await leaveRunDirectory(this.#options.runDirectory);
+  }
+
+  /** The channels end with the process at the latest. */
+  async #closeChannels(): Promise<void> {
+    const closed = Promise.all([...this.#channels].map((peer) => peer.close()));
+    const { reason } = await this.ending;
+    if (reason !== "lease-expired") return void (await closed);
+    // Behind a dead link, and in a process that is stopped, nobody answers a goodbye; its bridge then has to wait for just that.
+    const limit = deadline(UNANSWERED_CLOSE_MS, "closing the control channels took too long");
+    await abortable(closed, limit.signal).catch(() => undefined);
+    limit.release();
   }
 }
 
