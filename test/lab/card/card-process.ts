@@ -8,10 +8,10 @@ import { rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { waitFor } from "../../support/wait-for.ts";
 import { type CardCommand, type CardState, serveCardControl } from "./card-control.ts";
 import { readCardKeys, type SlotName } from "./card-keys.ts";
 import { Pcscd } from "./pcscd.ts";
-import { until } from "./until.ts";
 import { VirtualPivCard } from "./virtual-piv-card.ts";
 import { VirtualReader } from "./virtual-reader.ts";
 
@@ -63,7 +63,7 @@ async function main(options: CardProcessOptions): Promise<void> {
   const insert = async (): Promise<void> => {
     if (reader.isPresent) return;
     let seatedAt = performance.now();
-    await until("the token is visible", TOKEN_TIMEOUT_MS, async () => {
+    const isVisible = async (): Promise<boolean> => {
       // A card that comes while vpcd still lets go of the last one may sit there unseen: seat it again. Never one that was seen: who uses
       // it meanwhile would see it go.
       if (reader.isPresent && !reader.isSeen && performance.now() - seatedAt > RESEAT_AFTER_MS)
@@ -75,7 +75,8 @@ async function main(options: CardProcessOptions): Promise<void> {
         await reader.insert().catch(() => undefined);
       }
       return tokenIsVisible();
-    });
+    };
+    await waitFor(isVisible, { what: "the token", withinMs: TOKEN_TIMEOUT_MS, everyMs: 30 });
   };
   const handle = async (command: CardCommand): Promise<CardState> => {
     if (command.do === "insert") await insert();

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { until } from "./until.ts";
+import { waitFor } from "../../support/wait-for.ts";
 
 const START_TIMEOUT_MS = 25_000;
 const DRIVER = "/usr/lib/pcsc/drivers/serial/libifdvpcd.so";
@@ -36,7 +36,10 @@ export class Pcscd {
       self.#read(line);
       console.error(line);
     });
-    await until("pcscd listens", START_TIMEOUT_MS, async () => existsSync("/run/pcscd/pcscd.comm"));
+    await waitFor(() => existsSync("/run/pcscd/pcscd.comm"), {
+      what: "pcscd's socket",
+      withinMs: START_TIMEOUT_MS,
+    });
     return self;
   }
 
